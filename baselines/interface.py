@@ -1,0 +1,84 @@
+"""What a harmonization method is to the benchmark.
+
+A method is one class in one file of this folder (or a package, like `mispel`, or an entry point of
+another distribution in the group `mispel_benchmark.methods`).  `python -m baselines new NAME` writes
+a commented template.
+"""
+
+from __future__ import annotations
+
+import abc
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+
+from studies.sheet import Scan, Study
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a method is given to work with, besides scans and parameters.
+
+    seed: for every random number; the same seed gives the same bytes on the CPU.
+    threads: how many CPU threads it may use.
+    device: "cpu", "cuda", or "auto" for a GPU where there is one.
+    checkpoint: a folder that outlives a killed fit, for methods that can go on where they stopped.
+    """
+
+    seed: int = 0
+    threads: int = 1
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    checkpoint: Path | None = None
+
+
+class Method(abc.ABC):
+    """One harmonization method: fitted on a study, then applied scan by scan."""
+
+    id: ClassVar[str]
+    """Lower case; names folders and rows."""
+    label: ClassVar[str]
+    """What tables and figures call it."""
+    citation: ClassVar[str]
+    limits: ClassVar[str]
+    """What it cannot do, in a sentence."""
+    fits_on: ClassVar[Literal["study", "scan"]] = "study"
+    """"scan": nothing is learned; every scan is harmonized from itself alone."""
+    needs: ClassVar[frozenset[str]] = frozenset()
+    """Of "paired" (subjects seen by several scanners) and "gpu" (much slower without)."""
+    unseen_subjects: ClassVar[bool] = True
+    """Whether it applies to people it was not fitted on."""
+    unseen_scanners: ClassVar[bool] = False
+    """Whether it applies to scanners it was not fitted on."""
+
+    @dataclass(frozen=True)
+    class Parameters:
+        """Typed parameters with defaults; `--param name=value` sets one."""
+
+    def __init__(self, parameters: Any = None, context: Context | None = None) -> None:
+        self.parameters = self.Parameters() if parameters is None else parameters
+        self.context = Context() if context is None else context
+        self.used_device = "cpu"
+
+    def not_applicable(self, study: Study) -> str | None:
+        """Why this method cannot be used on `study`, or None if it can."""
+        return None
+
+    def fit(self, study: Study) -> None:
+        """Learn from `study`.  Raises `InputError` for scans it cannot learn from."""
+
+    @abc.abstractmethod
+    def transform(self, scan: Scan) -> np.ndarray:
+        """The harmonized image (X, Y, Z), float32, 0 outside the mask, on the scan's grid."""
+
+    def save(self, folder: Path) -> None:
+        """Write into the existing `folder` all that `transform` needs beyond the parameters; no pickle."""
+
+    def load(self, folder: Path) -> None:
+        """Read what `save` wrote.  Raises `InputError` for what does not match."""
+
+    def describe_parameters(self) -> dict[str, Any]:
+        """The parameters in use, as plain values."""
+        return dataclasses.asdict(self.parameters)

@@ -1,0 +1,37 @@
+"""What every command shares: how it fails, and how it shows that it is getting on."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable
+from typing import TypeVar
+
+from tqdm import tqdm
+
+from studies.errors import InputError
+
+Item = TypeVar("Item")
+
+
+def run(main: Callable[[], int | None]) -> None:
+    """Run a command's `main` and exit: 0 or what it returns, 2 with one sentence for an `InputError`."""
+    try:
+        code = main()
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        code = 2
+    except KeyboardInterrupt:
+        print("interrupted; start it again to go on", file=sys.stderr)
+        code = 130
+    sys.exit(code or 0)
+
+
+def progress(items: Iterable[Item], *, what: str, total: int | None = None) -> Iterable[Item]:
+    """Yield `items` while saying on standard error what is done, how far it is and how long still.
+
+    In a log, where lines can't be rewritten, it speaks at most every ten seconds.
+    """
+    terminal = sys.stderr.isatty()
+    return tqdm(
+        items, desc=what, total=total, mininterval=0.2 if terminal else 10, dynamic_ncols=terminal, ncols=80
+    )

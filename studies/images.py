@@ -1,0 +1,118 @@
+"""NIfTI images in and out, and the one rule that brings every image onto the study's scale."""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+from pathlib import Path
+from typing import Literal
+
+import nibabel as nib
+import numpy as np
+
+from studies.errors import InputError
+from studies.files import write_beside
+
+Scale = Literal["brain", "volume", "none"]
+
+LARGEST_VOXEL_COUNT = 2**31
+"""A header that claims more voxels than this (8 GB as float32) is broken or hostile."""
+
+
+def open_image(path: Path | str) -> nib.spatialimages.SpatialImage:
+    """Open a NIfTI file without reading its voxels.
+
+    Raises `InputError` when the file is absent, not a NIfTI image, not 3-D, or claims an absurd size.
+    """
+    try:
+        image = nib.load(path)
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file") from None
+    except (nib.filebasedimages.ImageFileError, OSError, EOFError, ValueError, zlib.error) as error:
+        raise InputError(f"{path}: not a readable NIfTI image ({error})") from None
+    shape = image.shape
+    if len(shape) == 4 and shape[3] == 1:
+        shape = shape[:3]
+    if len(shape) != 3:
+        raise InputError(f"{path}: has {len(shape)} dimensions {image.shape}; give a 3-D image")
+    if np.prod(shape, dtype=float) > LARGEST_VOXEL_COUNT:
+        raise InputError(f"{path}: its header claims {shape} voxels, more than any scan has")
+    return image
+
+
+def load_image(path: Path | str) -> tuple[np.ndarray, np.ndarray]:
+    """Read a 3-D NIfTI image whatever its stored type, scaling and byte order.
+
+    Returns the voxels (X, Y, Z) as float32 and the affine (4, 4) as float64, in mm.
+    Raises `InputError` for what `open_image` refuses and for a broken or truncated body.
+    """
+    image = open_image(path)
+    try:
+        voxels = np.asarray(image.dataobj, dtype=np.float32)
+    except (OSError, EOFError, ValueError, zlib.error) as error:
+        raise InputError(f"{path}: its voxels cannot be read ({error}); copy it anew") from None
+    return np.ascontiguousarray(voxels.reshape(voxels.shape[:3])), np.array(image.affine, dtype=np.float64)
+
+
+def load_mask(path: Path | str) -> tuple[np.ndarray, np.ndarray]:
+    """Read a brain mask (X, Y, Z) as bool with its affine; refuses values other than 0 and 1, and an empty mask."""
+    voxels, affine = load_image(path)
+    odd = voxels[(voxels != 0) & (voxels != 1)]
+    if odd.size:
+        raise InputError(f"{path}: a mask holds only 0 and 1, this one also {odd[0]:g}; binarize it")
+    mask = voxels == 1
+    if not mask.any():
+        raise InputError(f"{path}: the mask is empty; give one that covers the brain")
+    return mask, affine
+
+
+def save_image(path: Path | str, voxels: np.ndarray, affine: np.ndarray) -> None:
+    """Write voxels (X, Y, Z) as a float32 NIfTI-1 file (.nii or .nii.gz); the same voxels give the same bytes."""
+    _save(path, np.asarray(voxels, dtype=np.float32), affine)
+
+
+def save_labels(path: Path | str, labels: np.ndarray, affine: np.ndarray) -> None:
+    """Write labels or a mask (X, Y, Z) as a uint8 NIfTI-1 file."""
+    _save(path, np.asarray(labels, dtype=np.uint8), affine)
+
+
+def _save(path: Path | str, voxels: np.ndarray, affine: np.ndarray) -> None:
+    image = nib.Nifti1Image(voxels, affine)
+    image.header.set_xyzt_units("mm")
+    image.header.set_slope_inter(1, 0)
+    content = image.to_bytes()
+    if str(path).endswith(".gz"):
+        # no file name and no time stamp in the gzip header: equal voxels, equal bytes
+        content = gzip.compress(content, compresslevel=1, mtime=0)
+    with write_beside(path) as temporary:
+        temporary.write_bytes(content)
+
+
+def voxel_sizes(affine: np.ndarray) -> np.ndarray:
+    """Edge lengths of a voxel (3,) in mm."""
+    return nib.affines.voxel_sizes(affine)
+
+
+def voxel_volume_ml(affine: np.ndarray) -> float:
+    """Volume of a voxel in mL."""
+    return float(abs(np.linalg.det(affine[:3, :3])) / 1000.0)
+
+
+def scale_to_mean(image: np.ndarray, mask: np.ndarray, scale: Scale) -> np.ndarray:
+    """Bring an image (X, Y, Z) onto the study's scale; 0 outside the mask.
+
+    `brain` divides by the mean over the mask (paper, section 4.1: "dividing by the image's average
+    intensity"), `volume` by the mean over the whole grid, background included, as the authors' code
+    does, and `none` leaves the intensities as they are.
+
+    Raises `InputError` when the mean is not positive.
+    """
+    inside = np.where(mask, image, np.float32(0))
+    if scale == "none":
+        return inside
+    mean = float(inside[mask].mean(dtype=np.float64))
+    if scale == "volume":
+        mean *= mask.sum() / mask.size
+    if not mean > 0:
+        raise InputError(f"the mean intensity is {mean:g}: only a positive one can be divided by; set scale: none")
+    return (inside / np.float32(mean)).astype(np.float32, copy=False)
