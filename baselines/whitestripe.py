@@ -52,17 +52,18 @@ def last_mode(brain: np.ndarray, *, smoothing: float = SMOOTHING) -> float:
     2000-bin histogram) to within 0.3 stripe SDs without being it.
     """
     low, high = float(brain.min()), float(np.quantile(brain, 0.999))
-    counts, edges = np.histogram(brain, bins=HISTOGRAM_BINS, range=(low, high))
+    counts, _ = np.histogram(brain, bins=HISTOGRAM_BINS, range=(low, high))
     width = (high - low) / HISTOGRAM_BINS
-    # the bin beyond the range must not pull the end of the curve up: the background is absent, not constant
-    smooth = gaussian_filter1d(counts.astype(np.float64), smoothing * high / width, mode="constant")
+    deviation = smoothing * high / width
+    # room on both sides, so that a peak in the first or last bin is a maximum too
+    margin = int(4 * deviation) + 1
+    smooth = gaussian_filter1d(np.pad(counts.astype(np.float64), margin), deviation, mode="constant")
     centre = smooth[1:-1]
     peaks = np.flatnonzero((centre > smooth[:-2]) & (centre >= smooth[2:])) + 1
     peaks = peaks[smooth[peaks] >= SMALLEST_PEAK * smooth.max()]
     if peaks.size == 0:
         raise InputError("the histogram of the brain has no peak; White Stripe needs a T1 image with white matter")
-    peak = int(peaks[-1])
-    return float(edges[peak] + width / 2)
+    return float(low + (int(peaks[-1]) - margin + 0.5) * width)
 
 
 def white_stripe(brain: np.ndarray, *, width: float = 0.05, mode: float | None = None) -> Stripe:

@@ -33,5 +33,10 @@ def progress(items: Iterable[Item], *, what: str, total: int | None = None) -> I
     """
     terminal = sys.stderr.isatty()
     return tqdm(
-        items, desc=what, total=total, mininterval=0.2 if terminal else 10, dynamic_ncols=terminal, ncols=80
+        items,
+        desc=what,
+        total=total,
+        mininterval=0.2 if terminal else 10,
+        dynamic_ncols=terminal,
+        ncols=80,
     )
