@@ -1,0 +1,1 @@
+"""How far the arms bring scanners together: segmentation, measures, statistics, tables, figures."""

@@ -1,0 +1,23 @@
+"""Tissue segmentation of brain images into CSF, grey matter and white matter."""
+
+from __future__ import annotations
+
+from evaluation.segmentation.interface import (
+    TISSUES,
+    Segmentation,
+    check_segmentable,
+    engines,
+    segment,
+)
+from evaluation.segmentation.thresholds import RULES, labels_at, volumes_ml
+
+__all__ = [
+    "RULES",
+    "TISSUES",
+    "Segmentation",
+    "check_segmentable",
+    "engines",
+    "labels_at",
+    "segment",
+    "volumes_ml",
+]
