@@ -52,6 +52,8 @@ def last_mode(brain: np.ndarray, *, smoothing: float = SMOOTHING) -> float:
     2000-bin histogram) to within 0.3 stripe SDs without being it.
     """
     low, high = float(brain.min()), float(np.quantile(brain, 0.999))
+    if not low < high:
+        raise InputError(f"nearly every voxel of the brain is {low:g}; White Stripe needs a T1 image with contrast")
     counts, _ = np.histogram(brain, bins=HISTOGRAM_BINS, range=(low, high))
     width = (high - low) / HISTOGRAM_BINS
     deviation = smoothing * high / width

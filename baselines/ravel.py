@@ -1,0 +1,192 @@
+"""RAVEL: removes what cerebrospinal fluid says about the scanner from every voxel, after White Stripe.
+
+Fortin et al., NeuroImage 132 (2016) 198-212.  Voxels of CSF are controls: what varies in them from
+scan to scan is taken to be unwanted.  Its first factors are regressed out of every voxel.
+
+Our own, since the only Python version (`intensity-normalization`) dropped RAVEL in 3.0.  The factors
+come from the small scans x scans Gram matrix in float64 and images are read one by one, so memory
+doesn't grow with voxels x scans.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from scipy.ndimage import distance_transform_edt
+
+from baselines.interface import Method
+from baselines.whitestripe import WhiteStripe
+from evaluation.segmentation import TISSUES, segment
+from studies.commandline import progress
+from studies.errors import InputError
+from studies.images import load_mask, scale_to_mean, voxel_sizes
+from studies.sheet import Scan, Study
+
+MODEL_FILE = "ravel.npz"
+CSF = TISSUES.index("CSF") + 1
+SEGMENTER_UNIT = 1000.0
+"""A brain of mean 1 times this is what the segmenter sees of RAW, and what FAST was made for."""
+
+
+def control_mask(csf_counts: np.ndarray, brain: np.ndarray, scans: int, probability: float) -> np.ndarray:
+    """Voxels of `brain` (X, Y, Z) that are CSF in at least floor(probability x scans) of `scans` images.
+
+    Raises `InputError` where there are none, with the highest probability that would leave some.
+    """
+    needed = int(np.floor(probability * scans))
+    found = brain & (csf_counts >= max(needed, 1))
+    if not found.any():
+        most = int(csf_counts[brain].max(initial=0))
+        raise InputError(
+            f"no voxel is CSF in {needed} of {scans} scans, the most is {most}: "
+            + (f"set --param probability={most / scans:.3g}" if most else "give --param control_mask=FILE")
+        )
+    return found
+
+
+def unwanted_factors(control: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """The first `count` right singular vectors (scans, count) and singular values of `control` (voxels, scans).
+
+    Neither centred nor scaled (Fortin et al. 2016, section 2.4; centring moves the result by more than
+    the whole correction).  Each vector's sign, which is arbitrary, makes its sum positive.
+    """
+    values, vectors = np.linalg.eigh(control.T @ control)
+    first = np.argsort(values)[::-1][:count]
+    vectors = vectors[:, first]
+    vectors = vectors * np.where(vectors.sum(axis=0) < 0, -1.0, 1.0)
+    return vectors, np.sqrt(np.maximum(values[first], 0))
+
+
+def regression_weights(factors: np.ndarray, covariates: np.ndarray) -> np.ndarray:
+    """Weights (scans, factors) so that intensities (voxels, scans) @ weights are the factors' coefficients.
+
+    Least squares without intercept on `factors` (scans, k) and `covariates` (scans, c) together.
+    """
+    design = np.hstack([factors, covariates])
+    return np.linalg.pinv(design).T[:, : factors.shape[1]]
+
+
+class Ravel(Method):
+    """RAVEL with White Stripe intensities; its output stays in White Stripe's unit."""
+
+    id = "ravel"
+    label = "RAVEL"
+    citation = "Fortin et al., NeuroImage 132 (2016) 198-212"
+    limits = "Linear and voxel by voxel: it cannot change noise or resolution, and needs voxels that are CSF in all."
+    unseen_scanners = True
+
+    @dataclass(frozen=True)
+    class Parameters:
+        """factors: how many unwanted factors are removed (b of the paper, 1).
+
+        probability: share of the scans in which a control voxel is CSF.
+        control_mask: a NIfTI file of control voxels, used unchanged, in place of one made here.
+        erosion_mm: control voxels made here keep this far from the brain's edge.
+        covariates: columns of the sheet, comma separated, fitted along and kept.
+        width: White Stripe's half width.
+        engine: the segmenter that finds CSF.
+        """
+
+        factors: int = 1
+        probability: float = 1.0
+        control_mask: Path | None = None
+        erosion_mm: float = 4.0
+        covariates: str = ""
+        width: float = 0.05
+        engine: str = "hmrf"
+
+        def __post_init__(self) -> None:
+            if self.factors < 1:
+                raise ValueError(f"factors is {self.factors}; it is at least 1")
+            if not 0 < self.probability <= 1:
+                raise ValueError(f"probability is {self.probability:g}; it is a share above 0, at most 1")
+            if self.erosion_mm < 0:
+                raise ValueError(f"erosion_mm is {self.erosion_mm:g}; it is 0 or more")
+
+    def fit(self, study: Study) -> None:
+        """Find control voxels, their factors, and each voxel's coefficients."""
+        count = len(study.scans)
+        if self.parameters.factors >= count:
+            raise InputError(f"ravel: {self.parameters.factors} factors need more scans than {count}")
+        covariates = self._covariates(study)
+        mask = self._control_mask(study)
+        brain = np.zeros(study.shape, bool)
+        control = np.empty((int(mask.sum()), count))
+        for number, scan in enumerate(progress(study.scans, what="ravel: control voxels")):
+            control[:, number] = self._striped(scan)[mask]
+            brain |= scan.read_mask()
+        factors, singular_values = unwanted_factors(control, self.parameters.factors)
+        weights = regression_weights(factors, covariates)
+        coefficients = np.zeros((int(brain.sum()), self.parameters.factors))
+        means = np.zeros(len(coefficients))
+        for number, scan in enumerate(progress(study.scans, what="ravel: coefficients")):
+            voxels = self._striped(scan)[brain].astype(np.float64)
+            coefficients += np.outer(voxels, weights[number])
+            means += voxels / count
+        self.arrays = {
+            "control": np.flatnonzero(mask),
+            "brain": np.flatnonzero(brain),
+            "shape": np.array(study.shape),
+            # z = (Vc Z)' x / d^2 gives a training scan its own row of Z, and a new scan its place among them
+            "projection": control @ factors / singular_values**2,
+            "coefficients": coefficients.astype(np.float32),
+            "means": means.astype(np.float32),
+        }
+
+    def transform(self, scan: Scan) -> np.ndarray:
+        """V - Z gamma + mean of V over the training scans (Fortin et al. 2016, Eq. 3)."""
+        if scan.shape != tuple(self.arrays["shape"]):
+            raise InputError(f"ravel: {scan.name} has shape {scan.shape}, fitted was {tuple(self.arrays['shape'])}")
+        striped = self._striped(scan)
+        factors = striped.ravel()[self.arrays["control"]] @ self.arrays["projection"]
+        corrected = striped.ravel()
+        corrected[self.arrays["brain"]] += self.arrays["means"] - self.arrays["coefficients"] @ factors
+        return np.where(scan.read_mask(), corrected.reshape(scan.shape), np.float32(0))
+
+    def save(self, folder: Path) -> None:
+        """Write `ravel.npz`."""
+        np.savez(folder / MODEL_FILE, **self.arrays)
+
+    def load(self, folder: Path) -> None:
+        """Read `ravel.npz`."""
+        with np.load(folder / MODEL_FILE, allow_pickle=False) as stored:
+            self.arrays = dict(stored)
+
+    def _striped(self, scan: Scan) -> np.ndarray:
+        whitestripe = WhiteStripe(WhiteStripe.Parameters(width=self.parameters.width), self.context)
+        return whitestripe.normalize_scan(scan.read(), scan.read_mask(), scan.name)
+
+    def _covariates(self, study: Study) -> np.ndarray:
+        columns = [name for name in self.parameters.covariates.split(",") if name]
+        values = np.empty((len(study.scans), len(columns)))
+        for number, name in enumerate(columns):
+            try:
+                values[:, number] = [float(value) for value in study.covariate(name)]
+            except ValueError as error:
+                raise InputError(f"ravel: covariate '{name}' must be numbers in every row ({error})") from None
+        return values
+
+    def _control_mask(self, study: Study) -> np.ndarray:
+        if self.parameters.control_mask is not None:
+            mask, _ = load_mask(self.parameters.control_mask)
+            if mask.shape != study.shape:
+                raise InputError(
+                    f"{self.parameters.control_mask}: shape {mask.shape}, the scans have {study.shape}; resample it"
+                )
+            return mask
+        csf = np.zeros(study.shape, np.int32)
+        brain = np.ones(study.shape, bool)
+        sizes = voxel_sizes(study.affine)
+        for scan in progress(study.scans, what="ravel: segment"):
+            mask = scan.read_mask()
+            image = scale_to_mean(scan.read(), mask, "brain") * SEGMENTER_UNIT
+            found = segment(
+                image, mask, sizes, engine=self.parameters.engine, threads=self.context.threads, name=scan.name
+            )
+            csf += found.labels == CSF
+            brain &= mask
+        # the edge of the brain is where masks and registration err: most false control voxels lie there
+        brain &= distance_transform_edt(np.pad(brain, 1), sizes)[1:-1, 1:-1, 1:-1] > self.parameters.erosion_mm
+        return control_mask(csf, brain, len(study.scans), self.parameters.probability)
