@@ -1,0 +1,25 @@
+"""How far two segmentations agree voxel by voxel."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from evaluation.segmentation import TISSUES
+from studies.errors import InputError
+
+
+def dice(a: np.ndarray, b: np.ndarray) -> float:
+    """Dice coefficient 2|A and B|/(|A| + |B|) of two boolean arrays (Dice 1945).
+
+    Range 0..1, higher is better.  NaN where both are empty: nothing was found, which is no overlap.
+    Raises `InputError` for shapes that differ.
+    """
+    if a.shape != b.shape:
+        raise InputError(f"labels of shapes {a.shape} and {b.shape}; bring them onto one grid")
+    total = np.count_nonzero(a) + np.count_nonzero(b)
+    return 2.0 * np.count_nonzero(a & b) / total if total else float("nan")
+
+
+def dice_by_tissue(labels_a: np.ndarray, labels_b: np.ndarray) -> dict[str, float]:
+    """Dice of each tissue of two label images (X, Y, Z): 0 none, 1 CSF, 2 GM, 3 WM."""
+    return {tissue: dice(labels_a == label, labels_b == label) for label, tissue in enumerate(TISSUES, start=1)}

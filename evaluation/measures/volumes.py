@@ -1,0 +1,105 @@
+"""Tissue volumes, how they differ between scanners, and how far by root mean square.
+
+All volumes are those in the study's common space; no Jacobian of a registration enters them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from evaluation.segmentation import TISSUES
+
+RESAMPLES = 9999
+CONFIDENCE = 0.95
+
+
+def label_volumes(labels: np.ndarray, voxel_volume_ml: float) -> dict[str, float]:
+    """Volume of each tissue in mL: voxels of its label (1 CSF, 2 GM, 3 WM) x the voxel's volume."""
+    counts = np.bincount(labels.ravel(), minlength=len(TISSUES) + 1)
+    return {tissue: float(counts[label] * voxel_volume_ml) for label, tissue in enumerate(TISSUES, start=1)}
+
+
+def fraction_volumes(fractions: np.ndarray, voxel_volume_ml: float) -> dict[str, float]:
+    """Volume of each tissue in mL from fractions (X, Y, Z, 3): their sum x the voxel's volume."""
+    sums = fractions.reshape(-1, len(TISSUES)).sum(axis=0, dtype=np.float64)
+    return {tissue: float(total * voxel_volume_ml) for tissue, total in zip(TISSUES, sums, strict=True)}
+
+
+def volume_differences(volumes: pd.DataFrame, pairs: Sequence[tuple[str, str]]) -> pd.DataFrame:
+    """Differences of volumes between scanners, a row a subject, pair and tissue.
+
+    `volumes` has method, subject, scanner, tissue, volume_ml; the result method, subject, scanner_a,
+    scanner_b, tissue, difference_ml (a - b) and absolute_difference_ml.  A subject without one of a
+    pair's scans has no row for it.
+    """
+    columns = [
+        "method",
+        "subject",
+        "scanner_a",
+        "scanner_b",
+        "tissue",
+        "difference_ml",
+        "absolute_difference_ml",
+    ]
+    tables = []
+    keys = ["method", "subject", "tissue"]
+    for scanner_a, scanner_b in pairs:
+        a, b = (volumes.loc[volumes["scanner"] == scanner, [*keys, "volume_ml"]] for scanner in (scanner_a, scanner_b))
+        both = a.merge(b, on=keys, suffixes=("_a", "_b"))
+        difference = both["volume_ml_a"] - both["volume_ml_b"]
+        tables.append(
+            both[keys].assign(
+                scanner_a=scanner_a,
+                scanner_b=scanner_b,
+                difference_ml=difference,
+                absolute_difference_ml=difference.abs(),
+            )
+        )
+    return pd.concat(tables, ignore_index=True)[columns] if tables else pd.DataFrame(columns=columns)
+
+
+def rmse(differences: np.ndarray, axis: int = -1) -> np.ndarray | float:
+    """Root mean square of paired differences (N,), in their unit: sqrt(mean d^2); lower is better.
+
+    With the mean m and SD s (ddof 1) of the absolute differences it is sqrt(m^2 + s^2 (n-1)/n).
+    """
+    return np.sqrt(np.mean(np.square(differences), axis=axis))
+
+
+def rmse_interval(differences: np.ndarray, *, seed: int) -> tuple[float, float]:
+    """95 % bootstrap interval of the RMSE, resampling subjects (N,) 9999 times; percentile method.
+
+    NaN for fewer than two subjects.  Equal seeds give equal intervals, and methods with equally many
+    subjects are resampled alike.
+    """
+    if len(differences) < 2:
+        return float("nan"), float("nan")
+    interval = stats.bootstrap(
+        (differences,),
+        rmse,
+        n_resamples=RESAMPLES,
+        confidence_level=CONFIDENCE,
+        method="percentile",
+        vectorized=True,
+        rng=np.random.default_rng(seed),
+    ).confidence_interval
+    return float(interval.low), float(interval.high)
+
+
+def rmse_table(differences: pd.DataFrame, *, seed: int) -> pd.DataFrame:
+    """RMSE of each method, pair and tissue, with its bootstrap interval over subjects and n.
+
+    `differences` is what `volume_differences` gives; groups come in the order they first appear.
+    """
+    keys = ["method", "scanner_a", "scanner_b", "tissue"]
+    rows = []
+    for key, group in differences.groupby(keys, sort=False):
+        values = group["difference_ml"].to_numpy(dtype=float)
+        values = np.sort(values[np.isfinite(values)])
+        low, high = rmse_interval(values, seed=seed)
+        rows.append((*key, float(rmse(values)) if len(values) else float("nan"), low, high, len(values)))
+    return pd.DataFrame(rows, columns=[*keys, "rmse_ml", "ci_low", "ci_high", "n"])
