@@ -18,8 +18,9 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", type=Path, required=True, help="folder of the fitted model")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads to use")
     parser.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")
+    parser.add_argument("--arm", help="what to call it in the record (default: the method's id)")
     parser.add_argument("--status", type=Path, help="record here how the step ended")
-    parser.add_argument("--after", type=Path, nargs="*", default=[], help="records of the steps before")
+    parser.add_argument("--requires", type=Path, nargs="*", default=[], help="records of the steps before")
     parser.add_argument("--on-failure", choices=["stop", "record"], default="stop", help="with --status")
 
 
@@ -49,10 +50,10 @@ def fit_from(given: argparse.Namespace, name: str) -> None:
     run_step(
         work,
         status_file=given.status,
-        method=name,
+        method=given.arm or name,
         step="fit",
         on_failure=given.on_failure,
-        requires=given.after,
+        requires=given.requires,
     )
     given.model.mkdir(parents=True, exist_ok=True)
 
@@ -68,9 +69,9 @@ def harmonize_from(given: argparse.Namespace, name: str) -> None:
     run_step(
         work,
         status_file=given.status,
-        method=name,
+        method=given.arm or name,
         step="apply",
         on_failure=given.on_failure,
-        requires=given.after,
+        requires=given.requires,
     )
     given.out.mkdir(parents=True, exist_ok=True)

@@ -1,0 +1,34 @@
+# `make demo` runs the benchmark, `make test` its tests; both install what they need into .venv first.
+
+PYTHON ?= python3
+CORES ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
+VENV := .venv
+INSTALLED := $(VENV)/installed
+RUN := . $(VENV)/bin/activate &&
+
+.PHONY: demo test check install clean
+
+demo: $(INSTALLED)
+	$(RUN) snakemake --cores $(CORES) --quiet rules host reason
+	@echo "The report is results/demo/report.html"
+
+test: $(INSTALLED)
+	$(RUN) python -m pytest
+
+check: $(INSTALLED)
+	$(RUN) ruff check .
+	$(RUN) ruff format --check .
+	$(RUN) snakefmt --check Snakefile workflow
+	$(RUN) python tests/lint.py
+
+install: $(INSTALLED)
+
+$(INSTALLED): requirements.lock pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11 ...")'
+	$(PYTHON) -m venv $(VENV)
+	$(RUN) python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	$(RUN) python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	touch $@
+
+clean:
+	rm -rf $(VENV) .snakemake

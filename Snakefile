@@ -1,0 +1,40 @@
+# From scans of the same people on several scanners to the paper's tables, figures and a report.
+#
+#   snakemake --cores 2                                     the demo
+#   snakemake --cores 2 --configfile config/paper.yaml      another study
+#   snakemake --cores 1 figures                             or `tables`: only those
+#
+# design: studies/ brings scans, baselines/ and mispel/ harmonize them, evaluation/ judges them.
+
+
+configfile: "config/config.yaml"
+
+
+include: "workflow/rules/common.smk"
+
+
+localrules:
+    all,
+    scans,
+    status,
+    provenance,
+    verdict,
+
+
+wildcard_constraints:
+    arm="|".join(STUDY.arms),
+    batch="[0-9]{4}",
+
+
+rule all:
+    default_target: True
+    input:
+        report=f"{RUN}/report.html",
+        complete=f"{RUN}/status/complete",
+
+
+include: "workflow/rules/studies.smk"
+include: "workflow/rules/arms.smk"
+include: "workflow/rules/segmentation.smk"
+include: "workflow/rules/evaluation.smk"
+include: "workflow/rules/report.smk"

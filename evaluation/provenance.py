@@ -1,0 +1,78 @@
+"""What was run: configuration, versions, machine, git state, and a checksum of every input."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from studies.files import checksum
+from studies.sheet import Study
+
+ROOT = Path(__file__).resolve().parent.parent
+LIBRARIES = (
+    "antspyx",
+    "nibabel",
+    "nilearn",
+    "numba",
+    "numpy",
+    "pandas",
+    "scikit-image",
+    "scikit-learn",
+    "scipy",
+    "snakemake",
+    "statsmodels",
+    "torch",
+)
+
+
+def describe(study: Study, sheet: Path, config: dict[str, Any]) -> dict[str, Any]:
+    """All that someone needs to run it again, with the machine's part apart under `machine`."""
+    inputs = {sheet.name: checksum(sheet)}
+    for scan in study.scans:
+        for path in (scan.image, scan.mask):
+            inputs[os.path.relpath(path, sheet.parent)] = checksum(path)
+    return {
+        "config": config,
+        "seed": config["seed"],
+        "versions": {name: version(name) for name in LIBRARIES},
+        "project_version": version("mispel-benchmark"),
+        "git": git_state(),
+        "inputs": inputs,
+        "machine": machine(),
+    }
+
+
+def git_state() -> dict[str, Any]:
+    """The commit that ran and whether files differed from it; nulls outside a git checkout."""
+
+    def git(*words: str) -> str | None:
+        try:
+            return subprocess.run(
+                ["git", "-C", str(ROOT), *words], capture_output=True, text=True, check=True
+            ).stdout.strip()
+        except (OSError, subprocess.CalledProcessError):
+            return None
+
+    changes = git("status", "--porcelain")
+    return {"commit": git("rev-parse", "HEAD"), "changed_files": None if changes is None else bool(changes)}
+
+
+def machine() -> dict[str, Any]:
+    """Processor, cores, memory and system of this machine."""
+    processor = platform.processor() or platform.machine()
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        names = [line.split(":", 1)[1].strip() for line in cpuinfo.read_text().splitlines() if "model name" in line]
+        processor = names[0] if names else processor
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else 0
+    return {
+        "system": platform.platform(),
+        "python": platform.python_version(),
+        "processor": processor,
+        "cores": os.cpu_count(),
+        "memory_gb": round(memory / 2**30, 1),
+    }

@@ -1,0 +1,155 @@
+"""A run's configuration: read, checked, and turned into what the rules need.
+
+Every job of Snakemake imports this module, so it imports nothing heavy.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import json
+import shutil
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jsonschema import Draft202012Validator
+
+from studies.errors import InputError, nearest
+from studies.sources import source
+
+ROOT = Path(__file__).resolve().parent.parent
+SCHEMA = ROOT / "workflow" / "schemas" / "config.schema.yaml"
+
+
+class Configuration:
+    """A checked configuration.  Raises `InputError` naming the key, what was found and the remedy."""
+
+    def __init__(self, config: dict[str, Any]) -> None:
+        config = json.loads(json.dumps(config))
+        check_keys(config, yaml.safe_load(SCHEMA.read_text(encoding="utf-8")))
+        self.content = config
+        self.run = f"results/{config['run']}"
+        self.arms: dict[str, dict[str, Any]] = {
+            arm: settings for arm, settings in config["methods"].items() if settings is not None
+        }
+        if "raw" not in self.arms:
+            raise InputError("methods: 'raw' is missing; every arm is compared with it, so keep `raw: {}`")
+        self.source = config["study"]["source"]
+        self.options = dict(config["study"].get(self.source) or {})
+        self.options |= {"seed": config["seed"], "scale": config["scale"]}
+        if self.source == "simulate":
+            self.options["anatomy"] = config.get("anatomy")
+        planned = source(self.source).plan(self.options)
+        self.subjects = list(dict.fromkeys(scan.subject for scan in planned))
+        self.scanners = list(dict.fromkeys(scan.scanner for scan in planned))
+        for what, found in (("subject", self.subjects), ("scanner", self.scanners)):
+            if len(found) < 2:
+                raise InputError(
+                    f"study: {len(found)} {what} ({', '.join(found) or 'none'}); a study run needs at least 2 "
+                    f"{what}s: add scans, or harmonize single scans with `python -m baselines`"
+                )
+        size = config["people_per_job"]
+        self.batches = {
+            f"{first // size:04d}": self.subjects[first : first + size] for first in range(0, len(self.subjects), size)
+        }
+
+    def method_of(self, arm: str) -> str:
+        """The method that the arm uses: the one it names, or the one of the same id."""
+        return self.arms[arm].get("method", arm)
+
+    def parameters_of(self, arm: str) -> dict[str, Any]:
+        """The parameters that the configuration sets for the arm."""
+        return {name: value for name, value in self.arms[arm].items() if name != "method"}
+
+    def code_of(self, arm: str) -> str:
+        """A hash of the arm's method, so that a change of one method refits that one alone."""
+        name = self.method_of(arm)
+        return source_hash(f"baselines.{name}" if _is_own_file(name) else name)
+
+    def check_arms(self) -> None:
+        """Refuse unknown methods, parameters and engines.  Imports every method, so not for every job."""
+        from baselines.registry import method
+        from baselines.running import make_parameters
+        from evaluation.segmentation import engines
+
+        for arm in self.arms:
+            make_parameters(method(self.method_of(arm)), self.parameters_of(arm))
+        engine = self.content["segmentation"]["engine"]
+        if engine not in engines():
+            raise InputError(f"segmentation.engine: there is no '{engine}'{nearest(engine, engines())}")
+
+    def gpus_of(self, arm: str) -> int | None:
+        """1 where the arm's method gains from a GPU and one is to be used, else None."""
+        wanted = self.content["gpu"]
+        if wanted == "auto":
+            wanted = shutil.which("nvidia-smi") is not None
+        if not wanted:
+            return None
+        from baselines.registry import method
+
+        return 1 if "gpu" in method(self.method_of(arm)).needs else None
+
+
+def _is_own_file(method: str) -> bool:
+    return (ROOT / "baselines" / f"{method}.py").exists()
+
+
+def check_keys(config: dict[str, Any], schema: dict[str, Any]) -> None:
+    """Refuse what the schema doesn't allow: the first mistake, with the nearest known key or the values allowed."""
+    errors = sorted(Draft202012Validator(schema).iter_errors(config), key=lambda error: list(error.path))
+    for error in errors:
+        where = ".".join(map(str, error.path))
+        if error.validator == "additionalProperties":
+            known = error.schema.get("properties", {})
+            unknown = next(key for key in error.instance if key not in known)
+            key = f"{where}.{unknown}" if where else unknown
+            raise InputError(f"configuration: unknown key '{key}'{nearest(unknown, known)}")
+        raise InputError(f"configuration: {where or 'the whole'}: {error.message}; see config/config.yaml")
+
+
+@cache
+def source_hash(*modules: str) -> str:
+    """A hash of these modules' source and of all that they import from this project.
+
+    As a rule's parameter it makes Snakemake rerun what a change of code concerns, and only that.
+    """
+    digest = hashlib.sha256()
+    for path in sorted(_closure(modules)):
+        digest.update(path.relative_to(ROOT).as_posix().encode())
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def _closure(modules: tuple[str, ...]) -> set[Path]:
+    found: set[Path] = set()
+    waiting = list(modules)
+    while waiting:
+        for path in _files(waiting.pop()):
+            if path not in found:
+                found.add(path)
+                waiting.extend(_imports(path))
+    return found
+
+
+def _files(module: str) -> Iterator[Path]:
+    """The files of a module of this project; a package stands for all its modules but `__main__`."""
+    path = ROOT.joinpath(*module.split("."))
+    if path.with_suffix(".py").exists():
+        yield path.with_suffix(".py")
+    elif path.is_dir():
+        yield from (
+            file for file in path.glob("**/*") if file.suffix in (".py", ".yaml") and "__main__" not in file.name
+        )
+
+
+def _imports(path: Path) -> Iterator[str]:
+    if path.suffix != ".py" or path.name == "__init__.py":
+        return
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        if isinstance(node, ast.ImportFrom) and node.module:
+            names = [node.module]
+        yield from (name for name in names if (ROOT / name.split(".")[0]).is_dir())

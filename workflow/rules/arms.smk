@@ -1,0 +1,77 @@
+# Arms: fitted on the study, applied to it, and their range of intensities taken.
+
+
+rule fit:
+    input:
+        sheet=rules.scans.output.sheet,
+    output:
+        model=directory(f"{RUN}/models/{{arm}}"),
+        status=f"{RUN}/status/{{arm}}/fit.json",
+    log:
+        f"{RUN}/logs/fit/{{arm}}.log",
+    benchmark:
+        f"{RUN}/benchmarks/fit/{{arm}}.tsv"
+    threads: 4
+    resources:
+        mem_mb=4000,
+        runtime=1440,
+        gpu=lambda wildcards: STUDY.gpus_of(wildcards.arm),
+    params:
+        method=lambda wildcards: STUDY.method_of(wildcards.arm),
+        settings=settings,
+        seed=config["seed"],
+        checkpoint=f"{RUN}/checkpoints/{{arm}}",
+        on_failure=ON_FAILURE,
+        code=lambda wildcards: STUDY.code_of(wildcards.arm),
+    shell:
+        "python -m baselines fit {params.method} --arm {wildcards.arm} --scans {input.sheet}"
+        " --model {output.model} --scale none --seed {params.seed} --threads {threads}"
+        " --checkpoint {params.checkpoint} {params.settings:q}"
+        " --status {output.status} --on-failure {params.on_failure} > {log} 2>&1"
+
+
+rule harmonize:
+    input:
+        sheet=rules.scans.output.sheet,
+        model=rules.fit.output.model,
+        fitted=rules.fit.output.status,
+    output:
+        images=directory(f"{RUN}/images/{{arm}}"),
+        status=f"{RUN}/status/{{arm}}/apply.json",
+    log:
+        f"{RUN}/logs/harmonize/{{arm}}.log",
+    benchmark:
+        f"{RUN}/benchmarks/harmonize/{{arm}}.tsv"
+    resources:
+        mem_mb=2000,
+        runtime=240,
+        gpu=lambda wildcards: STUDY.gpus_of(wildcards.arm),
+    params:
+        method=lambda wildcards: STUDY.method_of(wildcards.arm),
+        on_failure=ON_FAILURE,
+    shell:
+        "python -m baselines apply {params.method} --arm {wildcards.arm} --model {input.model}"
+        " --scans {input.sheet} --out {output.images} --threads {threads}"
+        " --status {output.status} --requires {input.fitted} --on-failure {params.on_failure} > {log} 2>&1"
+
+
+rule intensities:
+    input:
+        sheet=rules.scans.output.sheet,
+        images=rules.harmonize.output.images,
+        applied=rules.harmonize.output.status,
+    output:
+        intensities=f"{RUN}/intensities/{{arm}}.json",
+        status=f"{RUN}/status/{{arm}}/intensities.json",
+    log:
+        f"{RUN}/logs/intensities/{{arm}}.log",
+    resources:
+        mem_mb=1500,
+        runtime=120,
+    params:
+        on_failure=ON_FAILURE,
+        code=source_hash("evaluation.intensities"),
+    shell:
+        "python -m evaluation intensities --method {wildcards.arm} --scans {input.sheet}"
+        " --images {input.images} --out {output.intensities}"
+        " --status {output.status} --requires {input.applied} --on-failure {params.on_failure} > {log} 2>&1"

@@ -1,0 +1,49 @@
+# What the rules share: the checked configuration, and where things lie.
+
+import json
+import sys
+
+from studies.errors import InputError
+from workflow.configuration import Configuration, source_hash
+
+try:
+    STUDY = Configuration(config)
+    if workflow.is_main_process:
+        STUDY.check_arms()
+except InputError as error:
+    sys.exit(f"error: {error}")
+
+RUN = STUDY.run
+ARMS = list(STUDY.arms)
+BATCHES = list(STUDY.batches)
+ON_FAILURE = config["on_failure"]
+FIGURES = [
+    "figure1_scanner_effects",
+    "figure3_volumes",
+    "figure4_slices",
+    "figure5_rmse",
+    "figure6_dice",
+]
+
+
+def people(wildcards):
+    """The subjects of a batch."""
+    return STUDY.batches[wildcards.batch]
+
+
+def settings(wildcards):
+    """An arm's parameters, as `--param` options."""
+    return [
+        f"--param={name}={value}"
+        for name, value in STUDY.parameters_of(wildcards.arm).items()
+    ]
+
+
+def statuses(step):
+    """The records of how a step ended, of every arm; a step by batches has one a batch."""
+    batched = "{batch}" in step
+    return expand(
+        f"{RUN}/status/{{arm}}/{step}.json",
+        arm=ARMS,
+        **({"batch": BATCHES} if batched else {}),
+    )

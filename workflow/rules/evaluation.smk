@@ -1,0 +1,78 @@
+# Evaluation: each arm's measures, then the run's metrics, tests and tables.
+
+
+rule measure:
+    input:
+        sheet=rules.scans.output.sheet,
+        images=rules.harmonize.output.images,
+        intensities=rules.intensities.output.intensities,
+        reference=f"{RUN}/intensities/raw.json",
+        volumes=rules.segment.output.volumes,
+        segmented=rules.segment.output.status,
+    output:
+        ssim=f"{RUN}/parts/{{arm}}/ssim-{{batch}}.tsv",
+        dice=f"{RUN}/parts/{{arm}}/dice-{{batch}}.tsv",
+        status=f"{RUN}/status/{{arm}}/measure-{{batch}}.json",
+    log:
+        f"{RUN}/logs/measure/{{arm}}-{{batch}}.log",
+    benchmark:
+        f"{RUN}/benchmarks/measure/{{arm}}-{{batch}}.tsv"
+    resources:
+        mem_mb=2000,
+        runtime=240,
+    params:
+        subjects=people,
+        segmentations=rules.segment.params.folder,
+        folder=f"{RUN}/parts/{{arm}}",
+        on_failure=ON_FAILURE,
+        code=source_hash("evaluation.measures"),
+    shell:
+        "python -m evaluation measure-arm --method {wildcards.arm} --scans {input.sheet}"
+        " --subjects {params.subjects:q} --images {input.images}"
+        " --segmentations {params.segmentations}"
+        " --intensities {input.intensities} --reference {input.reference}"
+        " --batch {wildcards.batch} --out {params.folder}"
+        " --status {output.status} --requires {input.segmented}"
+        " --on-failure {params.on_failure} > {log} 2>&1"
+
+
+rule metrics:
+    input:
+        sheet=rules.scans.output.sheet,
+        volumes=expand(rules.segment.output.volumes, arm=ARMS, batch=BATCHES),
+        ssim=expand(rules.measure.output.ssim, arm=ARMS, batch=BATCHES),
+        dice=expand(rules.measure.output.dice, arm=ARMS, batch=BATCHES),
+    output:
+        ssim=f"{RUN}/metrics/ssim.tsv",
+        volumes=f"{RUN}/metrics/volumes.tsv",
+        differences=f"{RUN}/metrics/volume_differences.tsv",
+        dice=f"{RUN}/metrics/dice.tsv",
+        rmse=f"{RUN}/metrics/rmse.tsv",
+    log:
+        f"{RUN}/logs/metrics.log",
+    params:
+        run=RUN,
+        arms=ARMS,
+        batches=BATCHES,
+        seed=config["seed"],
+        bootstrap=config["evaluation"]["bootstrap"],
+        code=source_hash("evaluation.measures"),
+    shell:
+        "python -m evaluation gather {params.run} --methods {params.arms} --batches {params.batches}"
+        " --seed {params.seed} --bootstrap {params.bootstrap} > {log} 2>&1"
+
+
+rule statistics:
+    input:
+        ssim=rules.metrics.output.ssim,
+        differences=rules.metrics.output.differences,
+        dice=rules.metrics.output.dice,
+    output:
+        tests=f"{RUN}/statistics/paired_tests.tsv",
+    log:
+        f"{RUN}/logs/statistics.log",
+    params:
+        run=RUN,
+        code=source_hash("evaluation.statistics"),
+    shell:
+        "python -m evaluation statistics {params.run} > {log} 2>&1"

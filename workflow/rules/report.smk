@@ -1,0 +1,121 @@
+# What a person sees: tables, figures, the report, and whether every arm gave its numbers.
+
+FORMATS = ["tsv", "md", "tex"]
+
+
+rule status:
+    input:
+        fitted=statuses("fit"),
+        applied=statuses("apply"),
+        ranged=statuses("intensities"),
+        segmented=statuses("segment-{batch}"),
+        measured=statuses("measure-{batch}"),
+    output:
+        status=f"{RUN}/status.tsv",
+    log:
+        f"{RUN}/logs/status.log",
+    params:
+        folder=f"{RUN}/status",
+        arms=ARMS,
+    shell:
+        "python -m evaluation status {params.folder} --methods {params.arms} --out {output.status} > {log} 2>&1"
+
+
+rule provenance:
+    input:
+        sheet=rules.scans.output.sheet,
+    output:
+        provenance=f"{RUN}/provenance.json",
+    log:
+        f"{RUN}/logs/provenance.log",
+    params:
+        config=json.dumps(STUDY.content, sort_keys=True),
+    shell:
+        "python -m evaluation provenance --scans {input.sheet} --config {params.config:q}"
+        " --out {output.provenance} > {log} 2>&1"
+
+
+rule tables:
+    input:
+        sheet=rules.scans.output.sheet,
+        metrics=rules.metrics.output,
+        tests=rules.statistics.output.tests,
+        status=rules.status.output.status,
+    output:
+        ssim=report(
+            expand(f"{RUN}/tables/table2_ssim.{{format}}", format=FORMATS),
+            category="Tables",
+            caption="../report/table2_ssim.rst",
+        ),
+        volumes=report(
+            expand(
+                f"{RUN}/tables/table3_volume_differences.{{format}}", format=FORMATS
+            ),
+            category="Tables",
+            caption="../report/table3_volume_differences.rst",
+        ),
+    log:
+        f"{RUN}/logs/tables.log",
+    params:
+        run=RUN,
+        code=source_hash("evaluation.tables"),
+    shell:
+        "python -m evaluation tables {params.run} > {log} 2>&1"
+
+
+rule figures:
+    input:
+        sheet=rules.scans.output.sheet,
+        images=expand(rules.harmonize.output.images, arm=ARMS),
+        metrics=rules.metrics.output,
+        tests=rules.statistics.output.tests,
+        status=rules.status.output.status,
+    output:
+        png=report(
+            expand(f"{RUN}/figures/{{name}}.png", name=FIGURES),
+            category="Figures",
+            caption="../report/figures.rst",
+        ),
+        svg=expand(f"{RUN}/figures/{{name}}.svg", name=FIGURES),
+    log:
+        f"{RUN}/logs/figures.log",
+    benchmark:
+        f"{RUN}/benchmarks/figures.tsv"
+    resources:
+        mem_mb=2000,
+    params:
+        run=RUN,
+        code=source_hash("evaluation.figures"),
+    shell:
+        "python -m evaluation figures {params.run} > {log} 2>&1"
+
+
+rule report:
+    input:
+        tables=rules.tables.output,
+        figures=rules.figures.output,
+        status=rules.status.output.status,
+        provenance=rules.provenance.output.provenance,
+    output:
+        page=f"{RUN}/report.html",
+    log:
+        f"{RUN}/logs/report.log",
+    resources:
+        mem_mb=2000,
+    params:
+        run=RUN,
+        code=source_hash("evaluation.report"),
+    shell:
+        "python -m evaluation report {params.run} > {log} 2>&1"
+
+
+rule verdict:
+    input:
+        page=rules.report.output.page,
+        status=rules.status.output.status,
+    output:
+        complete=touch(f"{RUN}/status/complete"),
+    log:
+        f"{RUN}/logs/verdict.log",
+    shell:
+        "python -m evaluation verdict {input.status} > {log} 2>&1"

@@ -1,0 +1,37 @@
+# Segmentation: every arm on RAW's scale, through one engine.
+
+
+rule segment:
+    input:
+        sheet=rules.scans.output.sheet,
+        images=rules.harmonize.output.images,
+        intensities=rules.intensities.output.intensities,
+        measured=rules.intensities.output.status,
+        reference=f"{RUN}/intensities/raw.json",
+        reference_measured=f"{RUN}/status/raw/intensities.json",
+    output:
+        volumes=f"{RUN}/parts/{{arm}}/volumes-{{batch}}.tsv",
+        status=f"{RUN}/status/{{arm}}/segment-{{batch}}.json",
+    log:
+        f"{RUN}/logs/segment/{{arm}}-{{batch}}.log",
+    benchmark:
+        f"{RUN}/benchmarks/segment/{{arm}}-{{batch}}.tsv"
+    resources:
+        mem_mb=1500,
+        runtime=240,
+    params:
+        subjects=people,
+        folder=f"{RUN}/segmentations/{{arm}}",
+        engine=config["segmentation"]["engine"],
+        rule=config["segmentation"]["rule"],
+        threshold=config["segmentation"]["threshold"],
+        on_failure=ON_FAILURE,
+        code=source_hash("evaluation.segmentation", "evaluation.intensities"),
+    shell:
+        "python -m evaluation segment-arm --method {wildcards.arm} --scans {input.sheet}"
+        " --subjects {params.subjects:q} --images {input.images}"
+        " --intensities {input.intensities} --reference {input.reference}"
+        " --engine {params.engine} --rule {params.rule} --threshold {params.threshold}"
+        " --threads {threads} --out {params.folder} --volumes {output.volumes}"
+        " --status {output.status} --requires {input.measured} {input.reference_measured}"
+        " --on-failure {params.on_failure} > {log} 2>&1"
