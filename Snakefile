@@ -7,7 +7,7 @@
 # design: studies/ brings scans, baselines/ and mispel/ harmonize them, evaluation/ judges them.
 
 
-configfile: "config/config.yaml"
+configfile: workflow.source_path("config/config.yaml")
 
 
 include: "workflow/rules/common.smk"

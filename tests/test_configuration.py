@@ -1,0 +1,101 @@
+"""The configuration: what is refused, and what the rules get from it."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+
+import pytest
+import yaml
+
+from studies.errors import InputError
+from workflow.configuration import Configuration, source_hash
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture
+def config() -> dict:
+    return yaml.safe_load((ROOT / "config" / "config.yaml").read_text())
+
+
+def test_the_demo(config):
+    demo = Configuration(config)
+    assert list(demo.arms) == ["raw", "whitestripe", "ravel", "mispel"]
+    assert demo.scanners == ["GE", "Philips", "Prisma", "Trio"]
+    assert len(demo.subjects) >= 6
+    assert [subject for batch in demo.batches.values() for subject in batch] == demo.subjects
+    demo.check_arms()
+
+
+@pytest.mark.parametrize("name", ["paper", "real-anatomy"])
+def test_every_key_of_the_other_files_is_known(config, name, tmp_path):
+    overlay = yaml.safe_load((ROOT / "config" / f"{name}.yaml").read_text())
+
+    def merge(under: dict, over: dict) -> dict:
+        return under | {
+            key: merge(under[key], value) if isinstance(value, dict) and isinstance(under.get(key), dict) else value
+            for key, value in over.items()
+        }
+
+    for subject in ("sub-01", "sub-02"):
+        image = tmp_path / subject / "anat" / f"{subject}_T1w.nii.gz"
+        image.parent.mkdir(parents=True)
+        image.touch()
+    merged = merge(config, overlay) | {"anatomy": str(tmp_path)}
+    assert Configuration(merged).run == f"results/{name}"
+
+
+@pytest.mark.parametrize(
+    "path, value, message",
+    [
+        (["sede"], 1, "unknown key 'sede' .did you mean 'seed'"),
+        (["study", "phantom", "voxel_size"], 1, "'study.phantom.voxel_size' .did you mean 'voxel_size_mm'"),
+        (["study", "source"], "phantm", "phantm.*did you mean 'phantom'"),
+        (["segmentation", "threshold"], 2, "segmentation.threshold"),
+        (["methods", "raw"], None, "'raw' is missing"),
+        (["study", "phantom", "subjects"], 1, "1 subject"),
+        (["study", "phantom", "scanners"], ["GE"], "1 scanner"),
+    ],
+)
+def test_refused_at_once(config, path, value, message):
+    spoilt = copy.deepcopy(config)
+    place = spoilt
+    for key in path[:-1]:
+        place = place[key]
+    place[path[-1]] = value
+    with pytest.raises(InputError, match=message):
+        Configuration(spoilt)
+
+
+@pytest.mark.parametrize(
+    "methods, message",
+    [
+        ({"ravle": {}}, "no method 'ravle' .did you mean 'ravel'"),
+        ({"ravel": {"factor": 2}}, "no parameter 'factor' .did you mean 'factors'"),
+        ({"ravel": {"factors": "two"}}, "'two' is not a int"),
+        ({"twice": {"method": "ravel", "factors": 0}}, "factors is 0"),
+    ],
+)
+def test_methods_and_parameters_are_checked(config, methods, message):
+    config["methods"].update(methods)
+    with pytest.raises(InputError, match=message):
+        Configuration(config).check_arms()
+
+
+def test_a_method_twice_under_two_ids(config):
+    config["methods"]["ravel_two"] = {"method": "ravel", "factors": 2}
+    checked = Configuration(config)
+    checked.check_arms()
+    assert checked.method_of("ravel_two") == "ravel"
+    assert checked.parameters_of("ravel_two") == {"factors": 2}
+
+
+def test_source_hash_follows_imports():
+    """RAVEL's hash covers White Stripe and the segmenter; RAW's covers neither."""
+    assert source_hash("baselines.raw") != source_hash("baselines.ravel")
+    from workflow.configuration import _closure
+
+    ravel = {path.name for path in _closure(("baselines.ravel",))}
+    assert {"ravel.py", "whitestripe.py", "hmrf.py", "interface.py"} <= ravel
+    assert "mispel" not in {path.parent.name for path in _closure(("baselines.raw",))}

@@ -1,0 +1,189 @@
+"""One battery over every method there is: a newcomer's is tested before its author writes a test."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from baselines.interface import Context
+from baselines.registry import label, methods
+from baselines.running import apply_method, check_output, fit_method, load_method, make_parameters, parse_parameters
+from baselines.template import TEMPLATE, write_template
+from studies.errors import InputError
+from studies.images import load_image
+from studies.sheet import Scan, Study, read_sheet
+from tests.conftest import write_study
+
+# smaller than any real fit, so that the battery stays short; the rest are the methods' defaults
+QUICK = {
+    "mispel": {"preset": "demo", "width": 4, "epochs1": 2, "epochs2": 2},
+    "ravel": {"engine": "gmm", "probability": 0.7},
+}
+
+
+def fitted(name: str, study: Study, folder) -> None:
+    parameters = make_parameters(methods()[name], QUICK.get(name, {}))
+    fit_method(name, study, folder, parameters=parameters, context=Context(seed=1, device="cpu"))
+
+
+@pytest.fixture(scope="module")
+def model(request, study, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("models") / request.param
+    fitted(request.param, study, folder)
+    return request.param, folder
+
+
+every_method = pytest.mark.parametrize("name", list(methods()))
+every_model = pytest.mark.parametrize("model", list(methods()), indirect=True)
+
+
+@every_method
+def test_declares_itself(name):
+    method = methods()[name]
+    assert method.id == name == name.lower()
+    assert method.label and method.citation and method.limits and method.__doc__
+    assert method.fits_on in ("study", "scan")
+    assert method.needs <= {"paired", "gpu"}
+    assert label(name) == method.label
+
+
+@every_method
+def test_unknown_and_mistyped_parameters_are_refused(name):
+    with pytest.raises(InputError, match="no parameter 'no_such_thing'"):
+        parse_parameters(methods()[name], ["no_such_thing=1"])
+    with pytest.raises(InputError, match="name=value"):
+        parse_parameters(methods()[name], ["no_such_thing"])
+
+
+@every_model
+def test_output_keeps_the_contract(model, study):
+    name, folder = model
+    method = load_method(name, folder)
+    for scan in study.scans[:2]:
+        check_output(method.transform(scan), scan, name)
+
+
+@every_model
+def test_no_pickle_is_saved(model):
+    _, folder = model
+    for path in folder.rglob("*"):
+        assert path.suffix in (".json", ".npz", ".npy", ".tsv", ".safetensors", ".nii", ".gz"), path
+    for path in folder.rglob("*.npz"):
+        np.load(path, allow_pickle=False)
+
+
+@every_model
+def test_the_same_seed_gives_the_same_bytes(model, study, tmp_path):
+    name, folder = model
+    fitted(name, study, tmp_path / "again")
+    again, first = load_method(name, tmp_path / "again"), load_method(name, folder)
+    np.testing.assert_array_equal(again.transform(study.scans[0]), first.transform(study.scans[0]))
+
+
+@every_model
+def test_images_on_disk(model, study, tmp_path):
+    name, folder = model
+    apply_method(name, folder, Study(study.scans[:1]), tmp_path)
+    scan = study.scans[0]
+    voxels, affine = load_image(tmp_path / f"{scan.name}_T1w.nii.gz")
+    np.testing.assert_array_equal(affine, scan.affine)
+    assert not voxels[~scan.read_mask()].any()
+
+
+@every_model
+def test_an_unseen_subject(model, study, tmp_path):
+    name, folder = model
+    other = read_sheet(write_study(tmp_path, subjects=4), scale="brain").select(["04"])
+    if methods()[name].unseen_subjects:
+        apply_method(name, folder, other, tmp_path / "out")
+        assert len(list((tmp_path / "out").iterdir())) == 3
+    else:
+        with pytest.raises(InputError, match="was not fitted on subject 04"):
+            apply_method(name, folder, other, tmp_path / "out")
+
+
+@every_model
+def test_an_unseen_scanner(model, study, tmp_path):
+    name, folder = model
+    first = study.scans[0]
+    other = Study((Scan(first.subject, "Unheard-of", first.image, first.mask, scale=first.scale),))
+    if methods()[name].unseen_scanners:
+        apply_method(name, folder, other, tmp_path / "out")
+    else:
+        with pytest.raises(InputError, match="Unheard-of.*knows Alpha, Beta 2, Gamma"):
+            apply_method(name, folder, other, tmp_path / "out")
+
+
+@every_method
+def test_a_missing_scan_does_not_stop_a_fit(name, tmp_path):
+    sheet = write_study(tmp_path, missing=("02", "Gamma"))
+    study = read_sheet(sheet, scale="brain")
+    fitted(name, study, tmp_path / "model")
+    apply_method(name, tmp_path / "model", study, tmp_path / "out")
+    assert len(list((tmp_path / "out").iterdir())) == 8
+
+
+@every_model
+def test_a_changed_model_is_refused(model, study, tmp_path):
+    name, folder = model
+    with pytest.raises(InputError, match="no model there"):
+        load_method(name, tmp_path)
+    other = next(other for other in methods() if other != name)
+    with pytest.raises(InputError, match=f"holds a model of '{name}'"):
+        load_method(other, folder)
+
+
+def test_what_no_arm_may_give(study):
+    scan = study.scans[0]
+    image, mask = scan.read(), scan.read_mask()
+    broken = image.copy()
+    broken[mask.nonzero()[0][0], mask.nonzero()[1][0], mask.nonzero()[2][0]] = np.nan
+    for output, message in [
+        (image.astype(np.float64), "must return float32"),
+        (image[1:], "gave shape"),
+        (broken, "gave 1 NaN"),
+        (np.where(mask, np.float32(3), np.float32(0)), "3 everywhere"),
+        (image + 1, "outside the mask"),
+    ]:
+        with pytest.raises(InputError, match=message):
+            check_output(output, scan, "made_up")
+
+
+def test_the_template_is_a_method(study, tmp_path, monkeypatch):
+    path = write_template("my_method", tmp_path)
+    namespace: dict = {"__name__": "my_method"}
+    exec(compile(path.read_text(), path, "exec"), namespace)
+    method = namespace["MyMethod"]()
+    method.fit(study)
+    check_output(method.transform(study.scans[0]), study.scans[0], "my_method")
+    (tmp_path / "model").mkdir()
+    method.save(tmp_path / "model")
+    again = namespace["MyMethod"]()
+    again.load(tmp_path / "model")
+    np.testing.assert_array_equal(again.transform(study.scans[1]), method.transform(study.scans[1]))
+    with pytest.raises(InputError, match="exists"):
+        write_template("my_method", tmp_path)
+    with pytest.raises(InputError, match="lower case"):
+        write_template("My Method", tmp_path)
+    assert "TODO" not in TEMPLATE
+
+
+def test_by_hand(sheet, tmp_path):
+    def command(*words: str) -> subprocess.CompletedProcess:
+        return subprocess.run([sys.executable, "-m", "baselines", *words], capture_output=True, text=True)
+
+    listed = command("list")
+    assert all(name in listed.stdout for name in methods())
+    model, out = str(tmp_path / "model"), str(tmp_path / "out")
+    assert (
+        command("fit", "whitestripe", "--scans", str(sheet), "--model", model, "--param", "width=0.1").returncode == 0
+    )
+    assert command("apply", "whitestripe", "--scans", str(sheet), "--model", model, "--out", out).returncode == 0
+    assert (tmp_path / "out" / "sub-01_scanner-Beta 2_T1w.nii.gz").exists()
+    refused = command("fit", "whitestrip", "--scans", str(sheet), "--model", model)
+    assert refused.returncode == 2
+    assert "did you mean 'whitestripe'" in refused.stderr
+    assert "Traceback" not in refused.stderr
