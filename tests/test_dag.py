@@ -1,0 +1,164 @@
+"""A small real run of the whole DAG, and what it does with bad input."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+
+from studies.files import read_table
+from tests.conftest import write_study
+
+ROOT = Path(__file__).resolve().parent.parent
+COLUMNS = {
+    "metrics/ssim.tsv": "method subject scanner_a scanner_b ssim",
+    "metrics/volumes.tsv": "method subject scanner tissue volume_ml",
+    "metrics/volume_differences.tsv": "method subject scanner_a scanner_b tissue difference_ml absolute_difference_ml",
+    "metrics/dice.tsv": "method subject scanner_a scanner_b tissue dice",
+    "metrics/rmse.tsv": "method scanner_a scanner_b tissue rmse_ml ci_low ci_high n",
+    "statistics/paired_tests.tsv": "measure tissue scanner_a scanner_b method reference n mean reference_mean "
+    "mean_difference t df p p_holm p_bh dz better significant",
+    "status.tsv": "method step status reason seconds peak_mb device",
+}
+
+
+def snakemake(folder: Path, *words: str) -> subprocess.CompletedProcess:
+    """Run the workflow with `folder` as the working directory."""
+    command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--directory", str(folder)]
+    return subprocess.run([*command, "--cores", "2", *words], capture_output=True, text=True, cwd=folder)
+
+
+def write_config(folder: Path, **changes) -> str:
+    """A configuration of a quick run on made-up scans; returns its path."""
+    config = {
+        "run": "small",
+        "study": {"source": "sheet", "sheet": {"scans": str(folder / "own" / "scans.tsv")}},
+        "methods": {
+            "ravel": {"engine": "gmm", "probability": 0.7},
+            "mispel": {"preset": "demo", "width": 4, "epochs1": 2, "epochs2": 2},
+        },
+        "segmentation": {"engine": "gmm"},
+        "people_per_job": 2,
+    } | changes
+    path = folder / "config.yaml"
+    path.write_text(yaml.safe_dump(config))
+    return str(path)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory) -> Path:
+    """A folder with a finished run of 3 people on 3 scanners, one scan missing."""
+    folder = tmp_path_factory.mktemp("dag")
+    write_study(folder / "own", missing=("02", "Gamma"))
+    done = snakemake(folder, "--configfile", write_config(folder))
+    assert done.returncode == 0, done.stderr[-3000:]
+    return folder
+
+
+def test_every_file_of_the_contract_is_there(finished):
+    run = finished / "results" / "small"
+    methods = ["raw", "whitestripe", "ravel", "mispel"]
+    for method in methods:
+        assert len(list((run / "images" / method).glob("sub-*_scanner-*_T1w.nii.gz"))) == 8
+        assert len(list((run / "segmentations" / method).glob("sub-*_scanner-*_dseg.nii.gz"))) == 8
+        assert (run / "models" / method / "method.json").exists()
+    for path, columns in COLUMNS.items():
+        table = read_table(run / path)
+        assert list(table.columns[: len(columns.split())]) == columns.split(), path
+        assert list(dict.fromkeys(table["method"])) == methods[path.startswith("statistics") :], path
+    for table in ("table2_ssim", "table3_volume_differences"):
+        for ending in ("tsv", "md", "tex"):
+            assert (run / "tables" / f"{table}.{ending}").stat().st_size
+    for figure in ("figure1_scanner_effects", "figure3_volumes", "figure4_slices", "figure5_rmse", "figure6_dice"):
+        for ending in ("png", "svg"):
+            assert (run / "figures" / f"{figure}.{ending}").stat().st_size
+    page = (run / "report.html").read_text()
+    assert "<html" in page and 'src="http' not in page
+    provenance = json.loads((run / "provenance.json").read_text())
+    assert provenance["config"]["run"] == "small"
+    assert set(pd.read_csv(run / "status.tsv", sep="\t")["status"]) == {"ok"}
+
+
+def test_a_missing_scan_shows_in_n(finished):
+    tests = read_table(finished / "results" / "small" / "statistics" / "paired_tests.tsv")
+    assert set(tests["n"][(tests["scanner_a"] == "Alpha") & (tests["scanner_b"] == "Beta 2")]) == {3}
+    assert set(tests["n"][tests["scanner_b"] == "Gamma"]) == {2}
+
+
+def test_a_second_call_does_nothing(finished):
+    again = snakemake(finished, "--configfile", str(finished / "config.yaml"))
+    assert again.returncode == 0
+    assert "Nothing to be done" in again.stdout + again.stderr
+
+
+def test_tables_and_figures_are_redrawn_without_the_dag(finished):
+    run = finished / "results" / "small"
+    before = {path: path.read_bytes() for path in (run / "figures").glob("figure[1-6]*.png")}
+    for verb in ("tables", "figures"):
+        subprocess.run([sys.executable, "-m", "evaluation", verb, str(run)], check=True, cwd=finished)
+    assert {path: path.read_bytes() for path in before} == before
+
+
+def test_a_failed_arm_is_recorded_and_shown(finished, tmp_path):
+    config = write_config(
+        finished,
+        run="failing",
+        on_failure="record",
+        methods={
+            "ravel": {"engine": "gmm", "control_mask": str(tmp_path / "absent.nii.gz")},
+            "mispel": None,
+        },
+    )
+    done = snakemake(finished, "--configfile", config, "--keep-going")
+    assert done.returncode != 0
+    run = finished / "results" / "failing"
+    status = read_table(run / "status.tsv").set_index(["method", "step"])
+    assert status.loc[("ravel", "fit"), "status"] == "failed"
+    assert "absent.nii.gz: no such file" in status.loc[("ravel", "fit"), "reason"]
+    assert set(status.loc["whitestripe", "status"]) == {"ok"}
+    assert "absent.nii.gz" in (run / "report.html").read_text()
+    assert set(read_table(run / "metrics" / "ssim.tsv")["method"]) == {"raw", "whitestripe"}
+
+
+@pytest.mark.parametrize(
+    "changes, message",
+    [
+        ({"sede": 3}, "unknown key 'sede' (did you mean 'seed'?)"),
+        ({"methods": {"ravle": {}}}, "no method 'ravle' (did you mean 'ravel'?)"),
+        ({"study": {"source": "sheet", "sheet": {"scans": "absent.tsv"}}}, "absent.tsv"),
+        ({"study": {"source": "phantom", "phantom": {"subjects": 1}}}, "at least 2 subjects"),
+        ({"study": {"source": "phantom", "phantom": {"scanners": ["GE"]}}}, "at least 2 scanners"),
+    ],
+)
+def test_bad_configuration_stops_at_once(tmp_path, changes, message):
+    done = snakemake(tmp_path, "--configfile", write_config(tmp_path, **changes))
+    assert done.returncode != 0
+    assert message in done.stdout + done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+    assert not (tmp_path / "results").exists()
+
+
+def test_a_broken_scan_stops_before_any_work(tmp_path):
+    sheet = write_study(tmp_path / "own")
+    table = pd.read_csv(sheet, sep="\t", dtype=str)
+    (tmp_path / "own" / "03_1.nii.gz").write_bytes(b"\x1f\x8b broken")
+    table.to_csv(sheet, sep="\t", index=False)
+    done = snakemake(tmp_path, "--configfile", write_config(tmp_path))
+    assert done.returncode != 0
+    log = (tmp_path / "results" / "small" / "logs" / "check_study.log").read_text()
+    assert "row 9" in log and "03_1.nii.gz" in log and "Traceback" not in log
+    assert not (tmp_path / "results" / "small" / "scans.tsv").exists()
+
+
+@pytest.mark.parametrize("name, jobs", [("config", 1), ("paper", 18)])
+def test_shipped_configurations_plan(tmp_path, name, jobs):
+    done = snakemake(tmp_path, "-n", "--configfile", str(ROOT / "config" / f"{name}.yaml"))
+    assert done.returncode == 0, done.stderr[-2000:]
+    counts = dict(line.split()[:2] for line in done.stdout.splitlines() if len(line.split()) == 2)
+    assert int(counts["prepare"]) >= jobs
+    assert int(counts["fit"]) == 4
