@@ -1,0 +1,112 @@
+"""Figure 1: what the scanners do to one person's brain."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from evaluation.figures import finished_run, panels, style
+from evaluation.figures.finished_run import FinishedRun
+
+TITLE = "Figure 1. Scanner effects"
+CAPTION = (
+    "One subject's RAW scans from all scanners. Top: the same axial slice on one grey scale, front at the top, "
+    "the subject's left on the left. Bottom: the intensities of the whole brain, on identical axes; the grey "
+    "lines repeat the other scanners' histograms. The slices show the same tissue, so whatever differs between "
+    "them comes from the scanners."
+)
+BINS = 120
+COLUMNS = 5
+
+
+@style.styled
+def plot(
+    images: Mapping[str, np.ndarray],
+    scanners: Sequence[str],
+    *,
+    edges_mm: np.ndarray,
+    subject: str,
+    simulated: bool = False,
+    notes: Sequence[str] = (),
+) -> Figure:
+    """Draw slices over histograms.
+
+    `images` maps a scanner to its canonical image (X, Y, Z), 0 outside the brain; `edges_mm` are the
+    voxel's edges (3,).  A scanner without an image keeps its empty place.
+    """
+    first = next(iter(images.values()))
+    union = np.zeros(first.shape, dtype=bool)
+    for image in images.values():
+        union |= image != 0
+    box = finished_run.brain_box(union)
+    level = finished_run.fullest_slice(union)
+    grey = finished_run.grey_range(images.values())
+    brains = {scanner: image[image != 0] for scanner, image in images.items()}
+    highest = max(float(np.percentile(brain, 99.9)) for brain in brains.values())
+    lowest = min(0.0, *(float(np.percentile(brain, 0.1)) for brain in brains.values()))
+    edges = np.linspace(lowest, highest, BINS + 1)
+    shares = {s: 100 * np.histogram(brain, edges)[0] / brain.size for s, brain in brains.items()}
+    tallest = max(share.max() for share in shares.values()) * 1.06
+
+    blocks = panels.chunks(len(scanners), COLUMNS)
+    columns = max(len(block) for block in blocks)
+    shape = finished_run.upright(union[box[0], box[1]], 2, level).shape
+    picture = (style.WIDTH / columns - 0.3) * shape[0] * edges_mm[1] / (shape[1] * edges_mm[0])
+    picture = min(picture, 3.2)
+    page = style.page(
+        f"{TITLE}: subject {subject}",
+        height=(picture + 2.0) * len(blocks),
+        simulated=simulated,
+        notes=["n = 1 subject; a.u.: arbitrary units, the study's scale of RAW.", *notes],
+    )
+    grid = page.body.subplots(
+        2 * len(blocks), columns, squeeze=False, gridspec_kw={"height_ratios": [picture, 1.7] * len(blocks)}
+    )
+    for row, block in enumerate(blocks):
+        for column in range(columns):
+            top, bottom = grid[2 * row, column], grid[2 * row + 1, column]
+            if column >= len(block):
+                top.set_axis_off()
+                bottom.set_axis_off()
+                continue
+            scanner = scanners[block[column]]
+            top.set_title(style.fit_lines(scanner, style.WIDTH / columns - 0.2, 3, style.TEXT_SIZE + 0.5, "bold"))
+            if scanner in images:
+                pixels = finished_run.upright(images[scanner][box[0], box[1]], 2, level)
+                panels.show_slice(top, pixels, grey, (edges_mm[1], edges_mm[0]))
+            else:
+                panels.say_no_scan(top)
+            for other, share in shares.items():
+                if other != scanner:
+                    bottom.stairs(share, edges, color="#bdbdbd", linewidth=0.7)
+            if scanner in shares:
+                bottom.stairs(shares[scanner], edges, fill=True, color=style.PALETTE[0], alpha=0.35)
+                bottom.stairs(shares[scanner], edges, color=style.PALETTE[0], linewidth=1.2)
+            bottom.set_xlim(edges[0], edges[-1])
+            bottom.set_ylim(0, tallest)
+            bottom.tick_params(labelsize=style.SMALL_SIZE)
+            bottom.set_xlabel("intensity (a.u.)")
+            if column == 0:
+                bottom.set_ylabel("brain voxels (% per bin)")
+            else:
+                bottom.tick_params(labelleft=False)
+    return page.figure
+
+
+def draw(run: FinishedRun) -> list[Path]:
+    """Draw the RAW scans of the first subject who has all (or the most) of them."""
+    subject = run.example_subject([finished_run.REFERENCE])
+    if subject is None:
+        page = style.page(TITLE, height=1.0, simulated=run.simulated, notes=run.notes())
+        style.say_nothing_to_draw(page.body, "The run has no RAW images.")
+        return style.save(page.figure, run.folder / "figures", "figure1_scanner_effects")
+    images, edges_mm = {}, np.ones(3)
+    for scanner in run.scanners:
+        path = run.image_path(finished_run.REFERENCE, subject, scanner)
+        if path is not None:
+            images[scanner], edges_mm = finished_run.read_canonical(path)
+    figure = plot(images, run.scanners, edges_mm=edges_mm, subject=subject, simulated=run.simulated)
+    return style.save(figure, run.folder / "figures", "figure1_scanner_effects")

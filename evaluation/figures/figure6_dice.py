@@ -1,0 +1,69 @@
+"""Figure 6: how far two scanners' segmentations overlap."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from evaluation.figures import figure5_rmse, finished_run, style
+from evaluation.figures.finished_run import FinishedRun
+
+TITLE = "Figure 6. Dice overlap of segmentations between scanners"
+CAPTION = (
+    "Dice similarity of the tissue masks from two scanners, by tissue, pair of scanners and arm: the mean over "
+    "subjects, with whiskers of one standard deviation. A star marks an arm that is significantly better than RAW "
+    "(paired t-test over subjects, p < 0.05). Higher is better; 1 is complete overlap."
+)
+
+
+def stars_of(tests: pd.DataFrame | None, tissue: str, pairs: list[tuple[str, str]], methods: list[str]) -> np.ndarray:
+    """Which (pairs, methods) are significantly better than RAW in the Dice of a tissue."""
+    if tests is None:
+        return np.zeros((len(pairs), len(methods)), dtype=bool)
+    chosen = tests[(tests["measure"] == "dice") & (tests["tissue"] == tissue)].copy()
+    chosen["star"] = (finished_run.is_yes(chosen["significant"]) & (chosen["mean_difference"] > 0)).astype(float)
+    return figure5_rmse.by_pair(chosen, pairs, methods, "star") == 1
+
+
+def draw(run: FinishedRun) -> list[Path]:
+    """Draw `metrics/dice.tsv` with the stars of `statistics/paired_tests.tsv`."""
+    table = run.table("metrics/dice.tsv", ["method", "subject", "scanner_a", "scanner_b", "tissue", "dice"])
+    folder, name = run.folder / "figures", "figure6_dice"
+    if table is None or table["dice"].notna().sum() == 0:
+        page = style.page(TITLE, height=1.0, simulated=run.simulated, notes=run.notes())
+        style.say_nothing_to_draw(page.body, "The run has no overlaps of segmentations.")
+        return style.save(page.figure, folder, name)
+    tests = run.table(
+        "statistics/paired_tests.tsv",
+        ["measure", "tissue", "scanner_a", "scanner_b", "method", "mean_difference", "significant"],
+    )
+    summary = (
+        table.groupby(["method", "scanner_a", "scanner_b", "tissue"], sort=False)["dice"]
+        .agg(["mean", "std", "count"])
+        .reset_index()
+    )
+    methods = run.methods_in(summary)
+    tissues = [tissue for tissue in finished_run.TISSUES if (summary["tissue"] == tissue).any()]
+    values = {
+        column: {t: figure5_rmse.by_pair(summary[summary["tissue"] == t], run.pairs, methods, column) for t in tissues}
+        for column in ("mean", "std", "count")
+    }
+    means, spreads = values["mean"], values["std"]
+    figure = figure5_rmse.plot(
+        means,
+        {tissue: means[tissue] - spreads[tissue] for tissue in tissues},
+        {tissue: means[tissue] + spreads[tissue] for tissue in tissues},
+        stars={tissue: stars_of(tests, tissue, run.pairs, methods) for tissue in tissues},
+        pairs=[figure5_rmse.pair_label(pair) for pair in run.pairs],
+        methods=[run.label(method) for method in methods],
+        looks=[style.looks(run.methods)[method] for method in methods],
+        unit="Dice (0 to 1)",
+        title=TITLE,
+        counts=np.nan_to_num(np.nanmax(np.stack(list(values["count"].values())), axis=0)).astype(int),
+        decimals=2,
+        simulated=run.simulated,
+        notes=["* significantly better than RAW (paired t-test, p < 0.05).", *run.notes()],
+    )
+    return style.save(figure, folder, name)

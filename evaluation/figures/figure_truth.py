@@ -1,0 +1,36 @@
+"""How far each arm's volumes are from the true ones, where a phantom or a simulation knows them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from evaluation.figures import figure3_volumes, style
+from evaluation.figures.finished_run import FinishedRun
+
+TITLE = "Error of volumes against the truth"
+CAPTION = (
+    "Volume by segmentation minus the true volume (the sum of the true tissue fractions), by tissue, arm and "
+    "scanner; 0 is right. Boxes: median and quartiles, whiskers to 1.5 times the interquartile range; points are "
+    "subjects, and a line joins one subject's scans. A group of boxes far from 0 but alike is the segmentation's "
+    "own bias; boxes that differ within a group are what is left of the scanners."
+)
+
+
+def draw(run: FinishedRun) -> list[Path]:
+    """Draw `metrics/truth.tsv`; nothing for a study whose truth isn't known."""
+    table = run.table("metrics/truth.tsv", ["method", "subject", "scanner", "tissue", "volume_error_ml"])
+    if table is None or table["volume_error_ml"].notna().sum() == 0:
+        return []
+    methods = run.methods_in(table)
+    figure = figure3_volumes.plot(
+        figure3_volumes.by_tissue(run, table, methods, "volume_error_ml"),
+        methods=[run.label(method) for method in methods],
+        scanners=run.scanners,
+        looks=[style.looks(run.methods)[method] for method in methods],
+        title=TITLE,
+        unit="error (mL)",
+        zero_line=True,
+        simulated=run.simulated,
+        notes=run.notes(),
+    )
+    return style.save(figure, run.folder / "figures", "figure_truth")

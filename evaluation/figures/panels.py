@@ -1,0 +1,182 @@
+"""Panels that several figures share: grouped bars, grouped boxes, and slices."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from evaluation.figures import style
+from evaluation.figures.style import Look
+
+BARS_A_ROW = 110
+BOXES_A_ROW = 64
+BARS_WITH_NUMBERS = 32
+
+
+def chunks(count: int, largest: int) -> list[range]:
+    """Split `count` items into rows of at most `largest`, as even as can be."""
+    rows = max(1, -(-count // max(1, largest)))
+    edges = np.linspace(0, count, rows + 1).round().astype(int)
+    return [range(start, stop) for start, stop in zip(edges[:-1], edges[1:], strict=True)]
+
+
+def grouped_bars(
+    axis: Axes,
+    heights: np.ndarray,
+    low: np.ndarray,
+    high: np.ndarray,
+    *,
+    looks: Sequence[Look],
+    stars: np.ndarray | None = None,
+    decimals: int = 2,
+) -> np.ndarray:
+    """Draw bars (groups, methods) with whiskers from `low` to `high`; NaN draws nothing.
+
+    `stars` (groups, methods), bool, marks bars; as long as there are few bars each has its height
+    written in it, or above it where it is short.
+    Returns the groups' places on the x axis.
+    """
+    groups, methods = heights.shape
+    places = np.arange(groups, dtype=float)
+    width = 0.84 / max(methods, 1)
+    numbered = groups * methods <= BARS_WITH_NUMBERS
+    top = np.nanmax(np.where(np.isfinite(high), high, heights), initial=0.0)
+    for column, look in enumerate(looks):
+        x = places - 0.42 + width * (column + 0.5)
+        drawn = np.isfinite(heights[:, column])
+        axis.bar(
+            x[drawn],
+            heights[drawn, column],
+            width * 0.92,
+            color=look.colour,
+            hatch=look.hatch,
+            edgecolor="white",
+            linewidth=0,
+            zorder=2,
+        )
+        ranged = drawn & np.isfinite(low[:, column]) & np.isfinite(high[:, column])
+        axis.vlines(x[ranged], low[ranged, column], high[ranged, column], color=style.INK, linewidth=0.9, zorder=3)
+        for row in np.flatnonzero(drawn):
+            highest = high[row, column] if ranged[row] else heights[row, column]
+            star = "*" if stars is not None and stars[row, column] else ""
+            number = f"{heights[row, column]:.{decimals}f}" if numbered else ""
+            inside = heights[row, column] > 0.22 * top
+            if number and inside:
+                colour = "white" if is_dark(look.colour) else style.INK
+                place, offset = (x[row] - width * 0.24, 0), 3
+                _write_upright(axis, number, place, offset, color=colour)
+            elif number:
+                _write_upright(axis, number, (x[row], highest), 2 if not star else 9, color=style.INK)
+            if star:
+                axis.annotate(
+                    star,
+                    (x[row], highest),
+                    xytext=(0, -1.5),
+                    textcoords="offset points",
+                    ha="center",
+                    va="bottom",
+                    fontsize=10,
+                    zorder=4,
+                )
+    axis.set_xlim(-0.5, groups - 0.5)
+    axis.set_ylim(0, top * 1.12 if top > 0 else 1)
+    axis.grid(False, axis="x")
+    axis.set_xticks(places)
+    return places
+
+
+def _write_upright(axis: Axes, text: str, place: tuple[float, float], offset: float, *, color: str) -> None:
+    axis.annotate(
+        text,
+        place,
+        xytext=(0, offset),
+        textcoords="offset points",
+        ha="center",
+        va="bottom",
+        rotation=90,
+        fontsize=6.5,
+        color=color,
+        zorder=4,
+    )
+
+
+def is_dark(colour: str) -> bool:
+    """Whether white type reads better than black on a colour (#rrggbb)."""
+    red, green, blue = (int(colour[place : place + 2], 16) for place in (1, 3, 5))
+    return 0.299 * red + 0.587 * green + 0.114 * blue < 140
+
+
+def grouped_boxes(
+    axis: Axes, values: np.ndarray, *, looks: Sequence[Look], join: bool = True
+) -> tuple[np.ndarray, np.ndarray]:
+    """Draw boxes for values (groups, subjects, members), a look a group; NaN is left out.
+
+    Points are subjects, and with `join` a line joins one subject's points within a group.
+    Returns the places (groups, members) of the boxes and (groups,) of the groups on the x axis.
+    """
+    groups, _, members = values.shape
+    places = np.arange(groups)[:, None] * (members + 0.9) + np.arange(members)[None, :]
+    for group, look in enumerate(looks):
+        if join:
+            axis.plot(places[group], values[group].T, color="#9a9a9a", linewidth=0.5, alpha=0.55, zorder=2)
+        samples = [column[np.isfinite(column)] for column in values[group].T]
+        filled = [member for member in range(members) if samples[member].size]
+        box = axis.boxplot(
+            [samples[member] for member in filled],
+            positions=places[group, filled],
+            widths=0.68,
+            patch_artist=True,
+            showfliers=False,
+            manage_ticks=False,
+            boxprops={"facecolor": look.colour, "alpha": 0.8, "edgecolor": style.INK, "linewidth": 0.7},
+            medianprops={"color": style.INK, "linewidth": 1.4},
+            whiskerprops={"color": style.INK, "linewidth": 0.8},
+            capprops={"color": style.INK, "linewidth": 0.8},
+            zorder=3,
+        )
+        for patch in box["boxes"]:
+            patch.set_hatch(look.hatch)
+        axis.plot(
+            np.concatenate([np.full(samples[member].size, places[group, member]) for member in range(members)]),
+            np.concatenate(samples),
+            "o",
+            markersize=2.4,
+            markerfacecolor="white",
+            markeredgecolor=style.INK,
+            markeredgewidth=0.5,
+            zorder=4,
+        )
+    axis.grid(False, axis="x")
+    axis.set_xlim(places[0, 0] - 0.8, places[-1, -1] + 0.8)
+    return places, places.mean(axis=1)
+
+
+def show_slice(axis: Axes, pixels: np.ndarray, grey: tuple[float, float], edges_mm: tuple[float, float]):
+    """Show a slice (rows, columns) in greys from black to white; `edges_mm` are a pixel's height and width.
+
+    Exact zeros, the background, stay black whatever the scale.
+    """
+    shown = np.where(pixels == 0, min(grey[0], 0.0), pixels)
+    picture = axis.imshow(
+        shown, cmap="gray", vmin=grey[0], vmax=grey[1], aspect=edges_mm[0] / edges_mm[1], interpolation="nearest"
+    )
+    frame(axis)
+    return picture
+
+
+def frame(axis: Axes) -> None:
+    """Leave a picture without ticks, grid and frame."""
+    axis.set_xticks([])
+    axis.set_yticks([])
+    axis.grid(False)
+    for spine in axis.spines.values():
+        spine.set_visible(False)
+
+
+def say_no_scan(axis: Axes, what: str = "no scan") -> None:
+    """Mark the place of a picture that isn't there."""
+    frame(axis)
+    axis.set_facecolor("#f2f2f2")
+    axis.text(0.5, 0.5, what, transform=axis.transAxes, ha="center", va="center", color=style.QUIET, fontsize=7)

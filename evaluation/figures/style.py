@@ -1,0 +1,272 @@
+"""The one visual style: colours, sizes, the page around a figure, and how it is saved.
+
+A method has one colour wherever it appears; the palette is seaborn's `colorblind` (Okabe and Ito's
+idea), and from the eleventh method on a hatch tells equal colours apart.  A page is a header (title,
+the mark "simulated", legend), the panels, and a footnote, with heights in inches, so that nothing can
+run into anything however many names there are and however long they get.
+"""
+
+from __future__ import annotations
+
+import functools
+import textwrap
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ParamSpec, TypeVar
+
+import matplotlib
+import matplotlib.patches
+import numpy as np
+import seaborn
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure, SubFigure
+from matplotlib.font_manager import FontProperties
+from matplotlib.lines import Line2D
+from matplotlib.textpath import TextPath
+
+from studies.files import write_beside
+
+WIDTH = 9.0
+"""Width of every page in inches."""
+
+DPI = 160
+PALETTE = seaborn.color_palette("colorblind").as_hex()
+HATCHES = ("", "////", "....", "xxxx", "\\\\\\\\")
+FIXED = {"raw": 7, "mispel": 0, "whitestripe": 1, "ravel": 2}
+"""Places in the palette that belong to the paper's four arms in every run."""
+
+INK = "#222222"
+QUIET = "#6b6b6b"
+WARNING = "#9a3b00"
+
+TITLE_SIZE = 11.0
+TEXT_SIZE = 8.5
+SMALL_SIZE = 7.5
+FOOTNOTE_CHARACTER = 0.0555
+"""Width of an average character of the footnote in inches, on the safe side."""
+
+RC = {
+    **seaborn.axes_style("whitegrid"),
+    "font.family": ["sans-serif"],
+    "font.sans-serif": ["DejaVu Sans"],
+    "font.size": TEXT_SIZE,
+    "axes.labelsize": TEXT_SIZE,
+    "axes.titlesize": TEXT_SIZE + 0.5,
+    "axes.titleweight": "bold",
+    "xtick.labelsize": TEXT_SIZE,
+    "ytick.labelsize": SMALL_SIZE,
+    "legend.fontsize": TEXT_SIZE,
+    "text.color": INK,
+    "axes.labelcolor": INK,
+    "axes.edgecolor": "#b0b0b0",
+    "axes.linewidth": 0.7,
+    "grid.color": "#e4e4e4",
+    "grid.linewidth": 0.6,
+    "hatch.linewidth": 0.6,
+    "savefig.dpi": DPI,
+    "svg.hashsalt": "mispel-benchmark",
+}
+
+Arguments = ParamSpec("Arguments")
+Result = TypeVar("Result")
+
+
+def styled(function: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
+    """Run a plotting function under the one style, leaving matplotlib's settings as they were."""
+
+    @functools.wraps(function)
+    def wrapper(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
+        with matplotlib.rc_context(RC):
+            return function(*args, **kwargs)
+
+    return wrapper
+
+
+@dataclass(frozen=True)
+class Look:
+    """How a method is drawn: a colour, and a hatch where colours have run out."""
+
+    colour: str
+    hatch: str = ""
+    line: str = ""
+    """A line's style, for what is drawn as a line."""
+
+
+def looks(methods: Sequence[str]) -> dict[str, Look]:
+    """The look of every method of a run, by id; no two are alike for up to 46 methods."""
+    free = [place for place in range(len(PALETTE)) if place not in FIXED.values()]
+    found: dict[str, Look] = {}
+    others = 0
+    for method in methods:
+        if method in FIXED:
+            found[method] = Look(PALETTE[FIXED[method]])
+        else:
+            # the four fixed colours come back only with a hatch
+            places = [(place, "") for place in free] + [
+                (place, hatch) for hatch in HATCHES[1:] for place in range(len(PALETTE))
+            ]
+            place, hatch = places[others % len(places)]
+            found[method] = Look(PALETTE[place], hatch)
+            others += 1
+    return found
+
+
+def shorten(name: str, longest: int) -> str:
+    """Cut the middle out of a name longer than `longest` characters."""
+    if len(name) <= longest:
+        return name
+    kept = max(longest - 1, 2)
+    return name[: (kept + 1) // 2] + "…" + name[len(name) - kept // 2 :]
+
+
+def wrap(name: str, characters: int, lines: int) -> str:
+    """Break a name into at most `lines` lines of at most `characters`, shortening it where it must be."""
+    characters = max(characters, 3)
+    broken: list[str] = []
+    for part in name.split("\n"):
+        broken += textwrap.wrap(part, characters, break_long_words=True) or [""]
+    if len(broken) > lines:
+        broken = [*broken[: lines - 1], shorten("".join(broken[lines - 1 :]), characters)]
+    return "\n".join(broken)
+
+
+@functools.cache
+def text_width(text: str, size: float, weight: str = "normal") -> float:
+    """Width of a line of type in inches."""
+    font = FontProperties(family="DejaVu Sans", weight=weight)
+    return TextPath((0, 0), text, size=size, prop=font).get_extents().width / 72 if text.strip() else 0.0
+
+
+def fit_lines(name: str, inches: float, lines: int, size: float = TEXT_SIZE, weight: str = "normal") -> str:
+    """Break a name into at most `lines` lines that fit into `inches`, shortening it where it must be."""
+    longest = max(name.split("\n"), key=len)
+    widest = max(text_width(part, size, weight) / max(len(part), 1) for part in (longest, longest.upper()))
+    if max(text_width(part, size, weight) for part in name.split("\n")) <= inches:
+        return name
+    return wrap(name, int(inches / widest), lines)
+
+
+def fit(names: Sequence[str], inches: float, size: float = TEXT_SIZE) -> tuple[list[str], int]:
+    """Texts for labels that have `inches` of width each, and the angle (0 or 90) to write them at."""
+    room = inches - 0.06
+    widest = max((text_width(word, size) for name in names for word in name.split()), default=0.0)
+    if widest <= room or room > 0.7:
+        return [fit_lines(name, room, 3, size) for name in names], 0
+    lines = max(1, min(2, int(inches / (size * 1.35 / 72))))
+    return [wrap(name.replace("\n", " "), 22, lines) for name in names], 90
+
+
+def set_group_labels(axis: Axes, places: Sequence[float], names: Sequence[str], inches: float) -> None:
+    """Label places on the x axis, wrapped or turned so that neighbours `inches` apart don't touch."""
+    texts, angle = fit(names, inches, SMALL_SIZE)
+    axis.set_xticks(places, texts, rotation=angle, fontsize=SMALL_SIZE)
+
+
+@dataclass(frozen=True)
+class Page:
+    """A figure and the part of it that the panels go into."""
+
+    figure: Figure
+    body: SubFigure
+
+
+def page(
+    title: str,
+    *,
+    height: float,
+    simulated: bool,
+    notes: Sequence[str] = (),
+    legend: Mapping[str, Look] | None = None,
+    width: float = WIDTH,
+) -> Page:
+    """A page of `width` inches with `height` inches for its panels.
+
+    `legend` maps names to looks; `notes` are sentences for the footnote.
+    """
+    sentences = (["Simulated data."] if simulated else []) + [note for note in notes if note]
+    footnote = textwrap.wrap(" ".join(sentences), int((width - 0.2) / FOOTNOTE_CHARACTER))
+    names = {wrap(name, 40, 1): look for name, look in (legend or {}).items()}
+    columns, rows = _legend_grid(list(names), width)
+    mark = "simulated" if simulated else ""
+    room = width - 0.4 - text_width(mark, TEXT_SIZE, "bold")
+    heading = fit_lines(title, room, 3, TITLE_SIZE, "bold").split("\n")
+    header = 0.14 + 0.21 * len(heading) + 0.2 * rows + (0.06 if rows else 0)
+    footer = 0.08 + 0.145 * len(footnote)
+    total = header + height + footer
+    figure = Figure(figsize=(width, total), layout="constrained", facecolor="white")
+    figure.get_layout_engine().set(w_pad=0.08)
+    top, body, bottom = figure.subfigures(3, 1, height_ratios=[header, height, footer])
+    top.text(0.1 / width, 1 - 0.07 / header, "\n".join(heading), fontsize=TITLE_SIZE, weight="bold", va="top")
+    if mark:
+        top.text(
+            1 - 0.14 / width,
+            1 - 0.1 / header,
+            mark,
+            fontsize=TEXT_SIZE,
+            weight="bold",
+            color=WARNING,
+            va="top",
+            ha="right",
+            bbox={"boxstyle": "round,pad=0.25", "facecolor": "white", "edgecolor": WARNING, "linewidth": 0.8},
+        )
+    if names:
+        top.legend(
+            handles=[_legend_handle(name, look) for name, look in names.items()],
+            loc="lower left",
+            bbox_to_anchor=(0.04 / width, 0),
+            ncols=columns,
+            frameon=False,
+            borderaxespad=0.1,
+            handlelength=1.4 if not any(look.line for look in names.values()) else 2.4,
+            columnspacing=1.4,
+            labelspacing=0.35,
+        )
+    if footnote:
+        bottom.text(0.1 / width, 1, "\n".join(footnote), fontsize=SMALL_SIZE, color=QUIET, va="top", linespacing=1.3)
+    return Page(figure, body)
+
+
+def _legend_handle(name: str, look: Look) -> matplotlib.patches.Patch | Line2D:
+    if look.line:
+        return Line2D([], [], color=look.colour, linestyle=look.line, linewidth=1.5, label=name)
+    return matplotlib.patches.Patch(facecolor=look.colour, hatch=look.hatch, edgecolor="white", linewidth=0, label=name)
+
+
+def _legend_grid(names: Sequence[str], width: float) -> tuple[int, int]:
+    if not names:
+        return 0, 0
+    entry = max(text_width(name, TEXT_SIZE) for name in names) + 0.6
+    columns = max(1, min(len(names), int((width - 0.2) / entry)))
+    return columns, -(-len(names) // columns)
+
+
+def say_nothing_to_draw(body: SubFigure, what: str) -> None:
+    """Fill the panels' place with a sentence that says what the run lacks."""
+    axis = body.subplots()
+    axis.set_axis_off()
+    axis.text(0.5, 0.5, what, ha="center", va="center", color=QUIET, transform=axis.transAxes)
+
+
+def counted(counts: Sequence[int] | np.ndarray, what: str) -> str:
+    """A sentence for the footnote: n = 18 subjects, or n = 16 to 18 subjects."""
+    counts = [int(count) for count in counts if count]
+    if not counts:
+        return ""
+    low, high = min(counts), max(counts)
+    return f"n = {low} {what}." if low == high else f"n = {low} to {high} {what}, as given."
+
+
+@styled
+def save(figure: Figure, folder: Path, name: str) -> list[Path]:
+    """Write `folder/name.png` and `.svg`; the same figure gives the same bytes."""
+    paths = []
+    metadata = {"png": {"Software": None}, "svg": {"Date": None, "Creator": None}}
+    for suffix, entries in metadata.items():
+        path = folder / f"{name}.{suffix}"
+        with write_beside(path) as temporary:
+            figure.savefig(temporary, format=suffix, metadata=entries)
+        # the second format keeps the places that the first has found
+        figure.set_layout_engine("none")
+        paths.append(path)
+    return paths

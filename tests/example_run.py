@@ -1,0 +1,265 @@
+"""A small, whole run folder of made-up numbers, for tests of what is drawn and written from a run.
+
+Nothing in it was measured: brains are ellipsoids with seeded noise, and the measures are seeded random
+numbers in plausible ranges.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from studies.files import write_json, write_table, write_text
+from studies.images import save_image, save_labels
+from studies.sheet import scan_name
+
+MADE_UP = "made up for tests"
+TISSUES = ("CSF", "GM", "WM")
+PAPER_SCANNERS = ("GE", "Philips", "Prisma", "Trio")
+PAPER_METHODS = ("raw", "whitestripe", "ravel", "mispel")
+TRUE_ML = {"CSF": 300.0, "GM": 640.0, "WM": 500.0}
+
+Brain = Callable[[np.random.Generator], np.ndarray]
+
+
+def ellipsoid(shape: tuple[int, int, int]) -> np.ndarray:
+    """Labels (X, Y, Z) of a brain of shells: 1 CSF outside, 2 GM, 3 WM inside, 0 around it."""
+    axes = [np.linspace(-1, 1, size) for size in shape]
+    radius = np.sqrt(sum(grid**2 for grid in np.meshgrid(*axes, indexing="ij")))
+    return np.select([radius < 0.55, radius < 0.8, radius < 0.9], [3, 2, 1], 0).astype(np.uint8)
+
+
+def write_example_run(
+    folder: Path,
+    *,
+    subjects: int = 5,
+    scanners: Sequence[str] = PAPER_SCANNERS,
+    methods: Sequence[str] = PAPER_METHODS,
+    shape: tuple[int, int, int] = (20, 24, 20),
+    simulated: bool = True,
+    missing: Sequence[tuple[str, str]] = (),
+    failed: Sequence[str] = (),
+    seed: int = 0,
+    anatomy: tuple[np.ndarray, np.ndarray] | None = None,
+) -> Path:
+    """Write a run of made-up numbers into `folder` and return it.
+
+    `missing` names scans (subject, scanner) that don't exist; `failed` are methods that left nothing but
+    a reason.  `anatomy` is an image (X, Y, Z) with 0 outside the brain and its affine, to be shown
+    instead of ellipsoids.
+    """
+    generator = np.random.default_rng(seed)
+    people = [f"{number:02d}" for number in range(1, subjects + 1)]
+    scans = [scan for scan in itertools.product(people, scanners) if scan not in set(missing)]
+    fine = [method for method in methods if method not in failed]
+    _write_sheet(folder, scans, simulated)
+    _write_images(folder, scans, scanners, fine, shape, generator, anatomy)
+    differences = _write_metrics(folder, scans, scanners, fine, simulated, generator)
+    _write_statistics(folder, differences, fine)
+    _write_tables(folder, scanners, fine, simulated)
+    if "mispel" in fine:
+        _write_training(folder, scanners, shape, generator)
+    _write_records(folder, methods, failed, seed)
+    return folder
+
+
+def _write_sheet(folder: Path, scans: Sequence[tuple[str, str]], simulated: bool) -> None:
+    rows = []
+    for subject, scanner in scans:
+        row = {
+            "subject": subject,
+            "scanner": scanner,
+            "image": f"scans/{scan_name(subject, scanner)}_T1w.nii.gz",
+            "mask": f"scans/{scan_name(subject, scanner)}_mask.nii.gz",
+            "age": 60 + int(subject),
+        }
+        rows.append({**row, "simulated": "simulated"} if simulated else row)
+    write_table(folder / "scans.tsv", pd.DataFrame(rows))
+
+
+def _write_images(
+    folder: Path,
+    scans: Sequence[tuple[str, str]],
+    scanners: Sequence[str],
+    methods: Sequence[str],
+    shape: tuple[int, int, int],
+    generator: np.random.Generator,
+    anatomy: tuple[np.ndarray, np.ndarray] | None,
+) -> None:
+    if anatomy is None:
+        labels, affine = ellipsoid(shape), np.diag([4.0, 4.0, 4.0, 1.0])
+        brain = np.array([0.0, 0.4, 0.9, 1.3])[labels]
+    else:
+        brain, affine = anatomy
+        brain = brain / brain[brain != 0].mean()
+        labels = np.digitize(brain, [1e-6, 0.6, 1.05]).astype(np.uint8)
+    inside = brain != 0
+    for subject, scanner in scans:
+        place = list(scanners).index(scanner)
+        for number, method in enumerate(methods):
+            effect = (place - 1) * (0.28 if method != "mispel" else 0.04)
+            image = np.where(inside, brain, 1.0) ** (1 + effect)
+            image = image * (1 + 0.05 * generator.standard_normal(image.shape))
+            if method in ("whitestripe", "ravel"):
+                image = (image - 1.3) * 8
+            image = np.where(inside, image + 1e-4 * number, 0)
+            save_image(folder / "images" / method / f"{scan_name(subject, scanner)}_T1w.nii.gz", image, affine)
+            save_labels(
+                folder / "segmentations" / method / f"{scan_name(subject, scanner)}_dseg.nii.gz", labels, affine
+            )
+
+
+def _write_metrics(
+    folder: Path,
+    scans: Sequence[tuple[str, str]],
+    scanners: Sequence[str],
+    methods: Sequence[str],
+    simulated: bool,
+    generator: np.random.Generator,
+) -> pd.DataFrame:
+    pairs = list(itertools.combinations(scanners, 2))
+    subjects = list(dict.fromkeys(subject for subject, _ in scans))
+    offsets = {scanner: generator.normal(0, 30) for scanner in scanners}
+    size = {subject: generator.normal(1, 0.08) for subject in subjects}
+    ssim, volumes, differences, dice, truth, likeness = [], [], [], [], [], []
+    for number, method in enumerate(methods):
+        left = 1 / (1 + number)
+        for subject, scanner in scans:
+            for tissue in TISSUES:
+                true_ml = TRUE_ML[tissue] * size[subject]
+                volume = true_ml - 40 + left * offsets[scanner] + generator.normal(0, 4)
+                key = {"method": method, "subject": subject, "scanner": scanner, "tissue": tissue}
+                volumes.append({**key, "volume_ml": volume, "volume_ml_hard": volume * 1.1, "volume_ml_pve": volume})
+                truth.append(
+                    {
+                        **key,
+                        "true_volume_ml": true_ml,
+                        "volume_error_ml": volume - true_ml,
+                        "dice_truth": generator.uniform(0.8, 0.9),
+                    }
+                )
+            likeness.append(
+                {"method": method, "subject": subject, "scanner": scanner, "ssim_truth": generator.uniform(0.7, 0.9)}
+            )
+        found = {
+            (row["subject"], row["scanner"], row["tissue"]): row["volume_ml"] for row in volumes[-len(scans) * 3 :]
+        }
+        for subject, (a, b) in itertools.product(subjects, pairs):
+            if (subject, a) not in scans or (subject, b) not in scans:
+                continue
+            key = {"method": method, "subject": subject, "scanner_a": a, "scanner_b": b}
+            ssim.append({**key, "ssim": 0.75 + 0.03 * number + generator.normal(0, 0.02)})
+            for tissue in TISSUES:
+                apart = found[subject, a, tissue] - found[subject, b, tissue]
+                differences.append(
+                    {**key, "tissue": tissue, "difference_ml": apart, "absolute_difference_ml": abs(apart)}
+                )
+                dice.append({**key, "tissue": tissue, "dice": 0.8 + 0.03 * number + generator.normal(0, 0.02)})
+    by_pair = pd.DataFrame(differences)
+    rmse = []
+    for (method, a, b, tissue), part in by_pair.groupby(["method", "scanner_a", "scanner_b", "tissue"], sort=False):
+        value = float(np.sqrt((part["difference_ml"] ** 2).mean()))
+        key = {"method": method, "scanner_a": a, "scanner_b": b, "tissue": tissue}
+        rmse.append({**key, "rmse_ml": value, "ci_low": 0.8 * value, "ci_high": 1.25 * value, "n": len(part)})
+    tables = {"ssim": ssim, "volumes": volumes, "volume_differences": differences, "dice": dice, "rmse": rmse}
+    if simulated:
+        tables |= {"truth": truth, "truth_similarity": likeness}
+    for name, rows in tables.items():
+        write_table(folder / "metrics" / f"{name}.tsv", pd.DataFrame(rows))
+    return by_pair
+
+
+def _write_statistics(folder: Path, differences: pd.DataFrame, methods: Sequence[str]) -> None:
+    pairs = list(dict.fromkeys(zip(differences["scanner_a"], differences["scanner_b"], strict=True)))
+    rows = []
+    for measure, tissues in (("ssim", ("n/a",)), ("volume_difference", TISSUES), ("dice", TISSUES)):
+        sign = -1 if measure == "volume_difference" else 1
+        for tissue, (a, b), method in itertools.product(tissues, pairs, methods):
+            compared = method != "raw"
+            rows.append(
+                {
+                    "measure": measure,
+                    "tissue": tissue,
+                    "scanner_a": a,
+                    "scanner_b": b,
+                    "method": method,
+                    "reference": "raw",
+                    "n": 5,
+                    "mean": 0.8,
+                    "reference_mean": 0.7,
+                    "mean_difference": 0.1 * sign if compared else None,
+                    "t": 3.0 if compared else None,
+                    "df": 4 if compared else None,
+                    "p": 0.01 if compared else None,
+                    "p_holm": 0.04 if compared else None,
+                    "p_bh": 0.02 if compared else None,
+                    "dz": 1.0 if compared else None,
+                    "better": "yes" if compared else "n/a",
+                    "significant": "yes" if method == "mispel" else "no",
+                }
+            )
+    write_table(folder / "statistics" / "paired_tests.tsv", pd.DataFrame(rows))
+
+
+def _write_tables(folder: Path, scanners: Sequence[str], methods: Sequence[str], simulated: bool) -> None:
+    pairs = [f"{a}-{b}" for a, b in itertools.combinations(scanners, 2)]
+    title = f"SSIM between scanners{' (simulated)' if simulated else ''}"
+    lines = [f"| {' | '.join(['Method', 'n', *pairs])} |", f"| {' | '.join(['---'] * (len(pairs) + 2))} |"]
+    for method in methods:
+        cell = "**0.84** (0.04)*" if method == "mispel" else "0.75 (0.04)"
+        lines.append(f"| {' | '.join([method, '5', *[cell] * len(pairs)])} |")
+    note = "Mean (SD) over subjects; bold: best; \\*: significantly better than RAW. Numbers " + MADE_UP + "."
+    write_text(folder / "tables" / "table2_ssim.md", "\n".join([f"### {title}", "", *lines, "", note, ""]))
+    rows = [{"method": method, "pair": pair, "mean": 0.8, "sd": 0.04, "n": 5} for method in methods for pair in pairs]
+    write_table(folder / "tables" / "table2_ssim.tsv", pd.DataFrame(rows))
+
+
+def _write_training(
+    folder: Path, scanners: Sequence[str], shape: tuple[int, int, int], generator: np.random.Generator
+) -> None:
+    rows = []
+    for step, epochs in ((1, 12), (2, 20)):
+        for epoch in range(1, epochs + 1):
+            row = {"step": step, "epoch": epoch, "total": 1 / epoch, "reconstruction": 0.6 / epoch}
+            row |= {"coupling": 0.1 / epoch if step == 1 else None, "harmonization": 0.3 / epoch if step == 2 else None}
+            rows.append(row)
+    model = folder / "models" / "mispel"
+    write_table(model / "losses.tsv", pd.DataFrame(rows))
+    plane = ellipsoid(shape)[:, :, shape[2] // 2].T[::-1].astype(np.float32)
+    noise = generator.normal(0, 0.1, (len(scanners), 6, *plane.shape))
+    embeddings = plane * np.arange(1, 7).reshape(1, 6, 1, 1) * 0.2 + noise
+    np.savez(
+        model / "embeddings.npz",
+        embeddings=embeddings.astype(np.float32),
+        scanners=list(scanners),
+        subject="01",
+        slice=10,
+    )
+
+
+def _write_records(folder: Path, methods: Sequence[str], failed: Sequence[str], seed: int) -> None:
+    rows = []
+    for number, method in enumerate(methods):
+        for step in ("fit", "apply", "segmentation", "measures"):
+            row = {"method": method, "step": step, "status": "ok", "reason": None}
+            if method in failed:
+                reason = "no control voxel is CSF in all images; try prob 0.9"
+                row |= {"status": "failed", "reason": reason if step == "fit" else f"at step fit: {reason}"}
+            rows.append({**row, "seconds": 1.5 + number, "peak_mb": 300.0 + number, "device": "cpu"})
+    write_table(folder / "status.tsv", pd.DataFrame(rows))
+    write_json(
+        folder / "provenance.json",
+        {
+            "note": MADE_UP,
+            "config": {"run": "example", "seed": seed, "methods": {method: {} for method in methods}},
+            "seeds": {"study": seed},
+            "versions": {"python": "3.11", "numpy": "2.0"},
+            "machine": {"processor": "made up", "cores": 2},
+            "git": {"commit": "0" * 40, "clean": True},
+            "checksums": {"scans.tsv": "0" * 64},
+        },
+    )
