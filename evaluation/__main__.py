@@ -85,6 +85,38 @@ def _add_run_verbs(verbs) -> None:
     verb.add_argument("--methods", nargs="+", required=True, metavar="METHOD", help="arms, in the order of the tables")
     verb.add_argument("--batches", nargs="+", metavar="BATCH", help="only these batches (default: all there are)")
     verb.add_argument("--seed", type=int, default=0, help="of the bootstrap (default: 0)")
+    verb.add_argument("--bootstrap", type=int, default=2000, metavar="N", help="resamples of subjects (default: 2000)")
+
+    verb = _verb(verbs, "statistics", statistics, "paired tests of every arm against RAW")
+    _run_argument(verb)
+
+    verb = _verb(verbs, "tables", tables, "the paper's tables, from a run's files")
+    _run_argument(verb)
+
+    verb = _verb(verbs, "figures", figures, "the paper's figures, from a run's files")
+    _run_argument(verb)
+
+    verb = _verb(verbs, "report", report, "the page with everything, from a run's files")
+    _run_argument(verb)
+
+    verb = _verb(verbs, "status", status, "join the records of how the arms' steps ended")
+    verb.add_argument("folder", type=Path, metavar="FOLDER", help="a run's folder of records, RUN/status")
+    verb.add_argument("--methods", nargs="+", required=True, metavar="METHOD", help="arms, in order")
+    verb.add_argument("--out", type=Path, required=True, help="TSV to write")
+
+    verb = _verb(verbs, "verdict", verdict, "exit with 1 if a step of any arm failed")
+    verb.add_argument("status", type=Path, metavar="STATUS", help="a run's status.tsv")
+
+    verb = _verb(verbs, "provenance", provenance, "what was run: configuration, versions, machine, checksums")
+    verb.add_argument("--scans", type=Path, required=True, help="the study's sheet")
+    verb.add_argument("--config", required=True, help="the configuration, as JSON")
+    verb.add_argument("--out", type=Path, required=True, help="JSON to write")
+
+    verb = _verb(verbs, "compare", compare, "what differs between two runs; exit with 1 if anything does")
+    verb.add_argument("run_a", type=Path, metavar="RUN_A")
+    verb.add_argument("run_b", type=Path, metavar="RUN_B")
+    verb.add_argument("--relative", type=float, default=1e-5, help="tolerance, relative to RUN_B (default: 1e-5)")
+    verb.add_argument("--absolute", type=float, default=1e-9, help="and absolute (default: 1e-9)")
 
 
 def _run_argument(verb: argparse.ArgumentParser) -> None:
@@ -92,7 +124,46 @@ def _run_argument(verb: argparse.ArgumentParser) -> None:
 
 
 def _add_hand_verbs(verbs) -> None:
-    pass
+    verb = _verb(verbs, "segment", segment, "segment one image, intensities as given")
+    verb.add_argument("--image", type=Path, required=True, help="T1-weighted NIfTI")
+    verb.add_argument("--mask", type=Path, required=True, help="its brain mask")
+    verb.add_argument("--out", type=Path, required=True, help="labels to write: 0 none, 1 CSF, 2 GM, 3 WM")
+    verb.add_argument("--posteriors", type=Path, help="4-D NIfTI of CSF, GM, WM to write")
+    verb.add_argument("--bias", type=Path, help="NIfTI of the bias field to write")
+    _segmentation_options(verb)
+
+    verb = _verb(verbs, "ssim", ssim, "structural similarity of two images")
+    _two_files(verb)
+    verb.add_argument("--mask", type=Path, required=True, help="voxels to average over")
+    verb.add_argument("--data-range", type=float, required=True, help="range of the images' intensities")
+    verb.add_argument("--low", type=float, default=0.0, help="what the background is set to (default: 0)")
+
+    verb = _verb(verbs, "pearson", pearson, "Pearson correlation of two images")
+    _two_files(verb)
+    verb.add_argument("--mask", type=Path, required=True, help="voxels to take")
+
+    verb = _verb(verbs, "dice", dice, "Dice of two label images, by tissue")
+    _two_files(verb)
+
+    verb = _verb(verbs, "volumes", volumes, "volumes of a label image in mL, by tissue")
+    verb.add_argument("labels", type=Path, metavar="LABELS")
+
+    verb = _verb(verbs, "volume-difference", volume_difference, "volumes of A less those of B in mL, by tissue")
+    _two_files(verb)
+
+    verb = _verb(verbs, "volume-error", volume_error, "volumes less the true ones in mL, by tissue")
+    verb.add_argument("labels", type=Path, metavar="LABELS")
+    verb.add_argument("--fractions", type=Path, required=True, help="true fractions, 4-D NIfTI of CSF, GM, WM")
+
+    verb = _verb(verbs, "rmse", rmse, "RMSE of volume differences, with its interval over subjects")
+    verb.add_argument("differences", type=Path, metavar="TSV", help="a table as metrics/volume_differences.tsv")
+    verb.add_argument("--seed", type=int, default=0, help="of the bootstrap (default: 0)")
+    verb.add_argument("--bootstrap", type=int, default=2000, metavar="N", help="resamples of subjects (default: 2000)")
+
+
+def _two_files(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("a", type=Path, metavar="A")
+    verb.add_argument("b", type=Path, metavar="B")
 
 
 def _arm_step(arguments: Arguments, step: str, work: Callable[[], None], placeholders: Sequence[Path]) -> None:
@@ -194,7 +265,165 @@ def gather(arguments: Arguments) -> None:
     from studies.sheet import read_sheet
 
     study = read_sheet(arguments.run / "scans.tsv", check=False)
-    gather(arguments.run, study, arguments.methods, batches=arguments.batches, seed=arguments.seed)
+    gather(
+        arguments.run,
+        study,
+        arguments.methods,
+        batches=arguments.batches,
+        seed=arguments.seed,
+        resamples=arguments.bootstrap,
+    )
+
+
+def statistics(arguments: Arguments) -> None:
+    """Write `RUN/statistics/paired_tests.tsv`."""
+    from evaluation.statistics import run_statistics
+    from studies.files import write_table
+    from studies.sheet import read_sheet
+
+    study = read_sheet(arguments.run / "scans.tsv", check=False)
+    write_table(arguments.run / "statistics" / "paired_tests.tsv", run_statistics(arguments.run, study.pairs))
+
+
+def tables(arguments: Arguments) -> None:
+    """Write `RUN/tables`."""
+    from evaluation.tables import draw
+
+    _print_paths(draw(arguments.run))
+
+
+def figures(arguments: Arguments) -> None:
+    """Draw `RUN/figures`."""
+    from evaluation.figures import draw
+
+    _print_paths(draw(arguments.run))
+
+
+def report(arguments: Arguments) -> None:
+    """Write `RUN/report.html`."""
+    from evaluation.report import render
+
+    _print_paths([render(arguments.run)])
+
+
+def _print_paths(paths: Sequence[Path]) -> None:
+    for path in paths:
+        print(path)
+
+
+def status(arguments: Arguments) -> None:
+    """Write `RUN/status.tsv`."""
+    from evaluation.outcome import join_status
+    from studies.files import write_table
+
+    write_table(arguments.out, join_status(arguments.folder, arguments.methods))
+
+
+def verdict(arguments: Arguments) -> int:
+    """Say which arms failed; 1 if any did."""
+    from evaluation.outcome import failures
+    from studies.files import read_table
+
+    sentences = failures(read_table(arguments.status))
+    for sentence in sentences:
+        print(sentence)
+    return 1 if sentences else 0
+
+
+def provenance(arguments: Arguments) -> None:
+    """Write `RUN/provenance.json`."""
+    import json
+
+    from evaluation.provenance import describe
+    from studies.files import write_json
+    from studies.sheet import read_sheet
+
+    study = read_sheet(arguments.scans, check=False)
+    write_json(arguments.out, describe(study, arguments.scans, json.loads(arguments.config)))
+
+
+def compare(arguments: Arguments) -> int:
+    """Print what differs between two runs; 1 if anything does."""
+    from evaluation.comparison import compare
+
+    found = compare(arguments.run_a, arguments.run_b, relative=arguments.relative, absolute=arguments.absolute)
+    print("nothing differs" if found.empty else found.to_string(index=False))
+    return 0 if found.empty else 1
+
+
+def segment(arguments: Arguments) -> None:
+    """Segment one image."""
+    from evaluation.by_hand import segment_file
+
+    segment_file(
+        arguments.image,
+        arguments.mask,
+        arguments.out,
+        engine=arguments.engine,
+        rule=arguments.rule,
+        threshold=arguments.threshold,
+        threads=arguments.threads,
+        posteriors=arguments.posteriors,
+        bias=arguments.bias,
+    )
+
+
+def ssim(arguments: Arguments) -> None:
+    """Print SSIM of two images."""
+    from evaluation.by_hand import ssim_of_files
+
+    value = ssim_of_files(arguments.a, arguments.b, arguments.mask, data_range=arguments.data_range, low=arguments.low)
+    print(f"{value:.6g}")
+
+
+def pearson(arguments: Arguments) -> None:
+    """Print the correlation of two images."""
+    from evaluation.by_hand import pearson_of_files
+
+    print(f"{pearson_of_files(arguments.a, arguments.b, arguments.mask):.6g}")
+
+
+def dice(arguments: Arguments) -> None:
+    """Print Dice of two label images."""
+    from evaluation.by_hand import dice_of_files
+
+    _print_by_tissue("dice", dice_of_files(arguments.a, arguments.b))
+
+
+def volumes(arguments: Arguments) -> None:
+    """Print the volumes of a label image."""
+    from evaluation.by_hand import volumes_of_file
+
+    _print_by_tissue("volume_ml", volumes_of_file(arguments.labels))
+
+
+def volume_difference(arguments: Arguments) -> None:
+    """Print how the volumes of two label images differ."""
+    from evaluation.by_hand import volume_difference_of_files
+
+    _print_by_tissue("difference_ml", volume_difference_of_files(arguments.a, arguments.b))
+
+
+def volume_error(arguments: Arguments) -> None:
+    """Print how far the volumes of a label image are from the true ones."""
+    from evaluation.by_hand import volume_error_of_files
+
+    _print_by_tissue("volume_error_ml", volume_error_of_files(arguments.labels, arguments.fractions))
+
+
+def _print_by_tissue(name: str, values: dict[str, float]) -> None:
+    print(f"tissue\t{name}")
+    for tissue, value in values.items():
+        print(f"{tissue}\t{value:.6g}" if value == value else f"{tissue}\tn/a")
+
+
+def rmse(arguments: Arguments) -> None:
+    """Print the RMSE of a table of volume differences."""
+    from evaluation.measures.volumes import rmse_table
+    from studies.files import read_table
+
+    table = rmse_table(read_table(arguments.differences), seed=arguments.seed, resamples=arguments.bootstrap)
+    print(table.to_csv(sep="\t", index=False, float_format="%.6g", na_rep="n/a", lineterminator="\n"), end="")
 
 
 if __name__ == "__main__":

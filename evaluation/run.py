@@ -323,8 +323,13 @@ def in_order(table: pd.DataFrame, study: Study, methods: Sequence[str]) -> pd.Da
     return table.loc[ranks.sort_values(list(positions), kind="stable").index].reset_index(drop=True)
 
 
-def gather(run: Path, study: Study, methods: Sequence[str], *, batches: Sequence[str] | None, seed: int) -> list[Path]:
-    """Join the arms' parts into `RUN/metrics/*.tsv`; returns the files written."""
+def gather(
+    run: Path, study: Study, methods: Sequence[str], *, batches: Sequence[str] | None, seed: int, resamples: int
+) -> list[Path]:
+    """Join the arms' parts into `RUN/metrics/*.tsv`; returns the files written.
+
+    `seed` and `resamples` are those of the bootstrap of the RMSE's interval.
+    """
     parts = {name: in_order(read_parts(run, name, methods, batches), study, methods) for name in PARTS}
     differences = in_order(volume_differences(parts["volumes"], study.pairs), study, methods)
     tables = {
@@ -332,7 +337,7 @@ def gather(run: Path, study: Study, methods: Sequence[str], *, batches: Sequence
         "volumes": parts["volumes"],
         "volume_differences": differences,
         "dice": parts["dice"],
-        "rmse": in_order(rmse_table(differences, seed=seed), study, methods),
+        "rmse": in_order(rmse_table(differences, seed=seed, resamples=resamples), study, methods),
         "truth": truth_table(parts["truth"], parts["volumes"]),
         "truth_similarity": parts["truth_similarity"],
     }

@@ -13,7 +13,7 @@ from scipy import stats
 
 from evaluation.segmentation import TISSUES
 
-RESAMPLES = 9999
+RESAMPLES = 2000
 CONFIDENCE = 0.95
 
 
@@ -70,8 +70,8 @@ def rmse(differences: np.ndarray, axis: int = -1) -> np.ndarray | float:
     return np.sqrt(np.mean(np.square(differences), axis=axis))
 
 
-def rmse_interval(differences: np.ndarray, *, seed: int) -> tuple[float, float]:
-    """95 % bootstrap interval of the RMSE, resampling subjects (N,) 9999 times; percentile method.
+def rmse_interval(differences: np.ndarray, *, seed: int, resamples: int = RESAMPLES) -> tuple[float, float]:
+    """95 % bootstrap interval of the RMSE, resampling subjects (N,) with replacement; percentile method.
 
     NaN for fewer than two subjects.  Equal seeds give equal intervals, and methods with equally many
     subjects are resampled alike.
@@ -81,7 +81,7 @@ def rmse_interval(differences: np.ndarray, *, seed: int) -> tuple[float, float]:
     interval = stats.bootstrap(
         (differences,),
         rmse,
-        n_resamples=RESAMPLES,
+        n_resamples=resamples,
         confidence_level=CONFIDENCE,
         method="percentile",
         vectorized=True,
@@ -90,7 +90,7 @@ def rmse_interval(differences: np.ndarray, *, seed: int) -> tuple[float, float]:
     return float(interval.low), float(interval.high)
 
 
-def rmse_table(differences: pd.DataFrame, *, seed: int) -> pd.DataFrame:
+def rmse_table(differences: pd.DataFrame, *, seed: int, resamples: int = RESAMPLES) -> pd.DataFrame:
     """RMSE of each method, pair and tissue, with its bootstrap interval over subjects and n.
 
     `differences` is what `volume_differences` gives; groups come in the order they first appear.
@@ -100,6 +100,6 @@ def rmse_table(differences: pd.DataFrame, *, seed: int) -> pd.DataFrame:
     for key, group in differences.groupby(keys, sort=False):
         values = group["difference_ml"].to_numpy(dtype=float)
         values = np.sort(values[np.isfinite(values)])
-        low, high = rmse_interval(values, seed=seed)
+        low, high = rmse_interval(values, seed=seed, resamples=resamples)
         rows.append((*key, float(rmse(values)) if len(values) else float("nan"), low, high, len(values)))
     return pd.DataFrame(rows, columns=[*keys, "rmse_ml", "ci_low", "ci_high", "n"])
