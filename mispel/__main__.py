@@ -1,0 +1,38 @@
+"""`python -m mispel`: MISPEL for people who want just that."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from baselines.commands import add_fit_options, add_run_options, fit_from, harmonize_from
+from mispel.presets import PRESETS
+from studies.commandline import run
+
+
+def main() -> None:
+    """Parse the command line and do what it asks for."""
+    parser = argparse.ArgumentParser(prog="python -m mispel", description=__doc__)
+    verbs = parser.add_subparsers(dest="verb", required=True)
+
+    fit = verbs.add_parser("fit", help="train on a sheet of paired scans and save the model")
+    add_fit_options(fit)
+    fit.add_argument("--preset", choices=sorted(PRESETS), help="the same as --param preset=...")
+
+    harmonize = verbs.add_parser(
+        "harmonize", help="harmonize scans, also of people never seen in training, from scanners seen"
+    )
+    add_run_options(harmonize)
+    harmonize.add_argument("--out", type=Path, required=True, help="folder for the harmonized images")
+
+    given = parser.parse_args()
+    if given.verb == "fit":
+        if given.preset is not None:
+            given.param.insert(0, f"preset={given.preset}")
+        fit_from(given, "mispel")
+    else:
+        harmonize_from(given, "mispel")
+
+
+if __name__ == "__main__":
+    run(main)

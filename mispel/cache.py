@@ -1,0 +1,57 @@
+"""The embeddings of all slices, encoded once: in Step 2 the encoders no longer change."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mispel.model import Model
+from mispel.parallel import ForEach
+from mispel.slices import SliceStore, new_array
+
+ENCODING_BATCH = 4
+
+
+@dataclass(frozen=True)
+class EmbeddingCache:
+    """For each scanner the embeddings (N, L, H, W) of a store's slices, mapped from disk or kept on a GPU."""
+
+    arrays: tuple[np.ndarray | Tensor, ...]
+    dtype: np.dtype
+
+    def embeddings(self, indices: np.ndarray) -> Tensor:
+        """Embeddings (B, M, L, H, W), float32, where the arrays are."""
+        if isinstance(self.arrays[0], Tensor):
+            chosen = torch.from_numpy(indices).to(self.arrays[0].device)
+            return torch.stack([array[chosen].float() for array in self.arrays], dim=1)
+        return torch.from_numpy(np.stack([array[indices] for array in self.arrays], axis=1).astype(np.float32))
+
+
+def build_cache(model: Model, store: SliceStore, folder: Path, *, limit_gb: float, for_each: ForEach) -> EmbeddingCache:
+    """Encode every slice once, in float32, into arrays in `folder`.
+
+    They are float32, so that Step 2 is bitwise what encoding anew would give, or float16 where float32
+    would be larger than `limit_gb` on disk; a missing scan's are 0.
+    """
+    shape = (len(store), model.coefficients.shape[1], *store.box.shape)
+    dtype = np.dtype(np.float32 if 4 * len(store.scanners) * np.prod(shape) <= limit_gb * 1e9 else np.float16)
+
+    def encode(number: int) -> np.ndarray:
+        path = folder / f"embeddings-{number}.npy"
+        array = new_array(path, shape, dtype)
+        scanned = np.flatnonzero(store.present[:, number])
+        for begin in range(0, len(scanned), ENCODING_BATCH):
+            indices = scanned[begin : begin + ENCODING_BATCH]
+            slices = torch.from_numpy(store.images[number][indices])[:, None].to(model.device)
+            array[indices] = model.encode(number, slices).cpu().numpy()
+        array.flush()
+        return np.load(path, mmap_mode="r")
+
+    arrays = tuple(for_each(encode, len(store.scanners)))
+    if model.device.type == "cuda":
+        arrays = tuple(torch.from_numpy(np.array(array)).to(model.device) for array in arrays)
+    return EmbeddingCache(arrays, dtype)

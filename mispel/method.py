@@ -1,0 +1,121 @@
+"""MISPEL as a method of the benchmark (see `baselines.interface`)."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from baselines.interface import Method
+from mispel.presets import Parameters as MispelParameters
+from studies.errors import InputError
+from studies.sheet import Scan, Study
+
+LOSSES_FILE = "losses.tsv"
+EMBEDDINGS_FILE = "embeddings.npz"
+
+
+class Mispel(Method):
+    """One U-Net encoder and one linear decoder a scanner, trained in two steps."""
+
+    id = "mispel"
+    label = "MISPEL"
+    citation = "Torbati et al., ICCV Workshops (2021) 3223-3232"
+    limits = "It needs the same people scanned on every scanner, and cannot be applied to another scanner's scans."
+    fits_on = "study"
+    needs = frozenset({"paired", "gpu"})
+    unseen_subjects = True
+    unseen_scanners = False
+    Parameters = MispelParameters
+
+    def fit(self, study: Study) -> None:
+        """Train on `study` (Algorithm 1); goes on from the checkpoints of a training that was killed."""
+        from mispel.checkpoints import Checkpoints
+        from mispel.parallel import choose_device
+        from mispel.slices import build_store
+        from mispel.training import example_slice, train
+
+        device = choose_device(self.context.device)
+        self.used_device = device.type
+        folder = self.context.checkpoint
+        working = Path(tempfile.mkdtemp(prefix="mispel-")) if folder is None else folder / "working"
+        try:
+            store = build_store(study, working)
+            checkpoints = None if folder is None else Checkpoints(folder, self._identity(store, device.type))
+            self._training = train(
+                store,
+                self.parameters,
+                seed=self.context.seed,
+                threads=self.context.threads,
+                device=device,
+                folder=working,
+                checkpoints=checkpoints,
+            )
+            self._model = self._training.model
+            self._example = example_slice(self._model, store)
+        finally:
+            shutil.rmtree(working, ignore_errors=True)
+
+    def transform(self, scan: Scan) -> np.ndarray:
+        """The harmonized scan.
+
+        Raises `InputError` for a scanner MISPEL wasn't trained on, another scale or another kind of grid.
+        """
+        from mispel.parallel import working_threads
+
+        self._model.number(scan.scanner, f"{scan.image}: ")
+        if scan.scale != self._model.scale:
+            raise InputError(
+                f"{scan.image}: read with scale '{scan.scale}', MISPEL was trained on scale '{self._model.scale}'; "
+                f"read the sheet with --scale {self._model.scale}"
+            )
+        with working_threads(self.context.threads) as for_each:
+            try:
+                return self._model.harmonize(scan.scanner, scan.read(), scan.read_mask(), scan.affine, for_each)
+            except InputError as error:
+                raise InputError(f"{scan.image}: {error}") from None
+
+    def save(self, folder: Path) -> None:
+        """Write weights, description, the losses of every epoch and one slice's embeddings."""
+        import pandas as pd
+
+        from mispel.model import save_model
+        from mispel.training import LOSS_COLUMNS
+        from studies.files import write_beside, write_table
+
+        save_model(folder, self._model, parameters=asdict(self.parameters), training=self._training.facts)
+        write_table(folder / LOSSES_FILE, pd.DataFrame(self._training.history, columns=list(LOSS_COLUMNS)))
+        with write_beside(folder / EMBEDDINGS_FILE) as temporary:
+            np.savez(temporary, **self._example)
+        if self.context.checkpoint is not None:
+            # the whole training stands in the model now
+            shutil.rmtree(self.context.checkpoint, ignore_errors=True)
+
+    def load(self, folder: Path) -> None:
+        """Read a saved model.  Raises `InputError` for what is missing, changed or of another version."""
+        from mispel.model import load_model
+        from mispel.parallel import choose_device
+
+        device = choose_device(self.context.device)
+        self.used_device = device.type
+        self._model, _ = load_model(folder, device)
+
+    def _identity(self, store: Any, device: str) -> dict[str, Any]:
+        """What a checkpoint must agree in with this training, to be gone on from."""
+        from importlib.metadata import version
+
+        from mispel.parallel import choose_device, choose_precision
+
+        return {
+            **{key: value for key, value in asdict(self.parameters).items() if key != "preset"},
+            "precision": choose_precision(self.parameters.precision, choose_device(device)),
+            "device": device,
+            "seed": self.context.seed,
+            "scanners": list(store.scanners),
+            "scans": store.checksum,
+            "torch": version("torch"),
+        }
