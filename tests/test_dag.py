@@ -40,7 +40,7 @@ def write_config(folder: Path, **changes) -> str:
         "study": {"source": "sheet", "sheet": {"scans": str(folder / "own" / "scans.tsv")}},
         "methods": {
             "ravel": {"engine": "gmm", "probability": 0.7},
-            "mispel": {"preset": "demo", "width": 4, "epochs1": 2, "epochs2": 2},
+            "mispel": {"preset": "demo", "width": 4, "step1_epochs": 2, "step2_epochs": 2},
         },
         "segmentation": {"engine": "gmm"},
         "people_per_job": 2,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import subprocess
 import sys
 
@@ -19,7 +20,7 @@ from tests.conftest import write_study
 
 # smaller than any real fit, so that the battery stays short; the rest are the methods' defaults
 QUICK = {
-    "mispel": {"preset": "demo", "width": 4, "epochs1": 2, "epochs2": 2},
+    "mispel": {"preset": "demo", "width": 4, "step1_epochs": 2, "step2_epochs": 2},
     "ravel": {"engine": "gmm", "probability": 0.7},
 }
 
@@ -153,15 +154,15 @@ def test_what_no_arm_may_give(study):
 
 
 def test_the_template_is_a_method(study, tmp_path, monkeypatch):
-    path = write_template("my_method", tmp_path)
-    namespace: dict = {"__name__": "my_method"}
-    exec(compile(path.read_text(), path, "exec"), namespace)
-    method = namespace["MyMethod"]()
+    write_template("my_method", tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    template = importlib.import_module("my_method").MyMethod
+    method = template()
     method.fit(study)
     check_output(method.transform(study.scans[0]), study.scans[0], "my_method")
     (tmp_path / "model").mkdir()
     method.save(tmp_path / "model")
-    again = namespace["MyMethod"]()
+    again = template()
     again.load(tmp_path / "model")
     np.testing.assert_array_equal(again.transform(study.scans[1]), method.transform(study.scans[1]))
     with pytest.raises(InputError, match="exists"):
