@@ -1,0 +1,63 @@
+"""How a step ended is recorded, carried on to later steps, and collected."""
+
+from __future__ import annotations
+
+import pytest
+
+from studies.errors import InputError
+from studies.files import read_json
+from studies.status import NotApplicable, collect, run_step
+
+
+def fail(error: Exception):
+    def work() -> None:
+        raise error
+
+    return work
+
+
+def test_ok(tmp_path):
+    run_step(lambda: "cuda", status_file=tmp_path / "a" / "fit.json", method="a", step="fit")
+    record = read_json(tmp_path / "a" / "fit.json")
+    assert (record["status"], record["device"], record["reason"]) == ("ok", "cuda", "")
+    assert record["peak_mb"] > 1
+
+
+def test_a_failure_is_recorded_and_stops_what_follows(tmp_path):
+    fit, apply = tmp_path / "a" / "fit.json", tmp_path / "a" / "apply.json"
+    run_step(fail(RuntimeError("no luck")), status_file=fit, method="a", step="fit", on_failure="record")
+    table = tmp_path / "parts" / "table.tsv"
+    run_step(
+        fail(AssertionError("must not run")),
+        status_file=apply,
+        method="a",
+        step="apply",
+        requires=[fit],
+        placeholders=[table],
+    )
+    assert table.exists()
+    collected = collect(tmp_path, ["a"]).set_index("step")
+    assert list(collected["status"]) == ["failed", "failed"]
+    assert collected["reason"]["fit"] == "RuntimeError: no luck"
+    assert collected["reason"]["apply"] == "at step fit: RuntimeError: no luck"
+
+
+def test_stop_raises_and_leaves_no_record(tmp_path):
+    with pytest.raises(InputError, match="wrong file"):
+        run_step(fail(InputError("wrong file")), status_file=tmp_path / "fit.json", method="a", step="fit")
+    assert not (tmp_path / "fit.json").exists()
+
+
+def test_not_applicable_is_no_failure(tmp_path):
+    status = tmp_path / "a" / "fit.json"
+    run_step(fail(NotApplicable("one scanner only")), status_file=status, method="a", step="fit")
+    assert read_json(status)["status"] == "not_applicable"
+
+
+def test_batches_are_collected_into_one_row(tmp_path):
+    for batch in ("0000", "0001"):
+        work = fail(InputError("no white matter")) if batch == "0001" else lambda: None
+        status = tmp_path / "a" / f"segment-{batch}.json"
+        run_step(work, status_file=status, method="a", step="segment", on_failure="record")
+    row = collect(tmp_path, ["a", "absent"]).iloc[0]
+    assert (row["status"], row["reason"]) == ("failed", "no white matter")
