@@ -1,0 +1,174 @@
+"""`python -m studies`: make or import scans.
+
+Each verb is a function that adds its parser and names what runs it; `VERBS` lists them.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+from studies.commandline import progress, run
+from studies.errors import InputError, nearest
+from studies.files import read_json
+from studies.gathering import gather
+from studies.phantom.options import PhantomOptions
+from studies.phantom.physics import shipped_scanners
+from studies.sources import PlannedScan, source, sources
+
+Verbs = Any  # argparse's own type for a set of sub-commands has no public name
+
+
+def add_phantom(verbs: Verbs) -> None:
+    """`phantom`: made-up people on simulated scanners."""
+    parser = verbs.add_parser(
+        "phantom",
+        help="simulated: made-up people on simulated scanners, with the truth beside each scan",
+        description="Make a digital travelling-subject phantom. Without --out, say what it would be.",
+    )
+    parser.add_argument("--subjects", type=int, help="how many people to make up (default: 6)")
+    add_scan_options(parser)
+    add_writing_options(parser)
+    parser.set_defaults(main=lambda arguments: make("phantom", arguments))
+
+
+def add_prepare(verbs: Verbs) -> None:
+    """`prepare`: subjects of any source, as a study run does it."""
+    parser = verbs.add_parser(
+        "prepare",
+        help="write the scans of some subjects of a source, and a part sheet for each",
+        description="Write the scans of some subjects, their truth, and a part sheet for each.",
+    )
+    parser.add_argument("--source", required=True, help=f"one of {', '.join(sources())}")
+    parser.add_argument("--options", required=True, type=Path, help="JSON: the source's options, seed and scale")
+    parser.add_argument("--subject", required=True, nargs="+", metavar="ID", help="which subjects")
+    parser.add_argument("--out", required=True, type=Path, help="the folder to write into")
+    parser.set_defaults(main=prepare)
+
+
+def add_gather(verbs: Verbs) -> None:
+    """`gather`: part sheets into one."""
+    parser = verbs.add_parser("gather", help="join part sheets into one sheet")
+    parser.add_argument("--parts", required=True, nargs="+", type=Path, help="part sheets, in order")
+    parser.add_argument("--out", required=True, type=Path, help="the sheet to write")
+    parser.set_defaults(main=lambda arguments: gather(arguments.parts, arguments.out))
+
+
+VERBS: tuple[Callable[[Verbs], None], ...] = (add_phantom, add_prepare, add_gather)
+
+
+def add_scan_options(parser: argparse.ArgumentParser) -> None:
+    """Options of every simulated study, see `studies.phantom.options.ScanOptions`."""
+    known = ", ".join(shipped_scanners())
+    parser.add_argument("--scanners", nargs="+", help=f"names out of {known} (default: all four)")
+    parser.add_argument("--voxel-size-mm", type=int, choices=(1, 2), help="default: 2")
+    parser.add_argument("--seed", type=int, help="of every random number (default: 0)")
+    parser.add_argument("--scale", choices=("brain", "volume", "none"), help="what images are divided by")
+    parser.add_argument("--failed-scan", action="store_true", default=None, help="the first subject's GE scan fails")
+    parser.add_argument(
+        "--contrast-only", action="store_true", default=None, help="scanners differ in contrast alone (calibration)"
+    )
+    parser.add_argument("--missing", nargs="+", metavar="SUBJECT:SCANNER", help="scans to leave out")
+    parser.add_argument(
+        "--options", type=Path, help="JSON with any of these, and scanners of your own (options above win)"
+    )
+
+
+def add_writing_options(parser: argparse.ArgumentParser) -> None:
+    """Where to write, which subjects, and how many at once."""
+    parser.add_argument("--out", type=Path, help="write images, truth and scans.tsv into this folder")
+    parser.add_argument("--subject", nargs="+", metavar="ID", help="only these subjects, with a part sheet each")
+    parser.add_argument("--jobs", type=int, default=1, help="subjects made at once, in separate processes (default: 1)")
+
+
+def scan_options(arguments: argparse.Namespace, further: Sequence[str] = ()) -> dict[str, Any]:
+    """The options given, those of the file first; what isn't given is left to its default."""
+    options = read_json(arguments.options) if arguments.options else {}
+    if not isinstance(options, dict):
+        raise InputError(f"{arguments.options}: not a mapping of options; see studies/phantom/options.py")
+    for key in ("scanners", "voxel_size_mm", "seed", "scale", "failed_scan", "contrast_only", *further):
+        if (value := getattr(arguments, key)) is not None:
+            options[key] = value
+    if arguments.missing:
+        options["missing"] = [text.rsplit(":", 1) for text in arguments.missing]
+    return options
+
+
+def make(name: str, arguments: argparse.Namespace) -> None:
+    """Preview a simulated study, or write it."""
+    options = scan_options(arguments, ["subjects"])
+    planned = source(name).plan(options)
+    subjects = list(dict.fromkeys(scan.subject for scan in planned))
+    for subject in arguments.subject or ():
+        if subject not in subjects:
+            raise InputError(f"--subject {subject}: not in this study{nearest(subject, subjects)}")
+    chosen = arguments.subject or subjects
+    if arguments.out is None:
+        preview(options, [scan for scan in planned if scan.subject in chosen])
+        return
+    parts = write_subjects(name, options, chosen, arguments.out, arguments.jobs)
+    if arguments.subject is None:
+        gather(parts, arguments.out / "scans.tsv")
+        print(f"{len(planned)} simulated scans of {len(subjects)} subjects: {arguments.out / 'scans.tsv'}")
+
+
+def write_subjects(name: str, options: Mapping[str, Any], subjects: Sequence[str], out: Path, jobs: int) -> list[Path]:
+    """Prepare subjects of a source into `out`, `jobs` at once; their part sheets in order."""
+    if jobs < 1:
+        raise InputError(f"--jobs {jobs}: at least 1")
+    one = partial(write_subject, name, dict(options), out)
+    if jobs == 1:
+        return list(progress(map(one, subjects), what="subjects", total=len(subjects)))
+    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
+        return list(progress(pool.map(one, subjects), what="subjects", total=len(subjects)))
+
+
+def write_subject(name: str, options: Mapping[str, Any], out: Path, subject: str) -> Path:
+    """Prepare one subject of a source; its part sheet."""
+    return source(name).prepare(options, subject, out)
+
+
+def preview(options: Mapping[str, Any], planned: Sequence[PlannedScan]) -> None:
+    """Say what would be made."""
+    from studies.phantom.anatomy import SHAPE
+    from studies.phantom.physics import make_scanners, tissues
+    from studies.phantom.signal import contrast
+
+    subjects = list(dict.fromkeys(scan.subject for scan in planned))
+    voxel_size = options.get("voxel_size_mm", 2)
+    shape = " x ".join(str(n // voxel_size) for n in SHAPE)
+    print(f"Simulated: {len(planned)} scans of {len(subjects)} subjects, {shape} voxels of {voxel_size} mm")
+    print(f"subjects: {', '.join(subjects[:30])}{', ...' if len(subjects) > 30 else ''}")
+    print("scanner, its signal over white matter's:")
+    for scanner in make_scanners(options.get("scanners", PhantomOptions().scanners)):
+        ratios = contrast(tissues(), scanner)
+        count = sum(scan.scanner == scanner.name for scan in planned)
+        print(f"  {scanner.name:<12} {count:>4} scans   GM {ratios['cortical_gm']:.3f}   CSF {ratios['csf']:.3f}")
+    print("Nothing was written; give --out DIR to write images, truth and scans.tsv.")
+
+
+def prepare(arguments: argparse.Namespace) -> None:
+    """Write the subjects asked for."""
+    options = read_json(arguments.options)
+    if not isinstance(options, dict):
+        raise InputError(f"{arguments.options}: not a mapping of options")
+    write_subjects(arguments.source, options, arguments.subject, arguments.out, jobs=1)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Parse the command line and do what it says."""
+    parser = argparse.ArgumentParser(prog="python -m studies", description="Make or import scans.")
+    verbs = parser.add_subparsers(required=True, metavar="VERB")
+    for add in VERBS:
+        add(verbs)
+    arguments = parser.parse_args(argv)
+    arguments.main(arguments)
+
+
+if __name__ == "__main__":
+    run(main)

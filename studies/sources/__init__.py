@@ -1,0 +1,51 @@
+"""Where a study's scans come from: one module a source, found by its name.
+
+A source has two functions:
+
+    plan(options) -> list[PlannedScan]      which scans there will be; quick, called while planning
+    prepare(options, subject, folder) -> Path    make or import one subject's scans
+
+`options` is the source's block of the configuration with `seed` and `scale` added. `prepare` writes
+`sub-<subject>_scanner-<scanner>_T1w.nii.gz`, masks, any truth, and last the part sheet
+`sub-<subject>.tsv`, whose path it returns; `studies.gathering.gather` joins part sheets. Both raise
+`studies.errors.InputError` on what can't be used. A new source is a new file here; copy `sheet.py`.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from studies.errors import InputError, nearest
+
+
+@dataclass(frozen=True)
+class PlannedScan:
+    """A scan that `prepare` will write."""
+
+    subject: str
+    scanner: str
+
+
+class Source(Protocol):
+    """What a module of this package offers."""
+
+    def plan(self, options: Mapping[str, Any]) -> list[PlannedScan]: ...
+
+    def prepare(self, options: Mapping[str, Any], subject: str, folder: Path) -> Path: ...
+
+
+def sources() -> list[str]:
+    """The names of all sources."""
+    return sorted(module.name for module in pkgutil.iter_modules(__path__))
+
+
+def source(name: str) -> Source:
+    """The source of that name; raises `InputError` with the nearest one when there is none."""
+    if name not in sources():
+        raise InputError(f"study.source: there is no source '{name}'{nearest(name, sources())}")
+    return importlib.import_module(f"{__name__}.{name}")

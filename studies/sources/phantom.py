@@ -1,0 +1,46 @@
+"""Source `phantom`: made-up people on simulated scanners, with the truth beside each scan."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from studies.errors import InputError, nearest
+from studies.phantom.options import PhantomOptions
+from studies.sources import PlannedScan
+
+
+def plan(options: Mapping[str, Any]) -> list[PlannedScan]:
+    """The scans of a `PhantomOptions` given as a mapping."""
+    study = PhantomOptions.from_json(options)
+    if any(not isinstance(scanner, str) for scanner in study.scanners):
+        from studies.phantom.truth import check_scanners
+
+        check_scanners(study)
+    return [
+        PlannedScan(subject, scanner.name) for subject in study.subject_ids() for scanner in study.scanners_of(subject)
+    ]
+
+
+def prepare(options: Mapping[str, Any], subject: str, folder: Path) -> Path:
+    """Make one subject and scan it; what is written: `studies.phantom.truth.write_subject`."""
+    from studies.phantom.anatomy import coarsen, make_anatomy, make_subject
+    from studies.phantom.truth import check_scanners, write_subject
+
+    study = PhantomOptions.from_json(options)
+    if subject not in study.subject_ids():
+        raise InputError(f"subject '{subject}' is not in this study{nearest(subject, study.subject_ids())}")
+    check_scanners(study)
+    person = make_subject(study.seed, subject)
+    anatomy = coarsen(make_anatomy(person, study.seed), study.voxel_size_mm)
+    failing = study.failing(study.subject_ids())
+    return write_subject(
+        Path(folder),
+        subject,
+        anatomy,
+        study,
+        covariates={"age": person.age, "sex": person.sex, "diagnosis": person.diagnosis},
+        failing=failing[1] if failing and failing[0] == subject else None,
+        details={"anatomy": "phantom (ICBM152 2009a, deformed)", "severity": person.severity},
+    )
