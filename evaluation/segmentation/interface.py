@@ -166,25 +166,29 @@ def segment(
         raise InputError(f"no segmentation engine '{engine}'; there are {', '.join(engines())}")
     if threads < 1:
         raise InputError(f"{threads} threads; a segmentation needs at least 1")
-    modelled = check_segmentable(image, mask, voxel_sizes, name=name)
     sizes = tuple(float(size) for size in voxel_sizes)
-    module = importlib.import_module(f"{engine_modules.__name__}.{engine}")
-    found = module.segment(np.asarray(image, dtype=np.float32), modelled, sizes, threads)
-    _check_found(found, modelled, name)
+    found = importlib.import_module(f"{engine_modules.__name__}.{engine}").segment(
+        np.asarray(image, dtype=np.float32),
+        check_segmentable(image, mask, voxel_sizes, name=name),
+        sizes,
+        threads,
+    )
+    _check_found(found, name)
     return found
 
 
-def _check_found(found: Segmentation, modelled: np.ndarray, name: str) -> None:
-    if not all(np.isfinite(posterior[modelled]).all() for posterior in found.posteriors):
+def _check_found(found: Segmentation, name: str) -> None:
+    # A sum shows a NaN anywhere, without a copy of the maps.
+    if not all(np.isfinite(posterior.sum()) for posterior in found.posteriors):
         raise InputError(
             f"{name}: engine {found.engine} gave NaN posteriors; "
             "its classes collapsed, which happens where the image has no tissue contrast"
         )
-    counts = np.bincount(found.labels[modelled], minlength=4)
-    for tissue, count in zip(TISSUES, counts[1:], strict=True):
+    counts = [np.count_nonzero(found.labels == label) for label in range(1, len(TISSUES) + 1)]
+    for tissue, count in zip(TISSUES, counts, strict=True):
         if count == 0:
             raise InputError(
                 f"{name}: engine {found.engine} found no voxel of {tissue} "
-                f"(CSF, GM, WM: {', '.join(map(str, counts[1:]))}); "
+                f"(CSF, GM, WM: {', '.join(map(str, counts))}); "
                 "check that the image is T1-weighted and the mask is the whole brain"
             )

@@ -275,16 +275,19 @@ def smooth_planes(start, stop, step, image, taps):
 
 
 @kernel
-def divide(start, stop, step, numerator, denominator, inside, first, last, field, sums):
-    """``field`` = numerator / denominator in the mask; its sum by plane into ``sums`` (I,)."""
+def divide(start, stop, step, numerator, denominator, inside, first, last, sums):
+    """``numerator`` /= ``denominator`` in the mask; the quotient's sum by plane into ``sums`` (I,)."""
     for i in range(start, stop, step):
         total = 0.0
-        for j in range(field.shape[1]):
+        for j in range(numerator.shape[1]):
             low, high = first[i, j], last[i, j]
-            above, below = numerator[i, j, low:high], denominator[i, j, low:high]
-            out, m = field[i, j, low:high], inside[i, j, low:high]
+            out, below, m = (
+                numerator[i, j, low:high],
+                denominator[i, j, low:high],
+                inside[i, j, low:high],
+            )
             for n in range(high - low):
-                ratio = above[n] / below[n] if m[n] else np.float32(0)
+                ratio = out[n] / below[n] if m[n] else np.float32(0)
                 out[n] = ratio
                 total += np.float64(ratio)
         sums[i] = total

@@ -88,8 +88,8 @@ def volumes_ml(
             volumes[rule] = dict.fromkeys(TISSUES, float("nan"))
             continue
         labels = labels_at(segmentation, rule, threshold)
-        counts = np.bincount(labels.ravel(), minlength=len(TISSUES) + 1)[1:]
-        volumes[rule] = _by_tissue(counts * voxel_volume_ml)
+        counts = [np.count_nonzero(labels == label) for label in range(1, len(TISSUES) + 1)]
+        volumes[rule] = _by_tissue(np.array(counts) * voxel_volume_ml)
     if segmentation.partial_volumes is None:
         volumes["partial_volume_sum"] = dict.fromkeys(TISSUES, float("nan"))
     else:

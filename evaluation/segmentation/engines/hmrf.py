@@ -9,6 +9,8 @@ log(1 + intensity).
 
 from __future__ import annotations
 
+import contextlib
+import mmap
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -44,6 +46,7 @@ def segment(
     """
     with ThreadPoolExecutor(threads) as pool, announced("the segmentation engine hmrf"):
         model = _Model(image, mask, voxel_sizes, pool if threads > 1 else None)
+        del mask
         model.start()
         model.estimate_field()
         for beta in BETAS_WITH_BIAS:
@@ -98,10 +101,10 @@ class _Model:
 
     def start(self) -> None:
         """Classes from the intensities alone, and their posteriors."""
-        values = self.log_image[self.inside.view(np.bool_)]
+        values = self.log_image[self.inside.view(np.bool_)].astype(np.float64)
         centres = np.percentile(values, START_PERCENTILES)
         nearest = np.digitize(values, (centres[1:] + centres[:-1]) / 2)
-        powers = [np.bincount(nearest, values.astype(np.float64) ** n, CLASSES) for n in range(3)]
+        powers = [np.bincount(nearest, power, CLASSES) for power in (None, values, values * values)]
         self._set_gaussians(np.stack(powers, axis=1))
         sums = np.zeros((len(self.inside), CLASSES, 3))
         for _ in range(START_ROUNDS - 1):
@@ -119,19 +122,19 @@ class _Model:
             self._sweep_planes(1, 2, beta)
 
     def estimate_field(self) -> None:
-        numerator, denominator = np.empty_like(self.field), np.empty_like(self.field)
+        """The field anew, from the log image without any field and the latest classes."""
+        denominator = np.empty_like(self.field)
         self._run(
             markov_field.residual, self.posteriors, self.log_image, self.first, self.last,
-            self.gaussians, self.taps[2], numerator, denominator,
+            self.gaussians, self.taps[2], self.field, denominator,
         )  # fmt: skip
-        for image in (numerator, denominator):
+        for image in (self.field, denominator):
             self._run(markov_field.smooth_columns, image, self.taps[1])
             self._run(markov_field.smooth_planes, image, self.taps[0], count=image.shape[1])
         sums = np.zeros(len(self.inside))
         self._run(
-            markov_field.divide, numerator, denominator, self.inside, self.first, self.last,
-            self.field, sums,
-        )  # fmt: skip
+            markov_field.divide, self.field, denominator, self.inside, self.first, self.last, sums
+        )
         self.field -= np.float32(_sum_in_order(sums) / np.count_nonzero(self.inside))
 
     def estimate_gaussians(self) -> None:
@@ -143,24 +146,23 @@ class _Model:
         self._set_gaussians(_sum_in_order(sums))
 
     def result(self, shape: tuple[int, ...]) -> Segmentation:
-        """The classes by rising mean, on the whole grid."""
+        """The classes by rising mean, on the whole grid; leaves the model empty.
+
+        Each array goes as soon as its copy on the grid is there: memory peaks here.
+        """
         order = np.argsort(self.means)
         inside = self.inside.view(np.bool_)
         del self.log_image
-        bias_field = np.zeros(shape, dtype=np.float32)
+        bias_field = _sparse_zeros(shape)
         np.exp(self.field, out=bias_field[self.box], where=inside)
         del self.field
+        boxes = [self.posteriors[k][1:-1, 1:-1, 1:-1] for k in order]
+        del self.posteriors
         labels = np.zeros(shape, dtype=np.uint8)
-        labels[self.box] = inside
-        posteriors = np.zeros((CLASSES, *shape), dtype=np.float32)
-        inner = (slice(1, -1),) * 3
-        for label, k in enumerate(order):
-            posteriors[label][self.box] = self.posteriors[k][inner]
-        highest = posteriors[0][self.box].copy()
-        for label in range(1, CLASSES):
-            higher = posteriors[label][self.box] > highest
-            labels[self.box][higher] = label + 1
-            np.maximum(highest, posteriors[label][self.box], out=highest)
+        labels[self.box] = _most_probable(boxes, inside)
+        posteriors = _sparse_zeros((CLASSES, *shape))
+        for label in range(CLASSES):
+            posteriors[label][self.box] = boxes.pop(0)
         return Segmentation(
             posteriors=posteriors,
             labels=labels,
@@ -223,6 +225,29 @@ def _box(mask: np.ndarray) -> tuple[slice, ...]:
         touched = np.flatnonzero(mask.any(axis=others))
         box.append(slice(int(touched[0]), int(touched[-1]) + 1))
     return tuple(box)
+
+
+def _most_probable(posteriors: list[np.ndarray], inside: np.ndarray) -> np.ndarray:
+    """uint8 labels 1 to 3 of three maps, 0 outside; of equals the first."""
+    csf, gm, wm = posteriors
+    labels = inside.astype(np.uint8)
+    labels[(gm > csf) & (gm >= wm)] = 2
+    labels[(wm > csf) & (wm > gm)] = 3
+    return labels
+
+
+def _sparse_zeros(shape: tuple[int, ...]) -> np.ndarray:
+    """float32 zeros whose pages take memory only once they are written to.
+
+    `numpy.zeros` asks for pages of 2 MB, so a brain's box makes it take the whole grid: 40 MB more
+    for the maps of a 1 mm image.
+    """
+    size = int(np.prod(shape)) * np.dtype(np.float32).itemsize
+    pages = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    if hasattr(mmap, "MADV_NOHUGEPAGE"):
+        with contextlib.suppress(OSError):  # a kernel without huge pages
+            pages.madvise(mmap.MADV_NOHUGEPAGE)
+    return np.frombuffer(pages, dtype=np.float32).reshape(shape)
 
 
 def _spans(inside: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
