@@ -84,8 +84,9 @@ def compare_tables(
         if not a.equals(b):
             yield Difference(name, "rows", 1, max(len(a), len(b)), "", str(len(a)), str(len(b)))
         return
+    a, b = (table.assign(**{key: table[key].fillna("n/a").astype(str) for key in keys}) for table in (a, b))
     joined = a.merge(b, on=keys, how="outer", suffixes=("_of_a", "_of_b"), indicator="in_which", sort=False)
-    places = joined[keys].astype(str).agg(", ".join, axis=1)
+    places = joined[keys].agg(", ".join, axis=1)
     for side, words in (("left_only", ("", "absent")), ("right_only", ("absent", ""))):
         alone = joined["in_which"] == side
         if alone.any():
