@@ -9,15 +9,10 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Literal
 
-import pandas as pd
-
 from studies.errors import InputError
 from studies.files import read_json, write_json
 
 OnFailure = Literal["stop", "record"]
-
-STEPS = ("fit", "apply", "intensities", "segment", "measure")
-COLUMNS = ["method", "step", "status", "reason", "seconds", "peak_mb", "device"]
 
 
 class NotApplicable(Exception):
@@ -82,33 +77,3 @@ def _outcome_of(requires: Iterable[Path | str]) -> dict[str, str]:
                 reason = f"at step {earlier['step']}: {reason}"
             return {"status": earlier["status"], "reason": reason}
     return {}
-
-
-def collect(folder: Path, methods: Iterable[str]) -> pd.DataFrame:
-    """One row an arm and step from the records under `folder`/<method>/<step>[-<batch>].json.
-
-    A step that ran in batches is ok when all are; its reason is the first that isn't, its seconds the
-    sum, its peak memory the highest.
-    """
-    rows = []
-    for method in methods:
-        steps: dict[str, list[dict]] = {step: [] for step in STEPS}
-        for path in sorted((folder / method).glob("*.json")):
-            record = read_json(path)
-            steps.setdefault(record["step"], []).append(record)
-        for step, records in steps.items():
-            if not records:
-                continue
-            worst = next((record for record in records if record["status"] != "ok"), records[0])
-            rows.append(
-                {
-                    "method": method,
-                    "step": step,
-                    "status": worst["status"],
-                    "reason": worst["reason"],
-                    "seconds": sum(record["seconds"] for record in records),
-                    "peak_mb": max(record["peak_mb"] for record in records),
-                    "device": worst["device"],
-                }
-            )
-    return pd.DataFrame(rows, columns=COLUMNS)

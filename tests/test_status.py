@@ -1,12 +1,13 @@
-"""How a step ended is recorded, carried on to later steps, and collected."""
+"""How a step ended is recorded, carried on to later steps, and joined."""
 
 from __future__ import annotations
 
 import pytest
 
+from evaluation.outcome import join_status
 from studies.errors import InputError
 from studies.files import read_json
-from studies.status import NotApplicable, collect, run_step
+from studies.status import NotApplicable, run_step
 
 
 def fail(error: Exception):
@@ -36,10 +37,10 @@ def test_a_failure_is_recorded_and_stops_what_follows(tmp_path):
         placeholders=[table],
     )
     assert table.exists()
-    collected = collect(tmp_path, ["a"]).set_index("step")
-    assert list(collected["status"]) == ["failed", "failed"]
-    assert collected["reason"]["fit"] == "RuntimeError: no luck"
-    assert collected["reason"]["apply"] == "at step fit: RuntimeError: no luck"
+    joined = join_status(tmp_path, ["a"]).set_index("step")
+    assert list(joined["status"]) == ["failed", "failed"]
+    assert joined["reason"]["fit"] == "RuntimeError: no luck"
+    assert joined["reason"]["apply"] == "at step fit: RuntimeError: no luck"
 
 
 def test_stop_raises_and_leaves_no_record(tmp_path):
@@ -54,10 +55,10 @@ def test_not_applicable_is_no_failure(tmp_path):
     assert read_json(status)["status"] == "not_applicable"
 
 
-def test_batches_are_collected_into_one_row(tmp_path):
+def test_batches_are_joined_into_one_row(tmp_path):
     for batch in ("0000", "0001"):
         work = fail(InputError("no white matter")) if batch == "0001" else lambda: None
         status = tmp_path / "a" / f"segment-{batch}.json"
         run_step(work, status_file=status, method="a", step="segment", on_failure="record")
-    row = collect(tmp_path, ["a", "absent"]).iloc[0]
+    row = join_status(tmp_path, ["a"]).iloc[0]
     assert (row["status"], row["reason"]) == ("failed", "no white matter")
