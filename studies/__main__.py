@@ -6,6 +6,7 @@ Each verb is a function that adds its parser and names what runs it; `VERBS` lis
 from __future__ import annotations
 
 import argparse
+import json
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
@@ -15,7 +16,7 @@ from typing import Any
 
 from studies.commandline import progress, run
 from studies.errors import InputError, nearest
-from studies.files import read_json
+from studies.files import read_json, write_json
 from studies.gathering import gather
 from studies.phantom.options import PhantomOptions
 from studies.phantom.physics import shipped_scanners
@@ -35,6 +36,19 @@ def add_phantom(verbs: Verbs) -> None:
     add_scan_options(parser)
     add_writing_options(parser)
     parser.set_defaults(main=lambda arguments: make("phantom", arguments))
+
+
+def add_check(verbs: Verbs) -> None:
+    """`check`: whether a source's scans can be used, before any long work."""
+    parser = verbs.add_parser(
+        "check",
+        help="refuse a study that cannot be used, before any long work",
+        description="Check a source's options and files; then write the options for `prepare`.",
+    )
+    parser.add_argument("--source", required=True, help=f"one of {', '.join(sources())}")
+    parser.add_argument("--options", required=True, type=json.loads, help="the options themselves, as JSON")
+    parser.add_argument("--out", required=True, type=Path, help="the file of options to write")
+    parser.set_defaults(main=check)
 
 
 def add_prepare(verbs: Verbs) -> None:
@@ -59,7 +73,7 @@ def add_gather(verbs: Verbs) -> None:
     parser.set_defaults(main=lambda arguments: gather(arguments.parts, arguments.out))
 
 
-VERBS: tuple[Callable[[Verbs], None], ...] = (add_phantom, add_prepare, add_gather)
+VERBS: tuple[Callable[[Verbs], None], ...] = (add_phantom, add_check, add_prepare, add_gather)
 
 
 def add_scan_options(parser: argparse.ArgumentParser) -> None:
@@ -150,6 +164,12 @@ def preview(options: Mapping[str, Any], planned: Sequence[PlannedScan]) -> None:
         count = sum(scan.scanner == scanner.name for scan in planned)
         print(f"  {scanner.name:<12} {count:>4} scans   GM {ratios['cortical_gm']:.3f}   CSF {ratios['csf']:.3f}")
     print("Nothing was written; give --out DIR to write images, truth and scans.tsv.")
+
+
+def check(arguments: argparse.Namespace) -> None:
+    """Check all that a source reads, then write its options."""
+    source(arguments.source).check(arguments.options)
+    write_json(arguments.out, arguments.options)
 
 
 def prepare(arguments: argparse.Namespace) -> None:

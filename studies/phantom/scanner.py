@@ -140,7 +140,7 @@ def misregistration(
 ) -> np.ndarray:
     """Displacement in mm on the coarse grid, (3, A, B, C), that registration left over.
 
-    `size_mm` is its root mean square along each axis, on average over scans.
+    `size_mm` is the root mean square of its length, on average over scans.
     """
     size = size_mm * math.exp(random.normal(0, WARP_SPREAD))
     parts = []
@@ -148,7 +148,7 @@ def misregistration(
         part = FIXED_WARP[0] * _smooth(fixed, anatomy, FIXED_WARP[1])
         for share, scale in (WIDE_WARP, NARROW_WARP):
             part += share * _smooth(random, anatomy, scale)
-        parts.append(size * part + random.normal(0, SHIFT_MM))
+        parts.append(size / math.sqrt(3) * part + random.normal(0, SHIFT_MM))
     return np.stack(parts)
 
 

@@ -1,13 +1,14 @@
 """Where a study's scans come from: one module a source, found by its name.
 
-A source has two functions:
+A source has three functions:
 
     plan(options) -> list[PlannedScan]      which scans there will be; quick, called while planning
+    check(options)                          refuse what can't be used, before any long work
     prepare(options, subject, folder) -> Path    make or import one subject's scans
 
 `options` is the source's block of the configuration with `seed` and `scale` added. `prepare` writes
 `sub-<subject>_scanner-<scanner>_T1w.nii.gz`, masks, any truth, and last the part sheet
-`sub-<subject>.tsv`, whose path it returns; `studies.gathering.gather` joins part sheets. Both raise
+`sub-<subject>.tsv`, whose path it returns; `studies.gathering.gather` joins part sheets. All raise
 `studies.errors.InputError` on what can't be used. A new source is a new file here; copy `sheet.py`.
 """
 
@@ -35,6 +36,8 @@ class Source(Protocol):
     """What a module of this package offers."""
 
     def plan(self, options: Mapping[str, Any]) -> list[PlannedScan]: ...
+
+    def check(self, options: Mapping[str, Any]) -> None: ...
 
     def prepare(self, options: Mapping[str, Any], subject: str, folder: Path) -> Path: ...
 

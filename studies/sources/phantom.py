@@ -23,6 +23,13 @@ def plan(options: Mapping[str, Any]) -> list[PlannedScan]:
     ]
 
 
+def check(options: Mapping[str, Any]) -> None:
+    """Refuse scanners whose contrast no T1-weighted scan has."""
+    from studies.phantom.truth import check_scanners
+
+    check_scanners(PhantomOptions.from_json(options))
+
+
 def prepare(options: Mapping[str, Any], subject: str, folder: Path) -> Path:
     """Make one subject and scan it; what is written: `studies.phantom.truth.write_subject`."""
     from studies.phantom.anatomy import coarsen, make_anatomy, make_subject

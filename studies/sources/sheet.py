@@ -11,7 +11,7 @@ import pandas as pd
 from studies.errors import InputError, nearest
 from studies.files import write_table
 from studies.images import load_image, load_mask, save_image, save_labels, scale_to_mean
-from studies.sheet import Study, check_scan, read_rows, read_sheet, scan_name
+from studies.sheet import read_rows, read_sheet, scan_name
 from studies.sources import PlannedScan
 
 OPTIONS = ("scans", "seed", "scale")
@@ -26,14 +26,18 @@ def plan(options: Mapping[str, Any]) -> list[PlannedScan]:
     return [PlannedScan(subject, scanner) for subject, scanner in zip(rows["subject"], rows["scanner"], strict=True)]
 
 
+def check(options: Mapping[str, Any]) -> None:
+    """Open every image and mask of the sheet; refuse what cannot be used, naming its row."""
+    read_sheet(_path(options))
+
+
 def prepare(options: Mapping[str, Any], subject: str, folder: Path) -> Path:
-    """Check one subject's scans, bring them onto the study's scale and write them as float32."""
+    """Bring one subject's scans onto the study's scale and write them as float32."""
     path = _path(options)
-    study = read_sheet(path, check=False)
-    _check(study, subject, path)
+    study = read_sheet(path, check=False).select([subject])
     folder = Path(folder)
     rows = []
-    for scan in study.of_subject(subject):
+    for scan in study.scans:
         name = scan_name(subject, scan.scanner)
         mask = load_mask(scan.mask)[0]
         try:
@@ -63,12 +67,3 @@ def _path(options: Mapping[str, Any]) -> Path:
     if not options.get("scans"):
         raise InputError("study.sheet.scans: no sheet; name a TSV with the columns subject, scanner, image, mask")
     return Path(options["scans"])
-
-
-def _check(study: Study, subject: str, path: Path) -> None:
-    """Refuse this subject's scans if any can't be used, naming its row."""
-    if subject not in study.subjects:
-        raise InputError(f"{path}: subject '{subject}' is not in the sheet{nearest(subject, study.subjects)}")
-    for number, scan in enumerate(study.scans, start=2):
-        if scan.subject == subject:
-            check_scan(scan, study.scans[0], f"{path}, row {number}")

@@ -3,7 +3,7 @@
 
 rule check_study:
     output:
-        checked=touch(f"{RUN}/study/checked"),
+        options=f"{RUN}/study/options.json",
     log:
         f"{RUN}/logs/check_study.log",
     resources:
@@ -13,14 +13,15 @@ rule check_study:
         source=STUDY.source,
         options=json.dumps(STUDY.options, sort_keys=True),
     shell:
-        "python -m studies check --source {params.source} --options {params.options:q} > {log} 2>&1"
+        "python -m studies check --source {params.source} --options {params.options:q}"
+        " --out {output.options} > {log} 2>&1"
 
 
 rule prepare:
     input:
-        checked=rules.check_study.output.checked,
+        options=rules.check_study.output.options,
     output:
-        part=f"{RUN}/study/part-{{batch}}.tsv",
+        prepared=touch(f"{RUN}/study/prepared-{{batch}}"),
     log:
         f"{RUN}/logs/prepare/{{batch}}.log",
     benchmark:
@@ -30,20 +31,22 @@ rule prepare:
         runtime=120,
     params:
         source=STUDY.source,
-        options=json.dumps(STUDY.options, sort_keys=True),
+        folder=f"{RUN}/study",
         subjects=people,
         code=source_hash(f"studies.sources.{STUDY.source}"),
     shell:
-        "python -m studies prepare --source {params.source} --options {params.options:q}"
-        " --subjects {params.subjects:q} --part {output.part} > {log} 2>&1"
+        "python -m studies prepare --source {params.source} --options {input.options}"
+        " --subject {params.subjects:q} --out {params.folder} > {log} 2>&1"
 
 
 rule scans:
     input:
-        parts=expand(rules.prepare.output.part, batch=BATCHES),
+        prepared=expand(rules.prepare.output.prepared, batch=BATCHES),
     output:
         sheet=f"{RUN}/scans.tsv",
     log:
         f"{RUN}/logs/scans.log",
+    params:
+        parts=[f"{RUN}/study/sub-{subject}.tsv" for subject in STUDY.subjects],
     shell:
-        "python -m studies gather --parts {input.parts} --out {output.sheet} > {log} 2>&1"
+        "python -m studies gather --parts {params.parts:q} --out {output.sheet} > {log} 2>&1"
