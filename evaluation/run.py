@@ -27,7 +27,7 @@ from evaluation.segmentation import TISSUES, labels_at, segment, volumes_ml
 from studies.commandline import progress
 from studies.errors import InputError
 from studies.files import read_table, write_table
-from studies.images import load_image, save_labels, scale_to_mean, voxel_sizes, voxel_volume_ml
+from studies.images import load_image, save_labels, voxel_sizes, voxel_volume_ml
 from studies.sheet import Scan, Study
 
 SSIM_COLUMNS = ["method", "subject", "scanner_a", "scanner_b", "ssim", "ssim_common_scale", "pearson"]
@@ -182,7 +182,7 @@ def measure_arm(
 
     Returns the tables `ssim`, `dice`, `truth` and `truth_similarity` (see `PARTS`); the last two have
     rows for the scans whose truth the sheet names (columns truth_image, truth_labels, truth_fractions,
-    relative to `sheet_folder`).
+    relative to `sheet_folder`); true images are on RAW's scale.
     """
     tables: dict[str, list[dict]] = {name: [] for name in PARTS if name != "volumes"}
     order = {scanner: position for position, scanner in enumerate(study.scanners)}
@@ -249,7 +249,7 @@ def _truth_of_images(
     for scan in scans:
         path = truth_path(scan, "truth_image", sheet_folder)
         if path is not None:
-            truths[scan.scanner] = scale_to_mean(read_on_grid(path, scan), masks[scan.scanner], "brain")
+            truths[scan.scanner] = np.where(masks[scan.scanner], read_on_grid(path, scan), np.float32(0))
     mapped = {scanner: on_reference_scale(arm[scanner], masks[scanner], intensities, reference) for scanner in truths}
     found = similarity_with_truth(mapped, masks, truths, low=reference.low, high=reference.high)
     return [{**identity, "scanner": scanner, **vars(similarity)} for scanner, similarity in found.items()]

@@ -47,7 +47,7 @@ def run(tmp_path_factory) -> Path:
             clean /= clean[mask].mean()
             noisy = np.where(mask, clean + 0.05 * rng.standard_normal(SHAPE), 0)
             name = f"sub-{subject}_scanner-{scanner}"
-            save_image(folder / f"{name}_truth.nii.gz", 800 * clean, AFFINE)
+            save_image(folder / f"{name}_truth.nii.gz", clean, AFFINE)
             save_image(folder / "images/raw" / f"{name}_T1w.nii.gz", noisy, AFFINE)
             save_image(folder / "images/copy" / f"{name}_T1w.nii.gz", np.where(mask, 7 * noisy - 30, 0), AFFINE)
             blurred = np.where(mask, 0.5 * noisy + 0.5 * np.roll(noisy, 1, axis=0), 0)

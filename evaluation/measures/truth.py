@@ -3,8 +3,8 @@
 Which comparison is fair.  Volumes and labels have no scale, so every arm is compared as it is.  An
 image has one, and arms come on scales of their own; so before its image is compared, an arm goes
 through its one affine map onto RAW's scale (never a fit a scan, which would undo the differences
-between scanners that the arm left in), and the noise-free image is divided by its mean over the
-brain, as RAW was.  Two targets are used: the same scanner's noise-free image, which asks what of the
+between scanners that the arm left in).  The noise-free image comes on RAW's scale: it was divided by
+its own mean as RAW was.  Two targets are used: the same scanner's noise-free image, which asks what of the
 scan was kept, and the mean of the subject's noise-free images over the scanners, which is the same
 for all scanners and so doesn't count a removed difference of contrast as an error.
 """
