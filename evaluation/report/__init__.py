@@ -1,0 +1,59 @@
+"""The report: one page that holds all of a finished run, works offline, and can be mailed.
+
+It shows what the run's files say and computes nothing but sums and means of them; the same files give
+the same bytes.
+"""
+
+from __future__ import annotations
+
+import base64
+from pathlib import Path
+
+import jinja2
+
+from evaluation.figures.finished_run import read_run
+from evaluation.report import content, viewer
+from studies.files import write_text
+
+FOLDER = Path(__file__).parent
+
+
+def render(run: Path | str) -> Path:
+    """Write `run/report.html` from the files in the run's folder and return its path.
+
+    Raises `InputError` where the folder holds no run.
+    """
+    opened = read_run(run)
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(FOLDER),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    page = environment.get_template("report.html.j2").render(
+        style=_part("report.css"),
+        script=_part("report.js"),
+        run=content.overview(opened),
+        headline=content.headline(opened),
+        arms=content.arms(opened),
+        times=content.times(opened),
+        tables=content.tables(opened),
+        figures=[
+            {**figure, "image": data_uri(figure["path"].read_bytes(), "png")} for figure in content.figures(opened)
+        ],
+        viewer=viewer.as_json(viewer.build(opened)),
+        provenance=content.provenance(opened),
+    )
+    path = opened.folder / "report.html"
+    write_text(path, page)
+    return path
+
+
+def data_uri(image: bytes, kind: str) -> str:
+    """An image's bytes as a URI that holds them."""
+    return f"data:image/{kind};base64,{base64.b64encode(image).decode('ascii')}"
+
+
+def _part(name: str) -> str:
+    return (FOLDER / name).read_text(encoding="utf-8")

@@ -1,0 +1,275 @@
+"""What the report says, as plain values for its template: each function reads one part of a run."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import yaml
+from markdown_it import MarkdownIt
+from markupsafe import Markup
+
+from evaluation.figures import figures as figure_modules
+from evaluation.figures import name_of
+from evaluation.figures.finished_run import REFERENCE, TISSUES, FinishedRun, is_yes, text
+from studies.files import read_json
+from studies.images import open_image, voxel_sizes
+
+STATUS_WORDS = {"ok": "ok", "failed": "failed", "not_applicable": "not applicable"}
+WORST_FIRST = ("failed", "not_applicable", "ok")
+TABLE_COLUMNS = ("method", "mean", "significant")
+FIRST_TABLES = ("table2_ssim", "table3_volume_differences")
+
+
+# --- summary ----------------------------------------------------------------------------------------
+
+
+def overview(run: FinishedRun) -> dict[str, Any]:
+    """What was run: name, counts, scanners, voxel size, whether it is simulated, and what failed."""
+    possible = len(run.subjects) * len(run.scanners)
+    return {
+        "name": run.folder.resolve().name,
+        "simulated": run.simulated,
+        "subjects": len(run.subjects),
+        "scanners": run.scanners,
+        "pairs": len(run.pairs),
+        "scans": len(run.scans),
+        "missing": possible - len(run.scans),
+        "voxels": _voxels(run),
+        "methods": [run.label(method) for method in run.methods],
+        "setbacks": [
+            {"label": run.label(s.method), "step": s.step, "status": STATUS_WORDS[s.status], "reason": s.reason}
+            for s in run.setbacks
+        ],
+        "facts": _facts(run),
+    }
+
+
+def _voxels(run: FinishedRun) -> str:
+    for method in run.with_images():
+        for subject, scanner in zip(run.scans["subject"], run.scans["scanner"], strict=True):
+            path = run.image_path(method, subject, scanner)
+            if path is not None:
+                edges = [f"{edge:.3g}" for edge in voxel_sizes(open_image(path).affine)]
+                return f"{edges[0]} mm" if len(set(edges)) == 1 else f"{' x '.join(edges)} mm"
+    return ""
+
+
+def _facts(run: FinishedRun) -> dict[str, str]:
+    config = _provenance(run).get("config", {})
+    found = {
+        "Protocol": config.get("protocol"),
+        "Segmentation": (config.get("segmentation") or {}).get("engine"),
+        "Seed": config.get("seed"),
+    }
+    return {name: str(value) for name, value in found.items() if value is not None}
+
+
+def headline(run: FinishedRun) -> dict[str, Any]:
+    """Each arm's means over all pairs of scanners, computed from the run's tables and metrics.
+
+    `columns` are the measures; `rows` hold a label and cells with the mean, whether it is the best, and
+    on how many pairs it is significantly better than RAW; `sentences` name the best arm of each measure.
+    """
+    columns = [column for column in _headline_columns(run) if column["means"]]
+    rows = []
+    for method in run.methods:
+        cells = []
+        for column in columns:
+            value = column["means"].get(method)
+            shown = None
+            if value is not None:
+                stars, pairs = column["stars"].get(method, 0), column["pairs"].get(method, 0)
+                shown = {
+                    "value": f"{value:.{column['decimals']}f}",
+                    "best": value == column["best"],
+                    "stars": f"{stars} of {pairs}" if method != REFERENCE else "",
+                }
+            cells.append(shown)
+        if any(cells):
+            rows.append({"label": run.label(method), "cells": cells})
+    return {"columns": [column["title"] for column in columns], "rows": rows, "sentences": _sentences(run, columns)}
+
+
+def _headline_columns(run: FinishedRun) -> list[dict[str, Any]]:
+    columns = [
+        _headline_column(
+            run.table("tables/table2_ssim.tsv", TABLE_COLUMNS), "SSIM", "highest mean SSIM", "", 3, highest=True
+        )
+    ]
+    differences = run.table("tables/table3_volume_differences.tsv", ["tissue", *TABLE_COLUMNS])
+    for tissue in TISSUES:
+        part = None if differences is None else differences[differences["tissue"] == tissue]
+        title, words = f"{tissue} difference, mL", f"smallest mean difference of {tissue} volumes"
+        columns.append(_headline_column(part, title, words, " mL", 1, highest=False))
+    return [*columns, *(_dice_column(run, tissue) for tissue in TISSUES)]
+
+
+def _headline_column(
+    table: pd.DataFrame | None, title: str, words: str, unit: str, decimals: int, *, highest: bool
+) -> dict[str, Any]:
+    """A measure's mean by arm over the pairs of one of the run's tables (columns method, mean, significant)."""
+    column: dict[str, Any] = {"title": title, "words": words, "unit": unit, "decimals": decimals, "means": {}}
+    if table is None or table.empty:
+        return column
+    rows = table[table["mean"].notna()]
+    groups = rows.assign(star=is_yes(rows["significant"])).groupby("method", sort=False)
+    column["means"] = groups["mean"].mean().to_dict()
+    column["stars"] = groups["star"].sum().to_dict()
+    column["pairs"] = groups.size().to_dict()
+    values = column["means"].values()
+    column["best"] = (max if highest else min)(values, default=None)
+    return column
+
+
+def _dice_column(run: FinishedRun, tissue: str) -> dict[str, Any]:
+    keys = ["method", "scanner_a", "scanner_b"]
+    dice = run.table("metrics/dice.tsv", [*keys, "tissue", "dice"])
+    means = None
+    if dice is not None:
+        means = dice[dice["tissue"] == tissue].groupby(keys, sort=False)["dice"].mean().rename("mean").reset_index()
+        tests = run.table("statistics/paired_tests.tsv")
+        means["significant"] = "no"
+        if tests is not None:
+            tests = tests[(tests["measure"] == "dice") & (tests["tissue"] == tissue)]
+            means = means.drop(columns="significant").merge(tests[[*keys, "significant"]], on=keys, how="left")
+    return _headline_column(means, f"{tissue} Dice", f"highest mean Dice of {tissue}", "", 3, highest=True)
+
+
+def _sentences(run: FinishedRun, columns: Sequence[dict[str, Any]]) -> list[str]:
+    told = []
+    for column in columns:
+        means, best, form = column["means"], column["best"], f".{column['decimals']}f"
+        winners = [run.label(method) for method, value in means.items() if value == best]
+        beside = ""
+        if REFERENCE in means and means[REFERENCE] != best:
+            beside = f" ({run.label(REFERENCE)}: {means[REFERENCE]:{form}}{column['unit']})"
+        words = column["words"][0].upper() + column["words"][1:]
+        told.append(f"{words}: {' and '.join(winners)}, {best:{form}}{column['unit']}{beside}.")
+    return told
+
+
+# --- arms -------------------------------------------------------------------------------------------
+
+
+def arms(run: FinishedRun) -> list[dict[str, str]]:
+    """Each arm's label, worst status with its reason, citation, and what it cannot do."""
+    from baselines import registry
+
+    known = registry.methods()
+    configured = _provenance(run).get("config", {}).get("methods") or {}
+    told = {setback.method: setback for setback in run.setbacks}
+    found = []
+    for method in run.methods:
+        rows = run.status[run.status["method"] == method]
+        worst = next((status for status in WORST_FIRST if (rows["status"] == status).any()), None)
+        setback = told.get(method)
+        kind = known.get((configured.get(method) or {}).get("method", method))
+        found.append(
+            {
+                "id": method,
+                "label": run.label(method),
+                "status": STATUS_WORDS.get(worst, "not recorded"),
+                "reason": f"{setback.step}: {setback.reason}" if setback else "",
+                "citation": kind.citation if kind else "",
+                "limits": kind.limits if kind else "",
+            }
+        )
+    return found
+
+
+def times(run: FinishedRun) -> dict[str, Any]:
+    """Seconds by arm and step, with each arm's sum, greatest memory in MB and devices."""
+    steps = list(dict.fromkeys(run.status["step"].dropna()))
+    rows = []
+    for method in run.methods:
+        part = run.status[run.status["method"] == method]
+        if part.empty:
+            continue
+        seconds = part.groupby("step")["seconds"].sum()
+        rows.append(
+            {
+                "label": run.label(method),
+                "steps": [f"{seconds[step]:.1f}" if step in seconds else "" for step in steps],
+                "total": f"{part['seconds'].sum():.1f}",
+                "peak": f"{part['peak_mb'].max():.0f}" if part["peak_mb"].notna().any() else "",
+                "device": ", ".join(dict.fromkeys(text(device) for device in part["device"] if text(device))),
+            }
+        )
+    return {"steps": steps, "rows": rows}
+
+
+# --- tables and figures -----------------------------------------------------------------------------
+
+
+def tables(run: FinishedRun) -> list[Markup]:
+    """The run's tables `tables/*.md` as HTML, the paper's first; rows of the paper's numbers are marked."""
+    paths = sorted((run.folder / "tables").glob("*.md"))
+    ranks = {name: rank for rank, name in enumerate(FIRST_TABLES)}
+    paths.sort(key=lambda path: ranks.get(path.stem, len(ranks)))
+    return [table_html(path.read_text(encoding="utf-8")) for path in paths if path.stat().st_size]
+
+
+def table_html(markdown: str) -> Markup:
+    """Markdown with tables as HTML; any HTML in it is shown as text."""
+    parser = MarkdownIt("commonmark", {"html": False}).enable("table")
+    tokens = parser.parse(markdown)
+    row = None
+    for token in tokens:
+        if token.type == "tr_open":
+            row = token
+        elif token.type == "table_open":
+            token.attrSet("class", "sortable")
+        elif token.type == "inline" and token.content.endswith(", paper") and row is not None:
+            row.attrSet("class", "paper")
+    html = parser.renderer.render(tokens, parser.options, {})
+    # the parser has escaped everything that the file brought
+    return Markup(html.replace("<table", '<div class="wide"><table').replace("</table>", "</table></div>"))
+
+
+def figures(run: FinishedRun) -> list[dict[str, Any]]:
+    """Title, caption and picture of every figure that the run has."""
+    found = []
+    for module in figure_modules():
+        path = run.folder / "figures" / f"{name_of(module)}.png"
+        if path.is_file():
+            found.append({"id": name_of(module), "title": module.TITLE, "caption": module.CAPTION, "path": path})
+    return found
+
+
+# --- provenance -------------------------------------------------------------------------------------
+
+
+def provenance(run: FinishedRun) -> list[dict[str, Any]]:
+    """`provenance.json` in sections: the configuration as YAML, long lists apart, the rest as it is."""
+    content = _provenance(run)
+    sections = []
+    for name in sorted(content, key=lambda name: (_place(name), name)):
+        value = content[name]
+        title = name.replace("_", " ")
+        if isinstance(value, dict) and all(not isinstance(entry, dict | list) for entry in value.values()):
+            entries = {str(key): _shown(entry) for key, entry in value.items()}
+            sections.append({"title": title, "entries": entries, "long": len(entries) > 20})
+        elif isinstance(value, dict | list):
+            written = yaml.safe_dump(value, sort_keys=False, allow_unicode=True)
+            sections.append({"title": title, "written": written, "long": True})
+        else:
+            sections.append({"title": title, "entries": {title: _shown(value)}, "long": False})
+    return sections
+
+
+def _place(name: str) -> int:
+    order = ("git", "project_version", "seed", "machine", "versions", "config", "inputs")
+    return order.index(name) if name in order else len(order)
+
+
+def _shown(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _provenance(run: FinishedRun) -> dict[str, Any]:
+    path = Path(run.folder) / "provenance.json"
+    return read_json(path) if path.is_file() else {}
