@@ -19,6 +19,7 @@ from evaluation.measures import registry
 from evaluation.measures.registry import Measure
 from evaluation.measures.volumes import volume_differences
 from evaluation.run import TRUTH_COLUMNS
+from evaluation.statistics import SIGNIFICANCE
 from studies.errors import InputError
 from studies.files import read_table, write_table, write_text
 
@@ -446,12 +447,16 @@ def _column_data(run: FinishedRun, tables: Sequence[pd.DataFrame], column: str) 
 def _reading_note(run: FinishedRun, measure: Measure, best: str, of: str = "") -> str:
     tests = _tests(run, measure)
     starred = is_yes(tests["significant"])
-    kept = {name: int((starred & (tests[name] < 0.05)).sum()) for name in ("p_holm", "p_bh")}
+    kept = {name: int((starred & (tests[name] < SIGNIFICANCE)).sum()) for name in ("p_holm", "p_bh")}
+    remain = (
+        f"Of {int(starred.sum())} stars {kept['p_holm']} remain with Holm's correction over the table and "
+        f"{kept['p_bh']} with Benjamini and Hochberg's."
+        if starred.any()
+        else "There is no star in this table."
+    )
     return (
         f"{of}Mean (SD) over n subjects ([n = ...] where fewer); bold: {best} mean of the methods; *: better than RAW, "
-        f"two-sided paired t-test over subjects, p < 0.05 uncorrected. Of {int(starred.sum())} stars "
-        f"{kept['p_holm']} remain with Holm's correction over the table and {kept['p_bh']} with Benjamini and "
-        "Hochberg's."
+        f"two-sided paired t-test over subjects, p < {SIGNIFICANCE:g} uncorrected. {remain}"
     )
 
 
