@@ -16,21 +16,10 @@ from studies.files import read_table, write_table
 from tests.example_run import write_example_run
 
 
-def with_all_columns(run: Path, engine: str = "hmrf") -> Path:
-    """Add to an example run the columns that a real one has beyond the contract, and its statistics."""
-    more = {
-        "ssim": {"ssim_common_scale": 0.8, "pearson": 0.9},
-        "volumes": {"volume_ml_pve_threshold": 100.0, "engine": engine, "rule": "posterior 0.8"},
-        "truth": {"volume_error_ml_hard": 1.0, "volume_error_ml_pve": float("nan")},
-        "truth_similarity": {"ssim_truth_mean": 0.5, "pearson_truth": 0.6},
-    }
-    for name, columns in more.items():
-        path = run / "metrics" / f"{name}.tsv"
-        if path.exists():
-            table = read_table(path).assign(**columns)
-            if name == "volumes":
-                table["volume_ml_posterior"] = table["volume_ml"]
-            write_table(path, table)
+def with_statistics(run: Path, engine: str = "hmrf") -> Path:
+    """Give an example run the tests that its numbers lead to, and its volumes the engine's name."""
+    path = run / "metrics/volumes.tsv"
+    write_table(path, read_table(path).assign(engine=engine))
     main(["statistics", str(run)])
     return run
 
@@ -40,7 +29,7 @@ def run(tmp_path_factory) -> Path:
     """A simulated run with a missing scan and a failed arm, its tables written."""
     folder = tmp_path_factory.mktemp("tables")
     write_example_run(folder, subjects=6, missing=[("02", "GE")], failed=["ravel"])
-    main(["tables", str(with_all_columns(folder))])
+    main(["tables", str(with_statistics(folder))])
     return folder
 
 
@@ -137,7 +126,7 @@ def test_drawing_again_gives_the_same_bytes(run):
 
 def test_other_methods_and_scanners_have_no_numbers_of_the_paper(tmp_path):
     run = write_example_run(tmp_path, subjects=3, methods=("raw", "mine"), scanners=("A", "B"), simulated=False)
-    main(["tables", str(with_all_columns(run, engine="gmm"))])
+    main(["tables", str(with_statistics(run, engine="gmm"))])
     text = (run / "tables/table2_ssim.md").read_text()
     assert "paper" not in text and "imulated" not in text
     assert [row[0] for row in markdown_rows(run, "table2_ssim")[2:]] == ["RAW", "mine"]
@@ -147,14 +136,14 @@ def test_other_methods_and_scanners_have_no_numbers_of_the_paper(tmp_path):
 
 def test_a_pair_in_the_other_order_is_the_papers_pair(tmp_path):
     run = write_example_run(tmp_path, subjects=3, methods=("raw",), scanners=("Trio", "GE"))
-    main(["tables", str(with_all_columns(run))])
+    main(["tables", str(with_statistics(run))])
     data = read_table(run / "tables/table2_ssim.tsv")
     assert list(data.pair) == ["Trio-GE"] and list(data.paper_mean) == [0.78]
 
 
 def test_one_subject_has_a_mean_without_an_sd_or_a_star(tmp_path):
     run = write_example_run(tmp_path, subjects=1)
-    main(["tables", str(with_all_columns(run))])
+    main(["tables", str(with_statistics(run))])
     row = markdown_rows(run, "table2_ssim")[2]
     assert row[1] == "1" and row[2].endswith("(n/a)")
     assert r"\*" not in "".join(cell for row in markdown_rows(run, "table2_ssim") for cell in row)
