@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import numpy as np
@@ -73,8 +74,19 @@ class Study:
 
     @cached_property
     def scanners(self) -> list[str]:
-        """Scanners in the order of the sheet."""
-        return list(dict.fromkeys(scan.scanner for scan in self.scans))
+        """Scanners in the order in which every subject's rows name them.
+
+        A first subject who misses a scan doesn't change it; where subjects disagree, it is the order of
+        first appearance.
+        """
+        before: dict[str, set[str]] = {scan.scanner: set() for scan in self.scans}
+        for subject in self.subjects:
+            for first, second in itertools.pairwise(self.of_subject(subject)):
+                before[second.scanner].add(first.scanner)
+        try:
+            return list(TopologicalSorter(before).static_order())
+        except CycleError:
+            return list(before)
 
     @property
     def pairs(self) -> list[tuple[str, str]]:
@@ -99,9 +111,16 @@ class Study:
         """The scan of `subject` on `scanner`, or None where there is none."""
         return self._by_id.get((subject, scanner))
 
+    @cached_property
+    def _by_subject(self) -> dict[str, list[Scan]]:
+        found: dict[str, list[Scan]] = {}
+        for scan in self.scans:
+            found.setdefault(scan.subject, []).append(scan)
+        return found
+
     def of_subject(self, subject: str) -> list[Scan]:
         """This subject's scans."""
-        return [scan for scan in self.scans if scan.subject == subject]
+        return self._by_subject.get(subject, [])
 
     def of_scanner(self, scanner: str) -> list[Scan]:
         """This scanner's scans."""

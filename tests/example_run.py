@@ -272,6 +272,8 @@ def _write_training(
     np.savez(
         model / "embeddings.npz",
         embeddings=embeddings.astype(np.float32),
+        images=embeddings.sum(axis=1),
+        outputs=embeddings.sum(axis=1),
         scanners=list(scanners),
         subject="01",
         slice=10,

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from studies.errors import InputError
 from studies.images import load_image, save_image, save_labels
-from studies.sheet import read_rows, read_sheet, write_sheet
+from studies.sheet import Study, read_rows, read_sheet, write_sheet
 from tests.conftest import AFFINE, write_study
 
 
@@ -34,6 +34,14 @@ def test_a_written_sheet_reads_back(sheet, tmp_path):
     again = read_sheet(tmp_path / "deeper" / "scans.tsv")
     assert [scan.name for scan in again.scans] == [scan.name for scan in study.scans]
     assert again.scans[0].covariates == study.scans[0].covariates
+
+
+@pytest.mark.parametrize("missing", ["Alpha", "Beta 2", "Gamma"])
+def test_a_missing_scan_keeps_the_order_of_scanners(missing, tmp_path):
+    study = read_sheet(write_study(tmp_path, missing=("01", missing)))
+    assert study.scanners == ["Alpha", "Beta 2", "Gamma"]
+    turned = Study(study.scans[::-1][:3] + study.scans)
+    assert sorted(turned.scanners) == ["Alpha", "Beta 2", "Gamma"]
 
 
 @pytest.fixture

@@ -21,6 +21,7 @@ from studies.errors import InputError, nearest
 from studies.sources import source
 
 ROOT = Path(__file__).resolve().parent.parent
+DEFAULTS = ROOT / "config" / "config.yaml"
 SCHEMA = ROOT / "workflow" / "schemas" / "config.schema.yaml"
 
 
@@ -32,8 +33,11 @@ class Configuration:
         check_keys(config, yaml.safe_load(SCHEMA.read_text(encoding="utf-8")))
         self.content = config
         self.run = f"results/{config['run']}"
+        # Snakemake merges a user's file before the shipped one, which would put the user's arms first
+        shipped = yaml.safe_load(DEFAULTS.read_text(encoding="utf-8"))["methods"]
+        ordered = {arm: None for arm in shipped} | config["methods"]
         self.arms: dict[str, dict[str, Any]] = {
-            arm: settings for arm, settings in config["methods"].items() if settings is not None
+            arm: settings for arm, settings in ordered.items() if settings is not None
         }
         if "raw" not in self.arms:
             raise InputError("methods: 'raw' is missing; every arm is compared with it, so keep `raw: {}`")

@@ -1,6 +1,7 @@
 # What the rules share: the checked configuration, and where things lie.
 
 import json
+import os
 import sys
 
 from studies.errors import InputError
@@ -12,6 +13,9 @@ try:
         STUDY.check_arms()
 except InputError as error:
     sys.exit(f"error: {error}")
+
+# rules say `python`: the one that runs Snakemake, also where its environment isn't activated
+os.environ["PATH"] = os.pathsep.join([os.path.dirname(sys.executable), os.environ["PATH"]])
 
 RUN = STUDY.run
 ARMS = list(STUDY.arms)

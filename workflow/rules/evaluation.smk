@@ -12,6 +12,8 @@ rule measure:
     output:
         ssim=f"{RUN}/parts/{{arm}}/ssim-{{batch}}.tsv",
         dice=f"{RUN}/parts/{{arm}}/dice-{{batch}}.tsv",
+        truth=f"{RUN}/parts/{{arm}}/truth-{{batch}}.tsv",
+        truth_similarity=f"{RUN}/parts/{{arm}}/truth_similarity-{{batch}}.tsv",
         status=f"{RUN}/status/{{arm}}/measure-{{batch}}.json",
     log:
         f"{RUN}/logs/measure/{{arm}}-{{batch}}.log",
@@ -40,8 +42,7 @@ rule metrics:
     input:
         sheet=rules.scans.output.sheet,
         volumes=expand(rules.segment.output.volumes, arm=ARMS, batch=BATCHES),
-        ssim=expand(rules.measure.output.ssim, arm=ARMS, batch=BATCHES),
-        dice=expand(rules.measure.output.dice, arm=ARMS, batch=BATCHES),
+        measured=expand(rules.measure.output, arm=ARMS, batch=BATCHES),
     output:
         ssim=f"{RUN}/metrics/ssim.tsv",
         volumes=f"{RUN}/metrics/volumes.tsv",
