@@ -56,13 +56,13 @@ def plot(
     shape = finished_run.upright(union[box[0], box[1]], 2, level).shape
     picture = (style.WIDTH / columns - 0.3) * shape[0] * edges_mm[1] / (shape[1] * edges_mm[0])
     picture = min(picture, 3.2)
-    page = style.page(
+    figure = style.page(
         f"{TITLE}: subject {subject}",
         height=(picture + 2.0) * len(blocks),
         simulated=simulated,
         notes=["n = 1 subject; a.u.: arbitrary units, the study's scale of RAW.", *notes],
     )
-    grid = page.body.subplots(
+    grid = figure.subplots(
         2 * len(blocks), columns, squeeze=False, gridspec_kw={"height_ratios": [picture, 1.7] * len(blocks)}
     )
     for row, block in enumerate(blocks):
@@ -93,16 +93,16 @@ def plot(
                 bottom.set_ylabel("brain voxels (% per bin)")
             else:
                 bottom.tick_params(labelleft=False)
-    return page.figure
+    return figure
 
 
 def draw(run: FinishedRun) -> list[Path]:
     """Draw the RAW scans of the first subject who has all (or the most) of them."""
     subject = run.example_subject([finished_run.REFERENCE])
     if subject is None:
-        page = style.page(TITLE, height=1.0, simulated=run.simulated, notes=run.notes())
-        style.say_nothing_to_draw(page.body, "The run has no RAW images.")
-        return style.save(page.figure, run.folder / "figures", "figure1_scanner_effects")
+        figure = style.page(TITLE, height=1.0, simulated=run.simulated, notes=run.notes())
+        style.say_nothing_to_draw(figure, "The run has no RAW images.")
+        return style.save(figure, run.folder / "figures", "figure1_scanner_effects")
     images, edges_mm = {}, np.ones(3)
     for scanner in run.scanners:
         path = run.image_path(finished_run.REFERENCE, subject, scanner)

@@ -52,14 +52,14 @@ def plot(
     inches = (style.WIDTH - 0.8) / (widest * (len(scanners) + 0.9))
     _, angle = style.fit(scanners, inches, style.SMALL_SIZE)
     panel = 2.0 + (0.08 * min(22, max(map(len, scanners))) if angle else 0.2)
-    page = style.page(
+    figure = style.page(
         title,
         height=panel * len(volumes) * len(rows),
         simulated=simulated,
         legend=dict(zip(methods, looks, strict=True)),
         notes=[style.counted(counts.ravel(), "subjects per box"), *notes],
     )
-    grid = page.body.subplots(len(volumes) * len(rows), 1, squeeze=False)[:, 0]
+    grid = figure.subplots(len(volumes) * len(rows), 1, squeeze=False)[:, 0]
     for number, (tissue, values) in enumerate(volumes.items()):
         finite = np.append(values[np.isfinite(values)], [0.0] if zero_line else [])
         low, high = (finite.min(), finite.max()) if finite.size else (0.0, 1.0)
@@ -77,7 +77,7 @@ def plot(
             axis.tick_params(axis="x", length=0)
             for left, right in zip(centres[:-1], centres[1:], strict=True):
                 axis.axvline((left + right) / 2, color="#d0d0d0", linewidth=0.8, zorder=1)
-    return page.figure
+    return figure
 
 
 def _with_count(name: str, count: int, counts: np.ndarray) -> str:
@@ -90,9 +90,9 @@ def draw(run: FinishedRun) -> list[Path]:
     table = run.table("metrics/volumes.tsv", ["method", "subject", "scanner", "tissue", "volume_ml"])
     folder, name = run.folder / "figures", "figure3_volumes"
     if table is None or table["volume_ml"].notna().sum() == 0:
-        page = style.page(TITLE, height=1.0, simulated=run.simulated, notes=run.notes())
-        style.say_nothing_to_draw(page.body, "The run has no volumes.")
-        return style.save(page.figure, folder, name)
+        figure = style.page(TITLE, height=1.0, simulated=run.simulated, notes=run.notes())
+        style.say_nothing_to_draw(figure, "The run has no volumes.")
+        return style.save(figure, folder, name)
     methods = run.methods_in(table)
     figure = plot(
         by_tissue(run, table, methods, "volume_ml"),

@@ -40,16 +40,20 @@ def plot(
     shape = next(iter(slices.values())).shape
     ratio = shape[0] * edges_mm[0] / (shape[1] * edges_mm[1])
     side = min(2.1, (style.WIDTH - 1.0) / len(scanners))
-    page = style.page(
+    figure = style.page(
         f"{TITLE}: subject {subject}",
         height=len(methods) * (side * ratio + 0.05) + 0.45,
         simulated=simulated,
         notes=["n = 1 subject; intensities in each arm's own arbitrary units (a.u.).", *notes],
         width=max(5.0, side * len(scanners) + 1.0),
     )
-    grid = page.body.subplots(len(methods), len(scanners), squeeze=False)
+    grid = figure.subplots(
+        len(methods),
+        len(scanners) + 1,
+        squeeze=False,
+        gridspec_kw={"width_ratios": [1.0] * len(scanners) + [0.05], "wspace": 0.02},
+    )
     for row, method in enumerate(methods):
-        picture = None
         for column, scanner in enumerate(scanners):
             axis = grid[row, column]
             pixels = slices.get((method, scanner))
@@ -57,17 +61,13 @@ def plot(
                 panels.say_no_scan(axis)
                 axis.set_box_aspect(ratio)
             else:
-                picture = panels.show_slice(axis, pixels, greys[row], edges_mm)
+                panels.show_slice(axis, pixels, greys[row], edges_mm)
             if row == 0:
                 axis.set_title(style.fit_lines(scanner, side - 0.1, 3, style.TEXT_SIZE + 0.5, "bold"))
             if column == 0:
                 axis.set_ylabel(style.fit_lines(method, side * ratio - 0.1, 2, style.TEXT_SIZE, "bold"), weight="bold")
-        if picture is not None:
-            bar = page.figure.colorbar(picture, ax=list(grid[row]), fraction=0.02, pad=0.01, aspect=24)
-            bar.ax.tick_params(labelsize=6.5, length=2)
-            bar.set_label("a.u.", fontsize=7)
-            bar.outline.set_visible(False)
-    return page.figure
+        panels.show_grey_scale(grid[row, -1], greys[row])
+    return figure
 
 
 def draw(run: FinishedRun) -> list[Path]:
@@ -76,9 +76,9 @@ def draw(run: FinishedRun) -> list[Path]:
     methods = run.with_images()
     subject = run.example_subject(methods)
     if subject is None:
-        page = style.page(TITLE, height=1.0, simulated=run.simulated, notes=run.notes())
-        style.say_nothing_to_draw(page.body, "The run has no images.")
-        return style.save(page.figure, folder, name)
+        figure = style.page(TITLE, height=1.0, simulated=run.simulated, notes=run.notes())
+        style.say_nothing_to_draw(figure, "The run has no images.")
+        return style.save(figure, folder, name)
     volumes: dict[tuple[str, str], np.ndarray] = {}
     edges_mm = np.ones(3)
     for method in methods:

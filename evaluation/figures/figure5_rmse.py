@@ -38,6 +38,11 @@ def by_pair(table: pd.DataFrame, pairs: Sequence[tuple[str, str]], methods: Sequ
     return values
 
 
+def largest_counts(counts: dict[str, np.ndarray]) -> np.ndarray:
+    """The n (pairs, methods) of bars, the largest over tissues; 0 where there is none."""
+    return np.nan_to_num(np.stack(list(counts.values()))).max(axis=0).astype(int)
+
+
 @style.styled
 def plot(
     heights: dict[str, np.ndarray],
@@ -68,14 +73,14 @@ def plot(
     texts, angle = style.fit(names, (style.WIDTH - 0.8) / widest, style.SMALL_SIZE)
     lines = max(text.count("\n") + 1 for text in texts)
     panel = 1.75 + (1.6 if angle else 0.13 * lines)
-    page = style.page(
+    figure = style.page(
         title,
         height=panel * len(heights) * len(rows),
         simulated=simulated,
         legend=dict(zip(methods, looks, strict=True)),
         notes=[style.counted(counts.ravel(), "subjects per bar") if counts is not None else "", *notes],
     )
-    grid = page.body.subplots(len(heights) * len(rows), 1, squeeze=False)[:, 0]
+    grid = figure.subplots(len(heights) * len(rows), 1, squeeze=False)[:, 0]
     for number, tissue in enumerate(heights):
         tops = np.concatenate([np.ravel(heights[tissue]), np.ravel(high[tissue])])
         top = np.nanmax(tops, initial=0.0) * 1.16 or 1.0
@@ -95,7 +100,7 @@ def plot(
             axis.set_ylabel(f"{tissue} {unit}")
             style.set_group_labels(axis, places, [names[p] for p in chosen], (style.WIDTH - 0.8) / len(chosen))
             axis.tick_params(axis="x", length=0)
-    return page.figure
+    return figure
 
 
 def _with_count(name: str, counts: np.ndarray, usual: int) -> str:
@@ -112,9 +117,9 @@ def draw(run: FinishedRun) -> list[Path]:
     table = run.table("metrics/rmse.tsv", columns)
     folder, name = run.folder / "figures", "figure5_rmse"
     if table is None or table["rmse_ml"].notna().sum() == 0:
-        page = style.page(TITLE, height=1.0, simulated=run.simulated, notes=run.notes())
-        style.say_nothing_to_draw(page.body, "The run has no differences of volumes.")
-        return style.save(page.figure, folder, name)
+        figure = style.page(TITLE, height=1.0, simulated=run.simulated, notes=run.notes())
+        style.say_nothing_to_draw(figure, "The run has no differences of volumes.")
+        return style.save(figure, folder, name)
     methods = run.methods_in(table)
     tissues = [tissue for tissue in finished_run.TISSUES if (table["tissue"] == tissue).any()]
     values = {
@@ -129,7 +134,7 @@ def draw(run: FinishedRun) -> list[Path]:
         methods=[run.label(method) for method in methods],
         looks=[style.looks(run.methods)[method] for method in methods],
         unit="RMSE (mL)",
-        counts=np.nan_to_num(np.nanmax(np.stack(list(values["n"].values())), axis=0)).astype(int),
+        counts=largest_counts(values["n"]),
         simulated=run.simulated,
         notes=run.notes(),
     )

@@ -32,9 +32,9 @@ def draw(run: FinishedRun) -> list[Path]:
     table = run.table("metrics/dice.tsv", ["method", "subject", "scanner_a", "scanner_b", "tissue", "dice"])
     folder, name = run.folder / "figures", "figure6_dice"
     if table is None or table["dice"].notna().sum() == 0:
-        page = style.page(TITLE, height=1.0, simulated=run.simulated, notes=run.notes())
-        style.say_nothing_to_draw(page.body, "The run has no overlaps of segmentations.")
-        return style.save(page.figure, folder, name)
+        figure = style.page(TITLE, height=1.0, simulated=run.simulated, notes=run.notes())
+        style.say_nothing_to_draw(figure, "The run has no overlaps of segmentations.")
+        return style.save(figure, folder, name)
     tests = run.table(
         "statistics/paired_tests.tsv",
         ["measure", "tissue", "scanner_a", "scanner_b", "method", "mean_difference", "significant"],
@@ -61,7 +61,7 @@ def draw(run: FinishedRun) -> list[Path]:
         looks=[style.looks(run.methods)[method] for method in methods],
         unit="Dice (0 to 1)",
         title=TITLE,
-        counts=np.nan_to_num(np.nanmax(np.stack(list(values["count"].values())), axis=0)).astype(int),
+        counts=figure5_rmse.largest_counts(values["count"]),
         decimals=2,
         simulated=run.simulated,
         notes=["* significantly better than RAW (paired t-test, p < 0.05).", *run.notes()],

@@ -1,4 +1,4 @@
-"""What MISPEL's encoders see: the embeddings of one slice, scanner by scanner."""
+"""What MISPEL's encoders and decoders make of one slice, scanner by scanner (the paper's Figure 2)."""
 
 from __future__ import annotations
 
@@ -8,68 +8,72 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from evaluation.figures import panels, style
+from evaluation.figures import finished_run, panels, style
 from evaluation.figures.finished_run import FinishedRun
 from studies.errors import InputError
 
 TITLE = "MISPEL's embeddings of one slice"
 CAPTION = (
-    "The L embeddings (columns) that each scanner's encoder (rows) makes of the same slice of one subject. A column "
-    "has one grey scale, from its 0.5th to its 99.5th percentile: the coupling loss makes the maps of a column "
-    "alike across scanners, while the maps of a row differ in what they show. An empty map is a dead one."
+    "The same slice of one subject from each scanner (rows): the scan, the L embeddings that the scanner's encoder "
+    "makes of it, and the harmonized slice that its decoder sums from them (Fig. 2 of the paper; Eq. 1). A column has "
+    "one grey scale, from its 0.5th to its 99.5th percentile. The coupling loss makes the maps of a column alike "
+    "across scanners, while the maps of a row differ in what they show; an empty map is a dead one."
 )
 
 
 @style.styled
 def plot(
-    embeddings: np.ndarray,
+    columns: Sequence[tuple[str, np.ndarray]],
     scanners: Sequence[str],
     *,
     what: str = "",
     simulated: bool = False,
     notes: Sequence[str] = (),
 ) -> Figure:
-    """Draw embeddings (scanners, L, rows, columns) as they lie on the slice, one grey scale a column."""
-    _, maps, height, width = embeddings.shape
-    side = min(1.7, (style.WIDTH - 0.6) / maps)
+    """Draw columns of pictures (scanners, rows, columns) under their titles, one grey scale a column."""
+    _, height, width = columns[0][1].shape
+    side = min(1.7, (style.WIDTH - 0.6) / len(columns))
     ratio = height / width
-    page = style.page(
+    figure = style.page(
         f"{TITLE}{': ' if what else ''}{what}",
         height=len(scanners) * (side * ratio + 0.06) + 0.3,
         simulated=simulated,
-        notes=["Activations in arbitrary units; n = 1 slice.", *notes],
-        width=max(5.0, side * maps + 0.6),
+        notes=["Intensities and activations in arbitrary units; n = 1 slice.", *notes],
+        width=max(5.0, side * len(columns) + 0.6),
     )
-    grid = page.body.subplots(len(scanners), maps, squeeze=False)
-    for column in range(maps):
-        finite = embeddings[:, column][np.isfinite(embeddings[:, column])]
-        low, high = np.percentile(finite, [0.5, 99.5]) if finite.size else (0.0, 1.0)
+    grid = figure.subplots(len(scanners), len(columns), squeeze=False)
+    for column, (title, pictures) in enumerate(columns):
+        low, high = finished_run.grey_range(pictures)
         for row, scanner in enumerate(scanners):
             axis = grid[row, column]
-            axis.imshow(
-                embeddings[row, column],
-                cmap="gray",
-                vmin=low,
-                vmax=high if high > low else low + 1.0,
-                interpolation="nearest",
-            )
+            axis.imshow(pictures[row], cmap="gray", vmin=low, vmax=high, interpolation="nearest")
             panels.frame(axis)
             if row == 0:
-                axis.set_title(f"l = {column + 1}")
+                axis.set_title(title)
             if column == 0:
-                axis.set_ylabel(style.fit_lines(scanner, side * ratio - 0.1, 2, style.TEXT_SIZE, "bold"), weight="bold")
-    return page.figure
+                name = style.fit_lines(scanner, side * ratio - 0.1, 2, style.TEXT_SIZE, "bold")
+                axis.set_ylabel(name, weight="bold")
+    return figure
 
 
-def read_embeddings(path: Path) -> tuple[np.ndarray, list[str], str]:
-    """Read `embeddings` (scanners, L, rows, columns), `scanners`, and what slice it is, from an npz file."""
+def read_columns(path: Path) -> tuple[list[tuple[str, np.ndarray]], list[str], str]:
+    """Read what a model left of one slice: titled columns (scanners, rows, columns), scanners, whose slice.
+
+    The npz file holds `embeddings` (scanners, L, rows, columns) and `scanners`, and may hold `images` and
+    `outputs` (scanners, rows, columns), `subject` and `slice`.  Raises `InputError` for anything else.
+    """
     with np.load(path, allow_pickle=False) as content:
-        if "embeddings" not in content or content["embeddings"].ndim != 4:
+        if not {"embeddings", "scanners"} <= set(content) or content["embeddings"].ndim != 4:
             raise InputError(f"{path}: no array 'embeddings' of (scanners, L, rows, columns); fit the model anew")
-        embeddings = content["embeddings"].astype(np.float32)
+        maps = np.moveaxis(content["embeddings"].astype(np.float32), 1, 0)
+        columns = [(f"l = {number}", pictures) for number, pictures in enumerate(maps, start=1)]
+        if "images" in content:
+            columns.insert(0, ("scan", content["images"]))
+        if "outputs" in content:
+            columns.append(("harmonized", content["outputs"]))
         scanners = [str(name) for name in content["scanners"]]
         told = [f"{word} {content[word]}" for word in ("subject", "slice") if word in content]
-    return embeddings, scanners, ", ".join(told)
+    return columns, scanners, ", ".join(told)
 
 
 def draw(run: FinishedRun) -> list[Path]:
@@ -78,7 +82,7 @@ def draw(run: FinishedRun) -> list[Path]:
     if not files:
         return []
     name, path = files[0]
-    embeddings, scanners, what = read_embeddings(run.folder / path)
+    columns, scanners, what = read_columns(run.folder / path)
     more = [f"From {name}, the first of {len(files)} models."] if len(files) > 1 else []
-    figure = plot(embeddings, scanners, what=what, simulated=run.simulated, notes=[*more, *run.notes()])
+    figure = plot(columns, scanners, what=what, simulated=run.simulated, notes=[*more, *run.notes()])
     return style.save(figure, run.folder / "figures", "figure_mispel_embeddings")

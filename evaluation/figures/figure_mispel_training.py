@@ -43,14 +43,14 @@ def plot(
     looks = {
         name: style.Look(style.PALETTE[place % 10], line=LINES[place % len(LINES)]) for place, name in enumerate(names)
     }
-    page = style.page(
+    figure = style.page(
         TITLE,
         height=2.5 * len(trainings),
         simulated=simulated,
         notes=notes,
         legend={LOSSES.get(name, name.replace("_", " ")): look for name, look in looks.items()},
     )
-    grid = page.body.subplots(len(trainings), len(steps), squeeze=False)
+    grid = figure.subplots(len(trainings), len(steps), squeeze=False)
     for row, (training, table) in enumerate(trainings):
         for column, step in enumerate(steps):
             axis = grid[row, column]
@@ -81,7 +81,7 @@ def plot(
             if column == 0:
                 axis.set_ylabel("loss (brain mean = 1)")
             axis.set_title(f"{training}, step {step}" if len(trainings) > 1 else f"step {step}")
-    return page.figure
+    return figure
 
 
 def losses_in(table: pd.DataFrame) -> list[str]:

@@ -123,6 +123,8 @@ def grouped_boxes(
             axis.plot(places[group], values[group].T, color="#9a9a9a", linewidth=0.5, alpha=0.55, zorder=2)
         samples = [column[np.isfinite(column)] for column in values[group].T]
         filled = [member for member in range(members) if samples[member].size]
+        if not filled:
+            continue
         box = axis.boxplot(
             [samples[member] for member in filled],
             positions=places[group, filled],
@@ -153,17 +155,33 @@ def grouped_boxes(
     return places, places.mean(axis=1)
 
 
-def show_slice(axis: Axes, pixels: np.ndarray, grey: tuple[float, float], edges_mm: tuple[float, float]):
+def show_slice(axis: Axes, pixels: np.ndarray, grey: tuple[float, float], edges_mm: tuple[float, float]) -> None:
     """Show a slice (rows, columns) in greys from black to white; `edges_mm` are a pixel's height and width.
 
     Exact zeros, the background, stay black whatever the scale.
     """
     shown = np.where(pixels == 0, min(grey[0], 0.0), pixels)
-    picture = axis.imshow(
+    axis.imshow(
         shown, cmap="gray", vmin=grey[0], vmax=grey[1], aspect=edges_mm[0] / edges_mm[1], interpolation="nearest"
     )
     frame(axis)
-    return picture
+
+
+def show_grey_scale(axis: Axes, grey: tuple[float, float]) -> None:
+    """Fill a narrow axis with a grey scale from its lowest to its highest intensity.
+
+    (matplotlib's own colour bar leaves memory addresses in an SVG's ids, so that no two are the same.)
+    """
+    axis.imshow(np.linspace(1, 0, 256)[:, None], cmap="gray", extent=(0, 1, *grey), aspect="auto")
+    axis.grid(False)
+    axis.set_xticks([])
+    axis.yaxis.tick_right()
+    axis.yaxis.set_label_position("right")
+    axis.tick_params(labelsize=6.5, length=2)
+    axis.set_ylabel("a.u.", fontsize=7)
+    axis.set_label("grey scale")
+    for spine in axis.spines.values():
+        spine.set_visible(False)
 
 
 def frame(axis: Axes) -> None:

@@ -20,8 +20,9 @@ import matplotlib.patches
 import numpy as np
 import seaborn
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure, SubFigure
+from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 from matplotlib.textpath import TextPath
 
@@ -163,14 +164,6 @@ def set_group_labels(axis: Axes, places: Sequence[float], names: Sequence[str], 
     axis.set_xticks(places, texts, rotation=angle, fontsize=SMALL_SIZE)
 
 
-@dataclass(frozen=True)
-class Page:
-    """A figure and the part of it that the panels go into."""
-
-    figure: Figure
-    body: SubFigure
-
-
 def page(
     title: str,
     *,
@@ -179,8 +172,8 @@ def page(
     notes: Sequence[str] = (),
     legend: Mapping[str, Look] | None = None,
     width: float = WIDTH,
-) -> Page:
-    """A page of `width` inches with `height` inches for its panels.
+) -> Figure:
+    """A page of `width` inches with `height` inches for its panels, which are the figure's subplots.
 
     `legend` maps names to looks; `notes` are sentences for the footnote.
     """
@@ -194,14 +187,13 @@ def page(
     header = 0.14 + 0.21 * len(heading) + 0.2 * rows + (0.06 if rows else 0)
     footer = 0.08 + 0.145 * len(footnote)
     total = header + height + footer
-    figure = Figure(figsize=(width, total), layout="constrained", facecolor="white")
-    figure.get_layout_engine().set(w_pad=0.08)
-    top, body, bottom = figure.subfigures(3, 1, height_ratios=[header, height, footer])
-    top.text(0.1 / width, 1 - 0.07 / header, "\n".join(heading), fontsize=TITLE_SIZE, weight="bold", va="top")
+    panels = ConstrainedLayoutEngine(rect=(0, footer / total, 1, height / total), w_pad=0.08)
+    figure = Figure(figsize=(width, total), layout=panels, facecolor="white")
+    figure.text(0.1 / width, 1 - 0.07 / total, "\n".join(heading), fontsize=TITLE_SIZE, weight="bold", va="top")
     if mark:
-        top.text(
+        figure.text(
             1 - 0.14 / width,
-            1 - 0.1 / header,
+            1 - 0.1 / total,
             mark,
             fontsize=TEXT_SIZE,
             weight="bold",
@@ -211,10 +203,10 @@ def page(
             bbox={"boxstyle": "round,pad=0.25", "facecolor": "white", "edgecolor": WARNING, "linewidth": 0.8},
         )
     if names:
-        top.legend(
+        figure.legend(
             handles=[_legend_handle(name, look) for name, look in names.items()],
             loc="lower left",
-            bbox_to_anchor=(0.04 / width, 0),
+            bbox_to_anchor=(0.04 / width, 1 - header / total),
             ncols=columns,
             frameon=False,
             borderaxespad=0.1,
@@ -223,8 +215,11 @@ def page(
             labelspacing=0.35,
         )
     if footnote:
-        bottom.text(0.1 / width, 1, "\n".join(footnote), fontsize=SMALL_SIZE, color=QUIET, va="top", linespacing=1.3)
-    return Page(figure, body)
+        place = footer / total
+        figure.text(
+            0.1 / width, place, "\n".join(footnote), fontsize=SMALL_SIZE, color=QUIET, va="top", linespacing=1.3
+        )
+    return figure
 
 
 def _legend_handle(name: str, look: Look) -> matplotlib.patches.Patch | Line2D:
@@ -241,9 +236,9 @@ def _legend_grid(names: Sequence[str], width: float) -> tuple[int, int]:
     return columns, -(-len(names) // columns)
 
 
-def say_nothing_to_draw(body: SubFigure, what: str) -> None:
+def say_nothing_to_draw(figure: Figure, what: str) -> None:
     """Fill the panels' place with a sentence that says what the run lacks."""
-    axis = body.subplots()
+    axis = figure.subplots()
     axis.set_axis_off()
     axis.text(0.5, 0.5, what, ha="center", va="center", color=QUIET, transform=axis.transAxes)
 
@@ -257,16 +252,27 @@ def counted(counts: Sequence[int] | np.ndarray, what: str) -> str:
     return f"n = {low} {what}." if low == high else f"n = {low} to {high} {what}, as given."
 
 
+def settle(figure: Figure) -> None:
+    """Give the panels their final places.
+
+    They are rounded, since the layout's solver repeats only to the last digits, which an SVG's ids
+    would show.
+    """
+    figure.get_layout_engine().execute(figure)
+    figure.set_layout_engine("none")
+    for axis in figure.axes:
+        axis.set_position(np.round(axis.get_position(original=True).bounds, 4))
+
+
 @styled
 def save(figure: Figure, folder: Path, name: str) -> list[Path]:
     """Write `folder/name.png` and `.svg`; the same figure gives the same bytes."""
+    settle(figure)
     paths = []
     metadata = {"png": {"Software": None}, "svg": {"Date": None, "Creator": None}}
     for suffix, entries in metadata.items():
         path = folder / f"{name}.{suffix}"
         with write_beside(path) as temporary:
             figure.savefig(temporary, format=suffix, metadata=entries)
-        # the second format keeps the places that the first has found
-        figure.set_layout_engine("none")
         paths.append(path)
     return paths

@@ -24,7 +24,7 @@ MOST_IMAGES = 160
 """More scans than this don't enter the page; then fewer people can be chosen."""
 
 LARGEST_SIDE = 144
-QUALITY = 80
+QUALITY = 88
 VIEWS = (
     ("axial, low", 2, 0.38),
     ("axial, middle", 2, 0.52),
