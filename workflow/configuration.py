@@ -8,7 +8,9 @@ from __future__ import annotations
 import ast
 import hashlib
 import json
+import os
 import shutil
+import sys
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -95,6 +97,11 @@ class Configuration:
         from baselines.registry import method
 
         return 1 if "gpu" in method(self.method_of(arm)).needs else None
+
+
+def use_this_python() -> None:
+    """Let the rules' `python` be the one that runs Snakemake, also where its environment isn't activated."""
+    os.environ["PATH"] = os.pathsep.join([os.path.dirname(sys.executable), os.environ.get("PATH", "")])
 
 
 def _is_own_file(method: str) -> bool:

@@ -1,11 +1,10 @@
 # What the rules share: the checked configuration, and where things lie.
 
 import json
-import os
 import sys
 
 from studies.errors import InputError
-from workflow.configuration import Configuration, source_hash
+from workflow.configuration import Configuration, source_hash, use_this_python
 
 try:
     STUDY = Configuration(config)
@@ -14,8 +13,7 @@ try:
 except InputError as error:
     sys.exit(f"error: {error}")
 
-# rules say `python`: the one that runs Snakemake, also where its environment isn't activated
-os.environ["PATH"] = os.pathsep.join([os.path.dirname(sys.executable), os.environ["PATH"]])
+use_this_python()
 
 RUN = STUDY.run
 ARMS = list(STUDY.arms)

@@ -25,7 +25,7 @@ rule measure:
     params:
         subjects=people,
         segmentations=rules.segment.params.folder,
-        folder=f"{RUN}/parts/{{arm}}",
+        folder=subpath(output.ssim, parent=True),
         on_failure=ON_FAILURE,
         code=source_hash("evaluation.measures"),
     shell:
@@ -52,7 +52,7 @@ rule metrics:
     log:
         f"{RUN}/logs/metrics.log",
     params:
-        run=RUN,
+        run=subpath(output.ssim, ancestor=2),
         arms=ARMS,
         batches=BATCHES,
         seed=config["seed"],
@@ -73,7 +73,7 @@ rule statistics:
     log:
         f"{RUN}/logs/statistics.log",
     params:
-        run=RUN,
+        run=subpath(output.tests, ancestor=2),
         code=source_hash("evaluation.statistics"),
     shell:
         "python -m evaluation statistics {params.run} > {log} 2>&1"

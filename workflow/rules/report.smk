@@ -15,10 +15,10 @@ rule status:
     log:
         f"{RUN}/logs/status.log",
     params:
-        folder=f"{RUN}/status",
+        run=subpath(output.status, parent=True),
         arms=ARMS,
     shell:
-        "python -m evaluation status {params.folder} --methods {params.arms} --out {output.status} > {log} 2>&1"
+        "python -m evaluation status {params.run}/status --methods {params.arms} --out {output.status} > {log} 2>&1"
 
 
 rule provenance:
@@ -57,7 +57,7 @@ rule tables:
     log:
         f"{RUN}/logs/tables.log",
     params:
-        run=RUN,
+        run=subpath(input.sheet, parent=True),
         code=source_hash("evaluation.tables"),
     shell:
         "python -m evaluation tables {params.run} > {log} 2>&1"
@@ -84,7 +84,7 @@ rule figures:
     resources:
         mem_mb=2000,
     params:
-        run=RUN,
+        run=subpath(input.sheet, parent=True),
         code=source_hash("evaluation.figures"),
     shell:
         "python -m evaluation figures {params.run} > {log} 2>&1"
@@ -103,7 +103,7 @@ rule report:
     resources:
         mem_mb=2000,
     params:
-        run=RUN,
+        run=subpath(output.page, parent=True),
         code=source_hash("evaluation.report"),
     shell:
         "python -m evaluation report {params.run} > {log} 2>&1"

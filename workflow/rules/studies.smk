@@ -31,7 +31,7 @@ rule prepare:
         runtime=120,
     params:
         source=STUDY.source,
-        folder=f"{RUN}/study",
+        folder=subpath(output.prepared, parent=True),
         subjects=people,
         code=source_hash(f"studies.sources.{STUDY.source}"),
     shell:
