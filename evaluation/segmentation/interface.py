@@ -40,7 +40,7 @@ class Segmentation:
     means, variances : float64 (3,), of each class on the scale that the engine models:
         log(1 + intensity) without the bias field for `hmrf` and `fsl`, intensities for `gmm`.
     partial_volumes : float32 (3, X, Y, Z), the fraction of each voxel that each tissue fills, or
-        None if the engine doesn't estimate it.
+        None if not asked for or if the engine doesn't estimate it.
     engine : the engine's name.
     """
 
@@ -141,6 +141,7 @@ def segment(
     *,
     engine: str = "hmrf",
     threads: int = 1,
+    partial_volumes: bool = False,
     name: str = "image",
 ) -> Segmentation:
     """Segment a brain into CSF, GM and WM with one of `engines()`.
@@ -154,6 +155,7 @@ def segment(
     engine : `hmrf`, FAST's model without FSL; `fsl`, FAST itself; `gmm`, a Gaussian mixture of the
         intensities alone; or another module of `evaluation.segmentation.engines`.
     threads : threads the engine may use; the result doesn't depend on it.
+    partial_volumes : estimate these too, where the engine can; they take a quarter more memory.
     name : what to call the image in messages, such as its path.
 
     Raises
@@ -172,6 +174,7 @@ def segment(
         check_segmentable(image, mask, voxel_sizes, name=name),
         sizes,
         threads,
+        partial_volumes,
     )
     _check_found(found, name)
     return found

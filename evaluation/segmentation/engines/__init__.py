@@ -2,10 +2,11 @@
 
 An engine is a module with one function::
 
-    def segment(image, mask, voxel_sizes, threads) -> Segmentation
+    def segment(image, mask, voxel_sizes, threads, partial_volumes) -> Segmentation
 
 It gets what `evaluation.segmentation.interface.segment` has checked: ``image`` float32
 (X, Y, Z), with intensities as they were given; ``mask`` bool (X, Y, Z), true only where the
-image is above 0; ``voxel_sizes`` three sizes in mm; ``threads`` the threads it may use. It
+image is above 0; ``voxel_sizes`` three sizes in mm; ``threads`` the threads it may use;
+``partial_volumes`` whether to estimate these, if it can. It
 returns classes in the order CSF, GM, WM, with 0 outside the mask.
 """

@@ -18,7 +18,11 @@ _FITTED_VOXELS = 200_000
 
 
 def segment(
-    image: np.ndarray, mask: np.ndarray, voxel_sizes: tuple[float, float, float], threads: int
+    image: np.ndarray,
+    mask: np.ndarray,
+    voxel_sizes: tuple[float, float, float],
+    threads: int,
+    partial_volumes: bool,
 ) -> Segmentation:
     """Fit three Gaussians to the intensities in the mask and take their posteriors."""
     values = image[mask].astype(np.float64)

@@ -20,6 +20,14 @@ import numpy as np
 from evaluation.segmentation import markov_field
 from evaluation.segmentation.compiled import announced
 from evaluation.segmentation.interface import Segmentation
+from evaluation.segmentation.partial_volumes import (
+    OUTSIDE,
+    affinities,
+    neighbours,
+    sweep_types,
+    type_table,
+)
+from evaluation.segmentation.partial_volumes import SWEEPS as TYPE_SWEEPS
 from studies.errors import InputError
 
 CLASSES = 3
@@ -35,7 +43,11 @@ _PLANES_AT_ONCE = 8
 
 
 def segment(
-    image: np.ndarray, mask: np.ndarray, voxel_sizes: tuple[float, float, float], threads: int
+    image: np.ndarray,
+    mask: np.ndarray,
+    voxel_sizes: tuple[float, float, float],
+    threads: int,
+    partial_volumes: bool,
 ) -> Segmentation:
     """Segment the mask's voxels; see `evaluation.segmentation.interface.segment`.
 
@@ -56,7 +68,7 @@ def segment(
         for beta in BETAS_AFTER_BIAS:
             model.sweep(beta)
             model.estimate_gaussians()
-    return model.result(image.shape)
+        return model.result(image.shape, partial_volumes)
 
 
 def neighbour_weights(voxel_sizes: tuple[float, float, float]) -> np.ndarray:
@@ -91,6 +103,7 @@ class _Model:
         self.log_image = np.zeros(shape, dtype=np.float32)
         np.log1p(image[self.box], out=self.log_image, where=self.inside.view(np.bool_))
         self.first, self.last = _spans(self.inside)
+        self.voxel_sizes = voxel_sizes
         self.weights = neighbour_weights(voxel_sizes)
         self.taps = [low_pass_taps(size) for size in voxel_sizes]
         padded = tuple(size + 2 for size in shape)
@@ -138,25 +151,21 @@ class _Model:
         self.field -= np.float32(_sum_in_order(sums) / np.count_nonzero(self.inside))
 
     def estimate_gaussians(self) -> None:
-        sums = np.zeros((len(self.inside), CLASSES, 3))
-        self._run(
-            markov_field.posterior_sums, self.posteriors, self.log_image, self.field, self.first,
-            self.last, sums,
-        )  # fmt: skip
-        self._set_gaussians(_sum_in_order(sums))
+        self._set_gaussians(self._posterior_sums())
 
-    def result(self, shape: tuple[int, ...]) -> Segmentation:
+    def result(self, shape: tuple[int, ...], partial_volumes: bool) -> Segmentation:
         """The classes by rising mean, on the whole grid; leaves the model empty.
 
         Each array goes as soon as its copy on the grid is there: memory peaks here.
         """
         order = np.argsort(self.means)
+        self.posteriors = tuple(self.posteriors[k] for k in order)
         inside = self.inside.view(np.bool_)
-        del self.log_image
         bias_field = _sparse_zeros(shape)
         np.exp(self.field, out=bias_field[self.box], where=inside)
-        del self.field
-        boxes = [self.posteriors[k][1:-1, 1:-1, 1:-1] for k in order]
+        fractions = self._partial_volumes(shape) if partial_volumes else None
+        del self.log_image, self.field
+        boxes = [posterior[1:-1, 1:-1, 1:-1] for posterior in self.posteriors]
         del self.posteriors
         labels = np.zeros(shape, dtype=np.uint8)
         labels[self.box] = _most_probable(boxes, inside)
@@ -169,9 +178,42 @@ class _Model:
             bias_field=bias_field,
             means=self.means[order],
             variances=self.variances[order],
-            partial_volumes=None,
+            partial_volumes=fractions,
             engine="hmrf",
         )
+
+    def _partial_volumes(self, shape: tuple[int, ...]) -> np.ndarray:
+        """See `evaluation.segmentation.partial_volumes`; uses up the log image and the field."""
+        intensities = np.expm1(np.subtract(self.log_image, self.field, out=self.log_image))
+        self.log_image = intensities
+        self.field[:] = 0
+        sums = self._posterior_sums()
+        means = sums[:, 1] / sums[:, 0]
+        table = type_table(means, sums[:, 2] / sums[:, 0] - means**2)
+        steps = table.steps(intensities)
+        types = np.full([size + 2 for size in steps.shape], OUTSIDE, dtype=np.uint8)
+        inner = types[1:-1, 1:-1, 1:-1]
+        likeliest = table.log_likelihoods[:, :OUTSIDE].argmax(axis=1).astype(np.uint8)
+        np.copyto(inner, likeliest[steps], where=self.inside.view(np.bool_))
+        where, weights = neighbours(self.voxel_sizes, types.shape)
+        for _ in range(TYPE_SWEEPS):
+            for offset in (0, 1):
+                self._run(
+                    sweep_types, types, steps, table.log_likelihoods, affinities(), where, weights,
+                    offset=offset, step=2,
+                )  # fmt: skip
+        fractions = _sparse_zeros((CLASSES, *shape))
+        for label in range(CLASSES):
+            fractions[label][self.box] = table.fractions[label][inner, steps]
+        return fractions
+
+    def _posterior_sums(self) -> np.ndarray:
+        sums = np.zeros((len(self.inside), CLASSES, 3))
+        self._run(
+            markov_field.posterior_sums, self.posteriors, self.log_image, self.field, self.first,
+            self.last, sums,
+        )  # fmt: skip
+        return _sum_in_order(sums)
 
     def _sweep_planes(self, offset: int, step: int, beta: float) -> None:
         self._run(
