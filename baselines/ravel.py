@@ -85,6 +85,7 @@ class Ravel(Method):
         control_mask: a NIfTI file of control voxels, used unchanged, in place of one made here.
         erosion_mm: control voxels made here keep this far from the brain's edge.
         covariates: columns of the sheet, comma separated, fitted along and kept.
+        striped: the scans come White Stripe normalized already (then give a control_mask).
         width: White Stripe's half width.
         engine: the segmenter that finds CSF.
         """
@@ -94,6 +95,7 @@ class Ravel(Method):
         control_mask: Path | None = None
         erosion_mm: float = 4.0
         covariates: str = ""
+        striped: bool = False
         width: float = 0.05
         engine: str = "hmrf"
 
@@ -102,6 +104,8 @@ class Ravel(Method):
                 raise ValueError(f"factors is {self.factors}; it is at least 1")
             if not 0 < self.probability <= 1:
                 raise ValueError(f"probability is {self.probability:g}; it is a share above 0, at most 1")
+            if self.striped and self.control_mask is None:
+                raise ValueError("striped scans can't be segmented: give control_mask=FILE too")
             if self.erosion_mm < 0:
                 raise ValueError(f"erosion_mm is {self.erosion_mm:g}; it is 0 or more")
 
@@ -155,6 +159,8 @@ class Ravel(Method):
             self.arrays = dict(stored)
 
     def _striped(self, scan: Scan) -> np.ndarray:
+        if self.parameters.striped:
+            return scan.read()
         whitestripe = WhiteStripe(WhiteStripe.Parameters(width=self.parameters.width), self.context)
         return whitestripe.normalize_scan(scan.read(), scan.read_mask(), scan.name)
 

@@ -88,6 +88,32 @@ def test_files_give_what_arrays_give(study, oracle, tmp_path):
         np.testing.assert_array_equal(again.transform(scan), result)
 
 
+@pytest.mark.parametrize(
+    "expected, settings",
+    [
+        ("ravel_k1", {}),
+        ("ravel_k2", {"factors": 2}),
+        ("ravel_k1_mod_age", {"covariates": "age"}),
+    ],
+)
+def test_striped_files_follow_r(study, oracle, tmp_path, expected, settings):
+    control = study.scans[0].image.parent / "control.nii.gz"
+    mask = study.scans[0].read_mask()
+    scans = []
+    for number, scan in enumerate(study.scans):
+        image = np.zeros(mask.size, np.float32)
+        image[mask.ravel(order="F")] = oracle["ws"][number]
+        path = tmp_path / f"{number}.nii.gz"
+        save_image(path, image.reshape(mask.shape, order="F"), scan.affine)
+        age = {"age": f"{oracle['age'][number]:.9g}"}
+        scans.append(Scan(scan.subject, scan.scanner, path, scan.mask, age))
+    striped = Study(tuple(scans))
+    ravel = fitted(striped, striped=True, control_mask=control, **settings)
+    for number, scan in enumerate(striped.scans):
+        result = ravel.transform(scan).ravel(order="F")[mask.ravel(order="F")]
+        np.testing.assert_allclose(result, oracle[expected][number], atol=1e-3)
+
+
 def test_order_of_the_scans_does_not_matter(study):
     """Trap 4."""
     mask = study.scans[0].image.parent / "control.nii.gz"
