@@ -33,7 +33,7 @@ class _Announcer(event.Listener):
         self.what = what
         self.announced = False
 
-    def on_start(self, event: event.Event) -> None:
+    def on_start(self, started: event.Event) -> None:
         if not self.announced:
             self.announced = True
             print(
@@ -42,7 +42,7 @@ class _Announcer(event.Listener):
                 flush=True,
             )
 
-    def on_end(self, event: event.Event) -> None:
+    def on_end(self, ended: event.Event) -> None:
         pass
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from evaluation.segmentation import engines as engine_modules
-from studies.errors import InputError
+from studies.errors import InputError, nearest
 
 TISSUES = ("CSF", "GM", "WM")
 
@@ -59,9 +59,7 @@ def engines() -> tuple[str, ...]:
     return tuple(sorted(m.name for m in modules if not m.name.startswith("_")))
 
 
-def check_segmentable(
-    image: np.ndarray, mask: np.ndarray, voxel_sizes: Sequence[float], *, name: str = "image"
-) -> np.ndarray:
+def check_segmentable(image: np.ndarray, mask: np.ndarray, voxel_sizes: Sequence[float]) -> np.ndarray:
     """Refuse what cannot be segmented, with the reason, and say which voxels can be modelled.
 
     Parameters
@@ -69,7 +67,6 @@ def check_segmentable(
     image : (X, Y, Z), intensities as given; nothing is rescaled.
     mask : bool (X, Y, Z), the brain.
     voxel_sizes : three sizes in mm.
-    name : what to call the image in messages, such as its path.
 
     Returns
     -------
@@ -85,29 +82,24 @@ def check_segmentable(
     """
     if image.ndim != 3 or image.shape != mask.shape:
         raise InputError(
-            f"{name}: shape {image.shape}, but its mask's is {mask.shape}; "
-            "both must be the same three-dimensional grid"
+            f"the image has shape {image.shape}, its mask {mask.shape}; both must be the same three-dimensional grid"
         )
     sizes = np.asarray(voxel_sizes, dtype=np.float64)
     if sizes.shape != (3,) or not (np.isfinite(sizes).all() and (sizes > 0).all()):
-        raise InputError(
-            f"{name}: voxel sizes {list(voxel_sizes)}; three positive sizes in mm are needed"
-        )
+        raise InputError(f"voxel sizes {list(voxel_sizes)}; three positive sizes in mm are needed")
     if mask.dtype != np.bool_:
-        raise InputError(f"{name}: the mask has type {mask.dtype}; make it boolean (mask > 0)")
+        raise InputError(f"the mask has type {mask.dtype}; make it boolean (mask > 0)")
 
     values = image[mask]
     if values.size == 0:
-        raise InputError(f"{name}: the mask is empty; give a brain mask on the image's grid")
+        raise InputError("the mask is empty; give a brain mask on the image's grid")
     if not np.isfinite(values).all():
         count = np.count_nonzero(~np.isfinite(values))
-        raise InputError(
-            f"{name}: {count} voxels in the mask are NaN or infinite; repair or mask them out"
-        )
+        raise InputError(f"{count} voxels in the mask are NaN or infinite; repair or mask them out")
     if values.min() < 0:
         count = np.count_nonzero(values < 0)
         raise InputError(
-            f"{name}: {count} voxels in the mask are negative, down to {values.min():g}; "
+            f"{count} voxels in the mask are negative, down to {values.min():g}; "
             "a segmentation models log(1 + intensity), so shift or map the image above 0 first"
         )
     # Nearly every image shows enough values within its first voxels; sorting all of them is slow.
@@ -115,20 +107,17 @@ def check_segmentable(
     if distinct.size < FEWEST_VALUES:
         distinct = np.unique(values)
     if distinct.size == 1:
-        raise InputError(
-            f"{name}: constant, every voxel in the mask is {distinct[0]:g}; "
-            "give an image with contrast"
-        )
+        raise InputError(f"constant image, every voxel in the mask is {distinct[0]:g}; give an image with contrast")
     if distinct.size < FEWEST_VALUES:
         raise InputError(
-            f"{name}: only {distinct.size} different intensities in the mask; three classes with "
+            f"only {distinct.size} different intensities in the mask; three classes with "
             f"a variance each need at least {FEWEST_VALUES}; give the image, not a label map"
         )
     modelled = mask & (image > 0)
     volume = np.count_nonzero(modelled) * float(sizes.prod()) / 1000
     if volume < SMALLEST_BRAIN_ML:
         raise InputError(
-            f"{name}: {volume:.3g} mL in the mask and above 0, less than any brain "
+            f"{volume:.3g} mL in the mask and above 0, less than any brain "
             f"({SMALLEST_BRAIN_ML:g} mL); check the mask and the voxel sizes"
         )
     return modelled
@@ -165,33 +154,37 @@ def segment(
         result that is none: a NaN posterior or a class without a voxel.
     """
     if engine not in engines():
-        raise InputError(f"no segmentation engine '{engine}'; there are {', '.join(engines())}")
+        raise InputError(f"no segmentation engine '{engine}'{nearest(engine, engines())}")
     if threads < 1:
         raise InputError(f"{threads} threads; a segmentation needs at least 1")
     sizes = tuple(float(size) for size in voxel_sizes)
-    found = importlib.import_module(f"{engine_modules.__name__}.{engine}").segment(
-        np.asarray(image, dtype=np.float32),
-        check_segmentable(image, mask, voxel_sizes, name=name),
-        sizes,
-        threads,
-        partial_volumes,
-    )
-    _check_found(found, name)
+    module = importlib.import_module(f"{engine_modules.__name__}.{engine}")
+    try:
+        found = module.segment(
+            np.asarray(image, dtype=np.float32),
+            check_segmentable(image, mask, voxel_sizes),
+            sizes,
+            threads,
+            partial_volumes,
+        )
+        _check_found(found)
+    except InputError as error:
+        raise InputError(f"{name}: {error}") from None
     return found
 
 
-def _check_found(found: Segmentation, name: str) -> None:
+def _check_found(found: Segmentation) -> None:
     # A sum shows a NaN anywhere, without a copy of the maps.
     if not all(np.isfinite(posterior.sum()) for posterior in found.posteriors):
         raise InputError(
-            f"{name}: engine {found.engine} gave NaN posteriors; "
+            f"engine {found.engine} gave NaN posteriors; "
             "its classes collapsed, which happens where the image has no tissue contrast"
         )
     counts = [np.count_nonzero(found.labels == label) for label in range(1, len(TISSUES) + 1)]
     for tissue, count in zip(TISSUES, counts, strict=True):
         if count == 0:
             raise InputError(
-                f"{name}: engine {found.engine} found no voxel of {tissue} "
+                f"engine {found.engine} found no voxel of {tissue} "
                 f"(CSF, GM, WM: {', '.join(map(str, counts))}); "
                 "check that the image is T1-weighted and the mask is the whole brain"
             )

@@ -7,9 +7,9 @@ installs comes near FAST's result, and numpy would take minutes an image.
 Shapes: the box has (I, J, K) voxels. Log intensities, the field and their like are float32
 (I, J, K). Posteriors are three arrays, one a class, float32 (I + 2, J + 2, K + 2): the box with a
 rim of zeros, so that every voxel has all its neighbours; outside the mask they are 0.
-``first`` and ``last`` (I, J) int32 are the part of each row that the mask touches (empty rows: 0,
-0), and ``inside`` uint8 (I, J, K) is the mask. A class is a row of ``gaussians`` float32 (3, 3): its
-mean, -1 / (2 variance) and -log(variance) / 2.
+``first`` and ``last`` (I, J) int32 are the part of each row that the mask touches (0 and 0 where it
+doesn't), and ``inside`` uint8 (I, J, K) is the mask. A class is a row of ``gaussians`` float32 (3,
+3): its mean, -1 / (2 variance) and -log(variance) / 2.
 
 Every kernel works on the planes ``start`` to ``stop`` of the first axis and writes to no other, so
 planes can go to any number of threads; sums are kept by plane, in float64, for the caller to add in
@@ -30,8 +30,7 @@ from evaluation.segmentation.compiled import kernel
 _LOG2_E = np.float32(1.4426950408889634)
 # Taylor terms of 2**x; the next one is below float32's resolution for x in -0.5..0.5.
 _C1, _C2, _C3, _C4, _C5, _C6 = (
-    np.float32(np.log(2.0) ** n / factorial)
-    for n, factorial in ((1, 1), (2, 2), (3, 6), (4, 24), (5, 120), (6, 720))
+    np.float32(np.log(2.0) ** n / factorial) for n, factorial in ((1, 1), (2, 2), (3, 6), (4, 24), (5, 120), (6, 720))
 )
 _LOWEST_EXPONENT = np.float32(-87.0)
 _HALF, _ONE = np.float32(0.5), np.float32(1.0)
@@ -60,9 +59,7 @@ def _exponential(x):
 
 
 @kernel
-def sweep(
-    start, stop, step, posteriors, log_image, field, inside, first, last, gaussians, weights, beta
-):
+def sweep(start, stop, step, posteriors, log_image, field, inside, first, last, gaussians, weights, beta):
     """Update every ``step``-th plane's posteriors in place from their neighbours and the Gaussians.
 
     p_k is proportional to exp(beta x weighted sum of the neighbours' p_k) x density_k; a row's own
@@ -92,11 +89,7 @@ def sweep(
                 j_after = p[i + 1, j + 2, low : high + 2]
                 # What a column gives to the two beside it, summed once and used from both sides.
                 for n in range(count + 2):
-                    beside[n] = (
-                        w_k * here[n]
-                        + w_ik * (i_before[n] + i_after[n])
-                        + w_jk * (j_before[n] + j_after[n])
-                    )
+                    beside[n] = w_k * here[n] + w_ik * (i_before[n] + i_after[n]) + w_jk * (j_before[n] + j_after[n])
                 left, right = beside[:count], beside[2 : count + 2]
                 i_before, i_after = i_before[1:], i_after[1:]
                 j_before, j_after = j_before[1:], j_after[1:]
@@ -199,9 +192,7 @@ def _smooth_row(out, rows, centre, taps):
 
 
 @kernel
-def residual(
-    start, stop, step, posteriors, log_image, first, last, gaussians, taps, numerator, denominator
-):
+def residual(start, stop, step, posteriors, log_image, first, last, gaussians, taps, numerator, denominator):
     """The two images whose low-passed ratio is the field, smoothed along their rows.
 
     ``numerator`` = sum_k p_k (y0 - mu_k) / var_k and ``denominator`` = sum_k p_k / var_k, y0 the
@@ -276,7 +267,7 @@ def smooth_planes(start, stop, step, image, taps):
 
 @kernel
 def divide(start, stop, step, numerator, denominator, inside, first, last, sums):
-    """``numerator`` /= ``denominator`` in the mask; the quotient's sum by plane into ``sums`` (I,)."""
+    """``numerator`` /= ``denominator`` in the mask; the quotients' sum by plane into ``sums``."""
     for i in range(start, stop, step):
         total = 0.0
         for j in range(numerator.shape[1]):

@@ -93,9 +93,7 @@ def affinities() -> np.ndarray:
     return table
 
 
-def neighbours(
-    voxel_sizes: tuple[float, float, float], shape: tuple[int, ...]
-) -> tuple[np.ndarray, np.ndarray]:
+def neighbours(voxel_sizes: tuple[float, float, float], shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
     """The 18 nearest voxels: int64 (18,) how far in a flattened grid, float32 (18,) their weights.
 
     The weight is 1 / distance in units of a cube of the voxel's volume, so 1 across the faces of

@@ -26,9 +26,7 @@ PARTIAL_VOLUME_SLACK = 1e-3
 _LOWEST_THRESHOLD = 0.51
 
 
-def labels_at(
-    segmentation: Segmentation, rule: Rule = "posterior", threshold: float = 0.8
-) -> np.ndarray:
+def labels_at(segmentation: Segmentation, rule: Rule = "posterior", threshold: float = 0.8) -> np.ndarray:
     """Label the voxels that count as a tissue.
 
     Parameters

@@ -35,6 +35,9 @@ START_PERCENTILES = (25, 50, 75)
 START_ROUNDS = 19
 BIAS_SIGMA_MM = 0.51 * 20
 SWEEPS = 5
+
+# A class of one grey level has no Gaussian. No scanner's noise is below 0.001 % of the signal.
+SMALLEST_VARIANCE = 1e-10
 BETAS_WITH_BIAS = (0.02, 0.02, 0.02, 0.02)
 BETAS_AFTER_BIAS = (0.02, 0.1, 0.1, 0.1)
 
@@ -145,9 +148,7 @@ class _Model:
             self._run(markov_field.smooth_columns, image, self.taps[1])
             self._run(markov_field.smooth_planes, image, self.taps[0], count=image.shape[1])
         sums = np.zeros(len(self.inside))
-        self._run(
-            markov_field.divide, self.field, denominator, self.inside, self.first, self.last, sums
-        )
+        self._run(markov_field.divide, self.field, denominator, self.inside, self.first, self.last, sums)
         self.field -= np.float32(_sum_in_order(sums) / np.count_nonzero(self.inside))
 
     def estimate_gaussians(self) -> None:
@@ -225,17 +226,18 @@ class _Model:
     def _set_gaussians(self, sums: np.ndarray) -> None:
         """Means and variances from sums (3, 3) of p, p y and p y**2 by class."""
         counts = sums[:, 0]
-        if not (counts > 0).all():
+        self.means = sums[:, 1] / np.maximum(counts, 1)
+        self.variances = sums[:, 2] / np.maximum(counts, 1) - self.means**2
+        if not ((counts >= 1) & (self.variances > SMALLEST_VARIANCE)).all():
             raise InputError(
-                f"a class has no voxel left (CSF, GM, WM: {', '.join(f'{c:.0f}' for c in counts)})"
+                "engine hmrf's classes collapsed (voxels of CSF, GM, WM: "
+                f"{', '.join(f'{count:.0f}' for count in counts)}; their variances of the log "
+                f"intensity: {', '.join(f'{variance:.2g}' for variance in self.variances)}); "
+                "check that the image is T1-weighted, has tissue contrast and many grey levels"
             )
-        self.means = sums[:, 1] / counts
-        self.variances = sums[:, 2] / counts - self.means**2
-        if not (self.variances > 0).all():
-            raise InputError("lost variance")
-        self.gaussians = np.stack(
-            [self.means, -0.5 / self.variances, -0.5 * np.log(self.variances)], axis=1
-        ).astype(np.float32)
+        self.gaussians = np.stack([self.means, -0.5 / self.variances, -0.5 * np.log(self.variances)], axis=1).astype(
+            np.float32
+        )
 
     def _run(
         self,
