@@ -53,7 +53,7 @@ class Segmentation:
     engine: str
 
 
-def engines() -> tuple[str, ...]:
+def engine_names() -> tuple[str, ...]:
     """Names of the engines: the modules of `evaluation.segmentation.engines`."""
     modules = pkgutil.iter_modules(engine_modules.__path__)
     return tuple(sorted(m.name for m in modules if not m.name.startswith("_")))
@@ -133,7 +133,7 @@ def segment(
     partial_volumes: bool = False,
     name: str = "image",
 ) -> Segmentation:
-    """Segment a brain into CSF, GM and WM with one of `engines()`.
+    """Segment a brain into CSF, GM and WM with one of `engine_names()`.
 
     Parameters
     ----------
@@ -153,8 +153,8 @@ def segment(
         What `check_segmentable` refuses, an unknown engine, an engine that isn't installed, or a
         result that is none: a NaN posterior or a class without a voxel.
     """
-    if engine not in engines():
-        raise InputError(f"no segmentation engine '{engine}'{nearest(engine, engines())}")
+    if engine not in engine_names():
+        raise InputError(f"no segmentation engine '{engine}'{nearest(engine, engine_names())}")
     if threads < 1:
         raise InputError(f"{threads} threads; a segmentation needs at least 1")
     sizes = tuple(float(size) for size in voxel_sizes)
