@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import subprocess
 import sys
 from dataclasses import replace
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 from evaluation.segmentation import (
     Segmentation,
     check_segmentable,
-    engine_names,
+    engines,
     labels_at,
     segment,
     volumes_ml,
@@ -116,16 +117,15 @@ def segment(image, mask, voxel_sizes, threads, partial_volumes):
 @pytest.fixture
 def new_engine(tmp_path, monkeypatch, request):
     """A further engine: one file, in a folder of engines."""
-    from evaluation.segmentation import interface
-
-    name = f"mine_{request.node.name.partition('[')[0]}_{abs(hash(request.node.name))}"
+    name = f"mine_{tmp_path.name}"
     (tmp_path / f"{name}.py").write_text(NEW_ENGINE.format(change=getattr(request, "param", "pass"), name=name))
-    monkeypatch.setattr(interface.engine_modules, "__path__", [*interface.engine_modules.__path__, str(tmp_path)])
+    folder = importlib.import_module("evaluation.segmentation.engines")
+    monkeypatch.setattr(folder, "__path__", [*folder.__path__, str(tmp_path)])
     return name
 
 
 def test_an_engine_is_one_file(brain, new_engine):
-    assert {"fsl", "gmm", "hmrf", new_engine} == set(engine_names())
+    assert {"fsl", "gmm", "hmrf", new_engine} == set(engines())
     found = segment(*brain[:2], SIZES, engine=new_engine)
     assert found.engine == new_engine and set(np.unique(found.labels)) == {0, 1, 2, 3}
 

@@ -6,7 +6,7 @@ from evaluation.segmentation.interface import (
     TISSUES,
     Segmentation,
     check_segmentable,
-    engine_names,
+    engines,
     segment,
 )
 from evaluation.segmentation.thresholds import RULES, labels_at, volumes_ml
@@ -16,7 +16,7 @@ __all__ = [
     "TISSUES",
     "Segmentation",
     "check_segmentable",
-    "engine_names",
+    "engines",
     "labels_at",
     "segment",
     "volumes_ml",

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from evaluation.segmentation import engines as engine_modules
 from studies.errors import InputError, nearest
 
 TISSUES = ("CSF", "GM", "WM")
+
+ENGINES = "evaluation.segmentation.engines"
 
 # A newborn's brain has about 350 mL, an adult's 1000 to 1600. A seventh of the newborn's leaves
 # room for a single lobe or a shrunk test brain, and still tells a mask that went wrong (one slice,
@@ -53,10 +54,10 @@ class Segmentation:
     engine: str
 
 
-def engine_names() -> tuple[str, ...]:
-    """Names of the engines: the modules of `evaluation.segmentation.engines`."""
-    modules = pkgutil.iter_modules(engine_modules.__path__)
-    return tuple(sorted(m.name for m in modules if not m.name.startswith("_")))
+def engines() -> tuple[str, ...]:
+    """Names of the engines: the modules in the folder `engines`."""
+    folder = importlib.import_module(ENGINES)
+    return tuple(sorted(module.name for module in pkgutil.iter_modules(folder.__path__)))
 
 
 def check_segmentable(image: np.ndarray, mask: np.ndarray, voxel_sizes: Sequence[float]) -> np.ndarray:
@@ -133,7 +134,7 @@ def segment(
     partial_volumes: bool = False,
     name: str = "image",
 ) -> Segmentation:
-    """Segment a brain into CSF, GM and WM with one of `engine_names()`.
+    """Segment a brain into CSF, GM and WM with one of `engines()`.
 
     Parameters
     ----------
@@ -153,12 +154,12 @@ def segment(
         What `check_segmentable` refuses, an unknown engine, an engine that isn't installed, or a
         result that is none: a NaN posterior or a class without a voxel.
     """
-    if engine not in engine_names():
-        raise InputError(f"no segmentation engine '{engine}'{nearest(engine, engine_names())}")
+    if engine not in engines():
+        raise InputError(f"no segmentation engine '{engine}'{nearest(engine, engines())}")
     if threads < 1:
         raise InputError(f"{threads} threads; a segmentation needs at least 1")
     sizes = tuple(float(size) for size in voxel_sizes)
-    module = importlib.import_module(f"{engine_modules.__name__}.{engine}")
+    module = importlib.import_module(f"{ENGINES}.{engine}")
     try:
         found = module.segment(
             np.asarray(image, dtype=np.float32),
