@@ -42,7 +42,7 @@ def plot(
     for image in images.values():
         union |= image != 0
     box = finished_run.brain_box(union)
-    level = finished_run.fullest_slice(union)
+    level = finished_run.example_level(box, union.shape)
     grey = finished_run.grey_range(images.values())
     brains = {scanner: image[image != 0] for scanner, image in images.items()}
     highest = max(float(np.percentile(brain, 99.9)) for brain in brains.values())

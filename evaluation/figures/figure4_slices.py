@@ -17,6 +17,8 @@ CAPTION = (
     "the left. Each row has one grey scale, from the 0.5th to the 99.5th percentile of the row's brain voxels, "
     "since arms differ in units: look for likeness along a row, and for detail and contrast that an arm has lost."
 )
+SCALE_WIDTH = 0.05
+"""Width of a row's grey scale as a share of a picture's."""
 
 
 @style.styled
@@ -42,7 +44,7 @@ def plot(
     side = min(2.1, (style.WIDTH - 1.0) / len(scanners))
     figure = style.page(
         f"{TITLE}: subject {subject}",
-        height=len(methods) * (side * ratio + 0.05) + 0.45,
+        height=len(methods) * ((side - 0.2) * ratio + 0.09) + 0.3,
         simulated=simulated,
         notes=["n = 1 subject; intensities in each arm's own arbitrary units (a.u.).", *notes],
         width=max(5.0, side * len(scanners) + 1.0),
@@ -51,7 +53,7 @@ def plot(
         len(methods),
         len(scanners) + 1,
         squeeze=False,
-        gridspec_kw={"width_ratios": [1.0] * len(scanners) + [0.05], "wspace": 0.02},
+        gridspec_kw={"width_ratios": [1.0] * len(scanners) + [SCALE_WIDTH], "wspace": 0.02},
     )
     for row, method in enumerate(methods):
         for column, scanner in enumerate(scanners):
@@ -65,13 +67,16 @@ def plot(
             if row == 0:
                 axis.set_title(style.fit_lines(scanner, side - 0.1, 3, style.TEXT_SIZE + 0.5, "bold"))
             if column == 0:
-                axis.set_ylabel(style.fit_lines(method, side * ratio - 0.1, 2, style.TEXT_SIZE, "bold"), weight="bold")
+                axis.set_ylabel(
+                    style.fit_lines(method, (side - 0.2) * ratio, 2, style.TEXT_SIZE, "bold"), weight="bold"
+                )
         panels.show_grey_scale(grid[row, -1], greys[row])
+        grid[row, -1].set_box_aspect(ratio / SCALE_WIDTH)
     return figure
 
 
 def draw(run: FinishedRun) -> list[Path]:
-    """Draw the first subject who has all (or the most) images, at the slice with the most brain."""
+    """Draw the first subject who has all (or the most) images, just above the middle of the brain."""
     folder, name = run.folder / "figures", "figure4_slices"
     methods = run.with_images()
     subject = run.example_subject(methods)
@@ -87,12 +92,12 @@ def draw(run: FinishedRun) -> list[Path]:
             if path is not None:
                 volumes[method, scanner], edges_mm = finished_run.read_canonical(path)
     union = np.any([volume != 0 for volume in volumes.values()], axis=0)
-    across, along, _ = finished_run.brain_box(union)
-    level = finished_run.fullest_slice(union)
+    box = finished_run.brain_box(union)
+    level = finished_run.example_level(box, union.shape)
     drawn = [method for method in methods if any(key[0] == method for key in volumes)]
     figure = plot(
         {
-            (run.label(method), scanner): finished_run.upright(volume[across, along], 2, level)
+            (run.label(method), scanner): finished_run.upright(volume[box[0], box[1]], 2, level)
             for (method, scanner), volume in volumes.items()
         },
         [

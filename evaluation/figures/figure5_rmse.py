@@ -57,13 +57,15 @@ def plot(
     stars: dict[str, np.ndarray] | None = None,
     counts: np.ndarray | None = None,
     decimals: int = 1,
+    one_scale: bool = False,
     simulated: bool = False,
     notes: Sequence[str] = (),
 ) -> Figure:
     """Draw bars with whiskers: a row of panels a tissue, a group a pair of scanners, a bar an arm.
 
     `heights`, `low`, `high` and `stars` map a tissue to (pairs, methods); NaN draws nothing.  `counts`
-    (pairs, methods) is n; a pair whose n isn't the figure's usual one shows it.
+    (pairs, methods) is n; a pair whose n isn't the figure's usual one shows it.  With `one_scale` all
+    tissues share their axis.
     """
     rows = panels.chunks(len(pairs), max(2, panels.BARS_A_ROW // len(methods)))
     names = list(pairs)
@@ -82,8 +84,8 @@ def plot(
     )
     grid = figure.subplots(len(heights) * len(rows), 1, squeeze=False)[:, 0]
     for number, tissue in enumerate(heights):
-        tops = np.concatenate([np.ravel(heights[tissue]), np.ravel(high[tissue])])
-        top = np.nanmax(tops, initial=0.0) * 1.16 or 1.0
+        scaled = heights if one_scale else [tissue]
+        top = max(np.nanmax([heights[t], high[t]], initial=0.0) for t in scaled) * 1.16 or 1.0
         for place, row in enumerate(rows):
             axis = grid[number * len(rows) + place]
             chosen = list(row)

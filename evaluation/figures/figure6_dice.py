@@ -63,6 +63,7 @@ def draw(run: FinishedRun) -> list[Path]:
         title=TITLE,
         counts=figure5_rmse.largest_counts(values["count"]),
         decimals=2,
+        one_scale=True,
         simulated=run.simulated,
         notes=["* significantly better than RAW (paired t-test, p < 0.05).", *run.notes()],
     )

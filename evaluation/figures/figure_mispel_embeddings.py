@@ -36,7 +36,7 @@ def plot(
     ratio = height / width
     figure = style.page(
         f"{TITLE}{': ' if what else ''}{what}",
-        height=len(scanners) * (side * ratio + 0.06) + 0.3,
+        height=len(scanners) * ((side - 0.19) * ratio + 0.09) + 0.3,
         simulated=simulated,
         notes=["Intensities and activations in arbitrary units; n = 1 slice.", *notes],
         width=max(5.0, side * len(columns) + 0.6),
@@ -51,7 +51,7 @@ def plot(
             if row == 0:
                 axis.set_title(title)
             if column == 0:
-                name = style.fit_lines(scanner, side * ratio - 0.1, 2, style.TEXT_SIZE, "bold")
+                name = style.fit_lines(scanner, (side - 0.19) * ratio, 2, style.TEXT_SIZE, "bold")
                 axis.set_ylabel(name, weight="bold")
     return figure
 

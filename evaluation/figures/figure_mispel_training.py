@@ -8,16 +8,16 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
 from evaluation.figures import style
 from evaluation.figures.finished_run import FinishedRun
 
 TITLE = "MISPEL's training"
 CAPTION = (
-    "MISPEL's losses by epoch, as means over the epoch's batches (logarithmic axis). Step 1 learns embeddings and "
-    "decoders by the reconstruction and the coupling loss (Eq. 2 to 4); Step 2 trains the decoders alone by the "
-    "reconstruction and the harmonization loss (Eq. 2, 5, 6)."
+    "MISPEL's losses by epoch, as means over the epoch's batches, on the study's intensity scale (logarithmic axis). "
+    "Step 1 learns embeddings and decoders by the reconstruction and the coupling loss (Eq. 2 to 4); Step 2 trains the "
+    "decoders alone by the reconstruction and the harmonization loss (Eq. 2, 5, 6)."
 )
 LOSSES = {
     "reconstruction": "reconstruction (Eq. 2)",
@@ -74,12 +74,15 @@ def plot(
                     )
             if drawn:
                 axis.set_yscale("log")
+                axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+                axis.yaxis.set_major_formatter("{x:g}")
+                axis.yaxis.set_minor_locator(NullLocator())
                 axis.xaxis.set_major_locator(MaxNLocator(integer=True))
             else:
                 axis.text(0.5, 0.5, "not recorded", transform=axis.transAxes, ha="center", color=style.QUIET)
             axis.set_xlabel("epoch")
             if column == 0:
-                axis.set_ylabel("loss (brain mean = 1)")
+                axis.set_ylabel("loss (on the study's scale)")
             axis.set_title(f"{training}, step {step}" if len(trainings) > 1 else f"step {step}")
     return figure
 

@@ -225,10 +225,13 @@ def brain_box(image: np.ndarray, margin: int = 2) -> tuple[slice, slice, slice]:
     return tuple(box)
 
 
-def fullest_slice(image: np.ndarray, axis: int = 2) -> int:
-    """The index along `axis` of the slice with the most brain in it (the first of equals)."""
-    others = tuple(other for other in range(3) if other != axis)
-    return int(np.argmax((image != 0).sum(axis=others)))
+def example_level(box: tuple[slice, slice, slice], shape: tuple[int, ...]) -> int:
+    """The axial slice that figures show: just above the middle of the brain's box (in a canonical grid).
+
+    There a brain shows its lateral ventricles, deep nuclei and cortex.
+    """
+    start, stop, _ = box[2].indices(shape[2])
+    return start + int(0.53 * (stop - 1 - start))
 
 
 def upright(image: np.ndarray, axis: int, index: int) -> np.ndarray:

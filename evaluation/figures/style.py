@@ -185,7 +185,7 @@ def page(
     room = width - 0.4 - text_width(mark, TEXT_SIZE, "bold")
     heading = fit_lines(title, room, 3, TITLE_SIZE, "bold").split("\n")
     header = 0.14 + 0.21 * len(heading) + 0.2 * rows + (0.06 if rows else 0)
-    footer = 0.08 + 0.145 * len(footnote)
+    footer = 0.12 + 0.145 * len(footnote)
     total = header + height + footer
     panels = ConstrainedLayoutEngine(rect=(0, footer / total, 1, height / total), w_pad=0.08)
     figure = Figure(figsize=(width, total), layout=panels, facecolor="white")
@@ -215,7 +215,7 @@ def page(
             labelspacing=0.35,
         )
     if footnote:
-        place = footer / total
+        place = (footer - 0.06) / total
         figure.text(
             0.1 / width, place, "\n".join(footnote), fontsize=SMALL_SIZE, color=QUIET, va="top", linespacing=1.3
         )
