@@ -18,17 +18,30 @@ ENCODING_BATCH = 4
 
 @dataclass(frozen=True)
 class EmbeddingCache:
-    """For each scanner the embeddings (N, L, H, W) of a store's slices, mapped from disk or kept on a GPU."""
+    """For each scanner the embeddings (N, L, H, W) of a store's slices, mapped from disk.
 
-    arrays: tuple[np.ndarray | Tensor, ...]
-    dtype: np.dtype
+    resident: the same on a GPU, if they were encoded there.
+    """
+
+    arrays: tuple[np.ndarray, ...]
+    resident: tuple[Tensor, ...] = ()
+
+    @property
+    def dtype(self) -> np.dtype:
+        """As what they are kept: float32 or float16."""
+        return self.arrays[0].dtype
 
     def embeddings(self, indices: np.ndarray) -> Tensor:
-        """Embeddings (B, M, L, H, W), float32, where the arrays are."""
-        if isinstance(self.arrays[0], Tensor):
-            chosen = torch.from_numpy(indices).to(self.arrays[0].device)
-            return torch.stack([array[chosen].float() for array in self.arrays], dim=1)
-        return torch.from_numpy(np.stack([array[indices] for array in self.arrays], axis=1).astype(np.float32))
+        """Embeddings (B, M, L, H, W), float32, on the GPU if they are kept there."""
+        if self.resident:
+            chosen = torch.from_numpy(indices).to(self.resident[0].device)
+            return torch.stack([array[chosen].float() for array in self.resident], dim=1)
+        return torch.stack([torch.from_numpy(array[indices]).float() for array in self.arrays], dim=1)
+
+    def of_scanner(self, number: int, begin: int, end: int) -> np.ndarray:
+        """One scanner's embeddings of a run of slices (B, L, H x W), float32; not copied if kept as such."""
+        part = np.asarray(self.arrays[number][begin:end])
+        return part.reshape(*part.shape[:2], -1).astype(np.float32, copy=False)
 
 
 def build_cache(model: Model, store: SliceStore, folder: Path, *, limit_gb: float, for_each: ForEach) -> EmbeddingCache:
@@ -49,9 +62,10 @@ def build_cache(model: Model, store: SliceStore, folder: Path, *, limit_gb: floa
             slices = torch.from_numpy(store.images[number][indices])[:, None].to(model.device)
             array[indices] = model.encode(number, slices).cpu().numpy()
         array.flush()
-        return np.load(path, mmap_mode="r")
+        return np.load(path, mmap_mode="c")
 
     arrays = tuple(for_each(encode, len(store.scanners)))
+    resident = ()
     if model.device.type == "cuda":
-        arrays = tuple(torch.from_numpy(np.array(array)).to(model.device) for array in arrays)
-    return EmbeddingCache(arrays, dtype)
+        resident = tuple(torch.from_numpy(np.array(array)).to(model.device) for array in arrays)
+    return EmbeddingCache(arrays, resident)

@@ -49,7 +49,7 @@ PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
             "lambda2": 1.0,
             "step1_epochs": 8,
             "slices_per_epoch": 100,
-            "step2_epochs": 10,
+            "step2_solver": "exact",
         },
     }
 )

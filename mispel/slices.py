@@ -231,7 +231,7 @@ def build_store(study: Study, folder: Path) -> SliceStore:
                 present[begin : begin + count, number] = True
             begin += count
         array.flush()
-        images.append(np.load(folder / f"scanner-{number}.npy", mmap_mode="r"))
+        images.append(np.load(folder / f"scanner-{number}.npy", mmap_mode="c"))
     return SliceStore(
         scanners=scanners,
         images=tuple(images),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,9 +14,11 @@ import torch
 from torch import Tensor
 from torch.optim import Adam
 
+from mispel.batches import Batches, shuffled_batches
 from mispel.cache import EmbeddingCache, build_cache
 from mispel.checkpoints import Checkpoint, Checkpoints, load_optimizer, optimizer_tensors
 from mispel.errors import TrainingError
+from mispel.exact import Problem, solve
 from mispel.losses import coupling_loss, harmonization_loss, reconstruction_loss, step1_loss, step2_loss
 from mispel.model import Model, new_model
 from mispel.network import decode
@@ -41,40 +44,6 @@ class Training:
     model: Model
     history: list[dict[str, Any]]
     facts: dict[str, Any] = field(default_factory=dict)
-
-
-class Batches:
-    """A store's slices as tensors on a device: read from disk for the CPU, all kept on a GPU."""
-
-    def __init__(self, store: SliceStore, device: torch.device, *, region: str) -> None:
-        self.store = store
-        self.device = device
-        self.region_kind = region
-        self.present = torch.from_numpy(store.present.astype(np.float32)).to(device)
-        self._resident = None
-        if device.type == "cuda":
-            self._resident = [torch.from_numpy(np.array(images)).to(device) for images in store.images]
-
-    def images(self, indices: np.ndarray) -> Tensor:
-        """Slices (B, M, H, W), float32."""
-        if self._resident is not None:
-            chosen = torch.from_numpy(indices).to(self.device)
-            return torch.stack([images[chosen] for images in self._resident], dim=1)
-        return torch.from_numpy(np.stack([images[indices] for images in self.store.images], axis=1))
-
-    def region(self, images: Tensor) -> Tensor | None:
-        """The pixels that the losses count (B, H, W), or None for all; brain is where any scanner isn't 0."""
-        return images.ne(0).any(dim=1).float() if self.region_kind == "brain" else None
-
-
-def shuffled_batches(count: int, *, size: int, draw: int, seed: int, step: int, epoch: int) -> list[np.ndarray]:
-    """The batches of one epoch: slice numbers in an order that depends on seed, step and epoch alone.
-
-    `draw` > 0 takes only so many slices.  No generator is carried from epoch to epoch, so that a resumed
-    training draws what an undisturbed one would.
-    """
-    order = np.random.default_rng([seed, step, epoch]).permutation(count)[: draw or count]
-    return [order[begin : begin + size] for begin in range(0, len(order), size)]
 
 
 @dataclass(frozen=True)
@@ -177,7 +146,11 @@ def train(
             model, batches, parameters, seed=seed, precision=precision, for_each=for_each, checkpoints=checkpoints
         )
         cache = build_cache(model, store, folder, limit_gb=parameters.cache_limit_gb, for_each=for_each)
-        step2 = fit_decoders(model, batches, cache, parameters, seed=seed, checkpoints=checkpoints)
+        if parameters.step2_solver == "exact":
+            step2, gap = solve_decoders(model, batches, cache, parameters, seed=seed, for_each=for_each)
+        else:
+            step2 = fit_decoders(model, batches, cache, parameters, seed=seed, checkpoints=checkpoints)
+            gap = None
     facts = {
         "seed": seed,
         "device": device.type,
@@ -190,6 +163,7 @@ def train(
         "step1_stopped": step1.stopped,
         "step2_epochs": step2.epoch,
         "step2_stopped": step2.stopped,
+        "step2_gap": gap,
     }
     return Training(model, [*step1.history, *step2.history], facts)
 
@@ -321,6 +295,40 @@ def fit_decoders(
     ended = run_phase(phase, batches.store, parameters, seed=seed, device=batches.device, checkpoints=checkpoints)
     coefficients.requires_grad_(False)
     return ended
+
+
+def solve_decoders(
+    model: Model, batches: Batches, cache: EmbeddingCache, parameters: Parameters, *, seed: int, for_each: ForEach
+) -> tuple[Checkpoint, float | None]:
+    """Step 2 to its certified optimum instead of by Adam: sets the coefficients of `model` by `mispel.exact`.
+
+    Returns what a training's end is, an epoch being a pass over all slices, and the gap; prints the gap.
+    """
+    problem = Problem(
+        store=batches.store,
+        cache=cache,
+        lambda3=parameters.lambda3,
+        lambda4=parameters.lambda4,
+        for_each=for_each,
+        relu=model.relu,
+        brain_only=parameters.loss_region == "brain",
+    )
+    solution = solve(problem, model.coefficients.cpu().numpy(), seed=seed)
+    model.coefficients.copy_(torch.from_numpy(solution.coefficients))
+    history = [{"step": 2, "epoch": epoch, **losses} for epoch, losses in enumerate(solution.passes)]
+    lowest = min(row["total"] for row in history)
+    if solution.gap is None:
+        reached = f"loss {lowest:.6g}; with ReLU decoders there is no bound of it"
+    else:
+        reached = f"loss {lowest:.6g}, at most {solution.gap:.1e} of it above the optimum"
+    print(f"MISPEL step 2: {reached} ({len(history)} passes over all slices)", file=sys.stderr)
+    watch = OutputWatch(model.scanners, model.device)
+    for begin in range(0, len(batches.store), parameters.batch_size):
+        indices = np.arange(begin, min(begin + parameters.batch_size, len(batches.store)))
+        outputs = decode(cache.embeddings(indices), model.coefficients, relu=model.relu)
+        watch.add(batches.images(indices), outputs)
+    watch.check("MISPEL step 2")
+    return Checkpoint(len(history) - 1, {}, history, None), solution.gap
 
 
 def run_phase(
