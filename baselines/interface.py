@@ -69,6 +69,13 @@ class Method(abc.ABC):
     def fit(self, study: Study) -> None:
         """Learn from `study`.  Raises `InputError` for scans it cannot learn from."""
 
+    def prepare(self, study: Study) -> None:
+        """Called once before `transform`, with all the scans that will be asked for.
+
+        For what a single scan doesn't tell, such as the same person's scan from a target scanner.
+        Nothing is learned here.  Raises `NotApplicable` or `InputError` for scans it cannot harmonize.
+        """
+
     @abc.abstractmethod
     def transform(self, scan: Scan) -> np.ndarray:
         """The harmonized image (X, Y, Z), float32, 0 outside the mask, on the scan's grid."""

@@ -99,7 +99,11 @@ def fit_method(name: str, study: Study, folder: Path, *, parameters: Any = None,
             "scale": study.scans[0].scale,
             "shape": list(study.shape),
             "numpy": version("numpy"),
-            "files": {path.name: checksum(path) for path in sorted(beside.iterdir())},
+            "files": {
+                path.relative_to(beside).as_posix(): checksum(path)
+                for path in sorted(beside.rglob("*"))
+                if path.is_file()
+            },
         },
     )
     shutil.rmtree(folder, ignore_errors=True)
@@ -128,7 +132,7 @@ def _description(folder: Path) -> dict[str, Any]:
 
 
 def load_method(name: str, folder: Path, context: Context | None = None) -> Method:
-    """The method fitted earlier and saved in `folder`.
+    """The method fitted earlier and saved in `folder`, with the seed of that fit.
 
     Raises `InputError` when the folder holds another method's model or a file that has changed since.
     """
@@ -140,6 +144,7 @@ def load_method(name: str, folder: Path, context: Context | None = None) -> Meth
         if not path.exists() or checksum(path) != expected:
             raise InputError(f"{path}: missing or changed since the model was saved; fit it again")
     method_class = method(name)
+    context = dataclasses.replace(context or Context(), seed=description["seed"])
     arm = method_class(make_parameters(method_class, description["parameters"]), context)
     arm.load(folder)
     return arm
@@ -155,6 +160,7 @@ def apply_method(name: str, folder: Path, study: Study, out: Path, *, context: C
     arm = load_method(name, folder, context)
     _check_seen(arm, "scanner", arm.unseen_scanners, study.scanners, description["scanners"])
     _check_seen(arm, "subject", arm.unseen_subjects, study.subjects, description["subjects"])
+    arm.prepare(study)
     for scan in progress(study.scans, what=f"{name}: harmonize"):
         harmonized = arm.transform(scan)
         check_output(harmonized, scan, name)

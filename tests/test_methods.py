@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from baselines.interface import Context
+from baselines.interface import Context, Method
 from baselines.registry import label, methods
 from baselines.running import apply_method, check_output, fit_method, load_method, make_parameters, parse_parameters
 from baselines.template import TEMPLATE, write_template
 from studies.errors import InputError
-from studies.images import load_image
+from studies.images import load_image, save_image
 from studies.sheet import Scan, Study, read_sheet
 from tests.conftest import write_study
 
@@ -22,12 +24,41 @@ from tests.conftest import write_study
 QUICK = {
     "mispel": {"preset": "demo", "width": 4, "step1_epochs": 2, "step2_epochs": 2},
     "ravel": {"engine": "gmm", "probability": 0.7},
+    "deepharmony": {"width": 2, "epochs": 1},
 }
+
+PROGRAM = """
+cd "$(dirname "$1")"
+tail -n +2 "$1" | while IFS="$(printf '\\t')" read -r subject scanner image rest; do
+    cp "$image" "$3/sub-${subject}_scanner-${scanner}_T1w.nii.gz" || exit 1
+done
+"""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def made_elsewhere(tmp_path_factory):
+    """What the arms of other people's images and programs need: an image of every scan here, and a shell script."""
+    folder = tmp_path_factory.mktemp("made elsewhere")
+    scans = read_sheet(write_study(folder, subjects=4), scale="brain").scans
+    for scan in (*scans, dataclasses.replace(scans[0], scanner="Unheard-of")):
+        save_image(folder / f"{scan.subject}_{scan.scanner}.nii.gz", 2 * scan.read(), scan.affine)
+    (folder / "program.sh").write_text(PROGRAM)
+    QUICK["external"] = {"images": f"{folder}/{{subject}}_{{scanner}}.nii.gz"}
+    QUICK["command"] = {
+        "fit": "cut -f 2 {scans} | sort -u > {model}/scanners.tsv",
+        "apply": f"sh '{folder}/program.sh' {{scans}} {{model}} {{out}}",
+    }
 
 
 def fitted(name: str, study: Study, folder) -> None:
     parameters = make_parameters(methods()[name], QUICK.get(name, {}))
     fit_method(name, study, folder, parameters=parameters, context=Context(seed=1, device="cpu"))
+
+
+def ready(name: str, folder, study: Study) -> Method:
+    method = load_method(name, folder)
+    method.prepare(study)
+    return method
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +93,7 @@ def test_unknown_and_mistyped_parameters_are_refused(name):
 @every_model
 def test_output_keeps_the_contract(model, study):
     name, folder = model
-    method = load_method(name, folder)
+    method = ready(name, folder, study)
     for scan in study.scans[:2]:
         check_output(method.transform(scan), scan, name)
 
@@ -70,7 +101,7 @@ def test_output_keeps_the_contract(model, study):
 @every_model
 def test_no_pickle_is_saved(model):
     _, folder = model
-    for path in folder.rglob("*"):
+    for path in filter(Path.is_file, folder.rglob("*")):
         assert path.suffix in (".json", ".npz", ".npy", ".tsv", ".safetensors", ".nii", ".gz"), path
     for path in folder.rglob("*.npz"):
         np.load(path, allow_pickle=False)
@@ -80,7 +111,7 @@ def test_no_pickle_is_saved(model):
 def test_the_same_seed_gives_the_same_bytes(model, study, tmp_path):
     name, folder = model
     fitted(name, study, tmp_path / "again")
-    again, first = load_method(name, tmp_path / "again"), load_method(name, folder)
+    again, first = ready(name, tmp_path / "again", study), ready(name, folder, study)
     np.testing.assert_array_equal(again.transform(study.scans[0]), first.transform(study.scans[0]))
 
 

@@ -1,0 +1,313 @@
+"""ComBat: each scanner's shift and scale at each voxel, shrunk towards the scanner's own over all voxels.
+
+Johnson et al., Biostatistics 8 (2007) 118-127; Fortin et al., NeuroImage 161 (2017) 149-170.  The model
+of voxel v in scan j of scanner i is  y = alpha_v + x_j beta_v + gamma_iv + delta_iv e,  with normal and
+inverse gamma priors of gamma and delta over the scanner's voxels.
+
+Our own: neuroHarmonize (2.5.2) wants numpy < 2, combatlearn (2.3.0) brings plotly and umap-learn, and
+these, neuroCombat (0.2.12) and combaters (0.1.0) want all voxels of all scans in memory and every voxel in
+every scan; neuroCombat cannot harmonize a new scan by its own covariates either.  Numbers agree with
+neuroCombat's.  Here voxels are taken in chunks from a file, and each is fitted on the scans whose mask
+holds it.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from baselines.interface import Method
+from studies.commandline import progress
+from studies.errors import InputError, nearest
+from studies.files import read_json, write_json
+from studies.sheet import Scan, Study
+
+MODEL_FILE = "combat.npz"
+COVARIATES_FILE = "covariates.json"
+CHUNK_BYTES = 32e6
+"""Of a chunk of voxels x scans in float64; a handful of arrays of that size are held at once."""
+CONVERGED = 1e-6
+"""Relative change of every voxel's shift and scale at which the empirical Bayes iteration ends."""
+MOST_ITERATIONS = 1000
+
+
+@dataclass(frozen=True)
+class Location:
+    """Least squares at voxels (v): what all scanners share, and what is each scanner's own.
+
+    mean: (v,), the grand mean alpha.  slopes: (c, v), of the covariates.  deviation: (v,), pooled SD.
+    shift: (m, v), gamma hat, in pooled SDs.  scale: (m, v), delta hat squared, a variance ratio.
+    counts: (m, v), scans behind each.  usable: (v,), whether the model can be fitted there; the rest is 0.
+    """
+
+    mean: np.ndarray
+    slopes: np.ndarray
+    deviation: np.ndarray
+    shift: np.ndarray
+    scale: np.ndarray
+    counts: np.ndarray
+    usable: np.ndarray
+
+
+def locate(values: np.ndarray, scanners: np.ndarray, covariates: np.ndarray, *, mean_only: bool = False) -> Location:
+    """Fit the model without its priors (Fortin et al. 2017, section 2.4) by least squares at each voxel.
+
+    Parameters
+    ----------
+    values : (n, v), float64; NaN where the scan's mask does not hold the voxel.
+    scanners : (n,), each scan's scanner as 0..m-1.
+    covariates : (n, c), centred.
+    mean_only : scanners differ in shift alone; one scan a scanner is then enough, else it takes two.
+    """
+    covered = np.isfinite(values)
+    known = np.where(covered, values, 0.0)
+    indicator = np.eye(int(scanners.max()) + 1)[scanners]
+    design = np.hstack([indicator, covariates])
+    columns, groups = design.shape[1], indicator.shape[1]
+
+    counts = indicator.T @ covered
+    scans = counts.sum(axis=0)
+    squares = (design[:, :, None] * design[:, None, :]).reshape(len(design), -1)
+    normal = (covered.T.astype(np.float64) @ squares).reshape(-1, columns, columns)
+    eigenvalues = np.linalg.eigvalsh(normal)
+    usable = (counts >= (1 if mean_only else 2)).all(axis=0) & (eigenvalues[:, 0] > 1e-9 * eigenvalues[:, -1])
+    normal[~usable] = np.eye(columns)
+    coefficients = np.linalg.solve(normal, (known.T @ design)[:, :, None])[:, :, 0].T
+    residuals = np.where(covered, values - design @ coefficients, 0.0)
+
+    mean = (counts * coefficients[:groups]).sum(axis=0) / np.maximum(scans, 1)
+    by_scanner = indicator.T @ residuals**2
+    variance = by_scanner.sum(axis=0) / np.maximum(scans, 1)
+    # a voxel that is the same in all scans has rounding errors for a variance
+    usable &= variance > 1e-12 * np.maximum(mean**2, np.finfo(float).tiny)
+    variance = np.where(usable, variance, 1.0)
+    shift = (coefficients[:groups] - mean) / np.sqrt(variance)
+    scale = np.ones_like(shift)
+    if not mean_only:
+        scale = by_scanner / np.maximum(counts - 1, 1) / variance
+        usable &= (scale > 0).all(axis=0)
+    return Location(
+        mean=np.where(usable, mean, 0.0),
+        slopes=np.where(usable, coefficients[groups:], 0.0),
+        deviation=np.sqrt(variance),
+        shift=np.where(usable, shift, 0.0),
+        scale=np.where(usable, scale, 1.0),
+        counts=counts,
+        usable=usable,
+    )
+
+
+def shrink(
+    shift: np.ndarray, scale: np.ndarray, counts: np.ndarray, *, mean_only: bool = False
+) -> tuple[np.ndarray, np.ndarray]:
+    """One scanner's posterior shift and scale (v,) by parametric empirical Bayes.
+
+    From its `shift`, `scale` and `counts` (v,) over all usable voxels, by Johnson et al. 2007, section
+    3.2: the priors by moments, then the two conditional posterior means in turn until they agree.
+    Raises `InputError` where there are too few voxels to estimate the priors.
+    """
+    if shift.size < 3:
+        raise InputError(
+            f"combat: {shift.size} voxels can be fitted; empirical Bayes needs at least 3: check the masks"
+        )
+    prior_shift, prior_variance = shift.mean(), shift.var(ddof=1)
+    if mean_only:
+        # as in neuroCombat: one observation of variance 1, however many scans there are
+        return (prior_variance * shift + prior_shift) / (prior_variance + 1), np.ones_like(scale)
+    mean, variance = scale.mean(), scale.var(ddof=1)
+    shape = (2 * variance + mean**2) / variance
+    rate = (mean * variance + mean**3) / variance
+    # the sum of squares around any g follows from mean and variance
+    inner = (counts - 1) * scale
+    new_shift, new_scale = shift, scale
+    for _ in range(MOST_ITERATIONS):
+        old_shift, old_scale = new_shift, new_scale
+        new_shift = (counts * prior_variance * shift + old_scale * prior_shift) / (counts * prior_variance + old_scale)
+        new_scale = (0.5 * (inner + counts * (shift - new_shift) ** 2) + rate) / (counts / 2 + shape - 1)
+        moved = np.abs(new_shift - old_shift) / np.sqrt(prior_variance)
+        if max(moved.max(), (np.abs(new_scale - old_scale) / old_scale).max()) < CONVERGED:
+            break
+    return new_shift, new_scale
+
+
+def adjust(
+    voxels: np.ndarray,
+    shift: np.ndarray,
+    scale: np.ndarray,
+    mean: np.ndarray,
+    deviation: np.ndarray,
+) -> np.ndarray:
+    """Voxels (v,) without their scanner's shift and scale (v,); `mean` is the model's alpha + x beta."""
+    standard = (voxels - mean) / deviation
+    return (standard - shift) / np.sqrt(scale) * deviation + mean
+
+
+@dataclass(frozen=True)
+class Coding:
+    """How covariates become numbers: numeric ones centred and in SDs, others one column a level but the first.
+
+    columns: for each covariate {"name", "mean", "deviation"} or {"name", "levels"}.
+    """
+
+    columns: tuple[Mapping, ...]
+
+    @classmethod
+    def of(cls, names: Sequence[str], study: Study) -> Coding:
+        """The coding that a study's values ask for.  Raises `InputError` for a missing value."""
+        columns = []
+        for name in names:
+            texts = study.covariate(name)
+            for scan, text in zip(study.scans, texts, strict=True):
+                if text in ("", "n/a"):
+                    raise InputError(f"combat: {scan.name} has no '{name}'; fill it in, or leave the covariate out")
+            try:
+                numbers = np.array([float(text) for text in texts])
+            except ValueError:
+                columns.append({"name": name, "levels": sorted(set(texts))})
+            else:
+                columns.append({"name": name, "mean": numbers.mean(), "deviation": numbers.std() or 1.0})
+        return cls(tuple(columns))
+
+    def code(self, scan: Scan) -> np.ndarray:
+        """A scan's covariates (c,).  Raises `InputError` for one it lacks or a level never seen."""
+        values: list[float] = []
+        for column in self.columns:
+            name = column["name"]
+            text = scan.covariates.get(name, "")
+            if "levels" in column:
+                if text not in column["levels"]:
+                    raise InputError(
+                        f"combat: {scan.name} has {name} '{text}', fitted was {', '.join(column['levels'])}"
+                        f"{nearest(text, column['levels'])}; correct it, or fit with scans of that kind"
+                    )
+                values += [float(text == level) for level in column["levels"][1:]]
+                continue
+            try:
+                values.append((float(text) - column["mean"]) / column["deviation"])
+            except ValueError:
+                raise InputError(f"combat: {scan.name} has {name} '{text}', which must be a number") from None
+        return np.array(values)
+
+
+class ComBat(Method):
+    """Parametric empirical Bayes ComBat, voxel by voxel; scans of people not fitted on use what was stored."""
+
+    id = "combat"
+    label = "ComBat"
+    citation = "Johnson et al., Biostatistics 8 (2007) 118-127; Fortin et al., NeuroImage 161 (2017) 149-170"
+    limits = (
+        "Each voxel by itself and linearly: it cannot change noise or resolution, makes no use of who was scanned "
+        "twice, and leaves voxels as they are where a scanner has fewer than two brains."
+    )
+
+    @dataclass(frozen=True)
+    class Parameters:
+        """covariates: columns of the sheet, comma separated, whose effect is kept; numbers, or groups.
+
+        empirical_bayes: shrink each scanner's shifts and scales towards their mean over voxels.
+        mean_only: remove shifts alone, for scanners with a single scan.
+        """
+
+        covariates: str = ""
+        empirical_bayes: bool = True
+        mean_only: bool = False
+
+    def not_applicable(self, study: Study) -> str | None:
+        """A single scanner, or one whose scale has too few scans."""
+        if len(study.scanners) < 2:
+            return f"there is one scanner, {study.scanners[0]}, and nothing to bring together"
+        for scanner in study.scanners:
+            if len(study.of_scanner(scanner)) < 2 and not self.parameters.mean_only:
+                return f"scanner {scanner} has a single scan, which shows no variance; set mean_only=true"
+        return None
+
+    def fit(self, study: Study) -> None:
+        """Estimate every voxel's model, then the scanners' shifts and scales."""
+        names = [name for name in self.parameters.covariates.split(",") if name]
+        self.coding = Coding.of(names, study)
+        covariates = np.array([self.coding.code(scan) for scan in study.scans])
+        scanners = np.array([study.scanners.index(scan.scanner) for scan in study.scans])
+        brain = np.zeros(study.shape, bool)
+        for scan in study.scans:
+            brain |= scan.read_mask()
+        with tempfile.TemporaryDirectory(prefix="combat-") as folder:
+            values = _store(study, brain, Path(folder))
+            step = max(1, int(CHUNK_BYTES / 8 / len(study.scans)))
+            parts = [
+                locate(
+                    values[:, start : start + step].astype(np.float64),
+                    scanners,
+                    covariates,
+                    mean_only=self.parameters.mean_only,
+                )
+                for start in progress(range(0, values.shape[1], step), what="combat: voxels")
+            ]
+            del values
+        usable = np.concatenate([part.usable for part in parts])
+        if not usable.any():
+            raise InputError(
+                "combat: no voxel lies in two brains of every scanner, or covariates and scanners cannot be told "
+                "apart; check that the scans share a grid, and the covariates"
+            )
+        joined = {
+            name: np.concatenate([getattr(part, name) for part in parts], axis=-1)[..., usable]
+            for name in ("mean", "slopes", "deviation", "shift", "scale", "counts")
+        }
+        if self.parameters.empirical_bayes:
+            for number in range(len(study.scanners)):
+                joined["shift"][number], joined["scale"][number] = shrink(
+                    joined["shift"][number],
+                    joined["scale"][number],
+                    joined["counts"][number],
+                    mean_only=self.parameters.mean_only,
+                )
+        del joined["counts"]
+        self.scanners = study.scanners
+        self.arrays = {name: array.astype(np.float32) for name, array in joined.items()}
+        self.arrays["voxels"] = np.flatnonzero(brain)[usable]
+        self.arrays["shape"] = np.array(study.shape)
+
+    def transform(self, scan: Scan) -> np.ndarray:
+        """The scan without its scanner's shift and scale, at the voxels of its mask that were fitted."""
+        if scan.shape != tuple(self.arrays["shape"]):
+            raise InputError(f"combat: {scan.name} has shape {scan.shape}, fitted was {tuple(self.arrays['shape'])}")
+        number = self.scanners.index(scan.scanner)
+        image = scan.read().ravel()
+        inside = scan.read_mask().ravel()[self.arrays["voxels"]]
+        where = self.arrays["voxels"][inside]
+        covariates = self.coding.code(scan)
+        mean = self.arrays["mean"][inside] + covariates @ self.arrays["slopes"][:, inside]
+        image[where] = adjust(
+            image[where].astype(np.float64),
+            self.arrays["shift"][number, inside],
+            self.arrays["scale"][number, inside],
+            mean,
+            self.arrays["deviation"][inside],
+        )
+        return image.reshape(scan.shape)
+
+    def save(self, folder: Path) -> None:
+        """Write `combat.npz` and `covariates.json`."""
+        np.savez(folder / MODEL_FILE, **self.arrays)
+        write_json(folder / COVARIATES_FILE, {"scanners": self.scanners, "columns": list(self.coding.columns)})
+
+    def load(self, folder: Path) -> None:
+        """Read what `save` wrote."""
+        with np.load(folder / MODEL_FILE, allow_pickle=False) as stored:
+            self.arrays = dict(stored)
+        described = read_json(folder / COVARIATES_FILE)
+        self.scanners = described["scanners"]
+        self.coding = Coding(tuple(described["columns"]))
+
+
+def _store(study: Study, brain: np.ndarray, folder: Path) -> np.ndarray:
+    """The brain's voxels of every scan (n, v), float32 on disk; NaN where the scan's own mask doesn't hold them."""
+    path = folder / "voxels.float32"
+    with open(path, "wb") as file:
+        for scan in progress(study.scans, what="combat: read"):
+            np.where(scan.read_mask(), scan.read(), np.float32(np.nan))[brain].tofile(file)
+    return np.memmap(path, np.float32, "r", shape=(len(study.scans), int(brain.sum())))

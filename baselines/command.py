@@ -1,0 +1,133 @@
+"""A method in any language: two command lines, one that fits and one that applies.
+
+    python -m baselines fit command --scans S.tsv --model M --param fit="Rscript fit.R {scans} {model}"
+        --param apply="Rscript apply.R {scans} {model} {out}"
+
+{scans} is a sheet of scans, {model} a folder for what was learned, {out} a folder for the harmonized
+images, `sub-<subject>_scanner-<scanner>_T1w.nii.gz`; all three are quoted for the shell.  `apply` runs once
+for all the scans that are asked for, since starting R or Matlab takes longer than a scan.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from baselines.interface import Method
+from studies.errors import InputError
+from studies.images import load_image, save_image
+from studies.sheet import Scan, Study, check_grid, write_sheet
+
+MODEL_FOLDER = "command"
+
+
+class Command(Method):
+    """Somebody's program; what it learned is saved as it wrote it."""
+
+    id = "command"
+    label = "Command"
+    citation = "whoever wrote the program"
+    limits = "It is what its command lines do; the same seed gives the same bytes only if they do."
+    unseen_scanners = True
+
+    @dataclass(frozen=True)
+    class Parameters:
+        """fit: the command line that learns, with {scans} and {model}; empty where nothing is learned.
+
+        apply: the command line that harmonizes, with {scans}, {out} and, where something was learned, {model}.
+        """
+
+        fit: str = ""
+        apply: str = ""
+
+        def __post_init__(self) -> None:
+            needed = {"fit": ("{scans}", "{model}"), "apply": ("{scans}", "{out}")}
+            for name, placeholders in needed.items():
+                line = getattr(self, name)
+                lacking = [placeholder for placeholder in placeholders if line and placeholder not in line]
+                if lacking:
+                    raise ValueError(f"{name}='{line}' lacks {' and '.join(lacking)}; write them where the paths go")
+
+    def fit(self, study: Study) -> None:
+        """Run the fitting command line on the study's sheet."""
+        if not self.parameters.apply:
+            raise InputError('command: no program; give --param apply="my_program {scans} {out}"')
+        self._fitted = tempfile.TemporaryDirectory(prefix="command-model-")
+        self.model = Path(self._fitted.name)
+        if self.parameters.fit:
+            with tempfile.TemporaryDirectory(prefix="command-fit-") as folder:
+                self._run(self.parameters.fit, study, Path(folder))
+
+    def prepare(self, study: Study) -> None:
+        """Run the applying command line on all the scans that will be asked for; refuse what it left out."""
+        self._applied = tempfile.TemporaryDirectory(prefix="command-apply-")
+        self.out = Path(self._applied.name) / "out"
+        self.out.mkdir()
+        self._run(self.parameters.apply, study, Path(self._applied.name))
+        missing = [scan.name for scan in study.scans if not self.path_of(scan).is_file()]
+        if missing:
+            raise InputError(
+                f"command: {len(missing)} of {len(study.scans)} images were not written, the first is "
+                f"{missing[0]}_T1w.nii.gz; the program must write one a row of {{scans}} into {{out}}"
+            )
+
+    def transform(self, scan: Scan) -> np.ndarray:
+        """The image that the program wrote for that scan, 0 outside the mask."""
+        path = self.path_of(scan)
+        image, affine = load_image(path)
+        check_grid(path, image.shape, affine, scan, "command")
+        return np.where(scan.read_mask(), image, np.float32(0))
+
+    def save(self, folder: Path) -> None:
+        """Copy what the program learned."""
+        shutil.copytree(self.model, folder / MODEL_FOLDER)
+
+    def load(self, folder: Path) -> None:
+        """Note where the program's model lies."""
+        self.model = folder / MODEL_FOLDER
+        # an empty folder may have been lost on the way
+        self.model.mkdir(exist_ok=True)
+
+    def path_of(self, scan: Scan) -> Path:
+        """Where the program was to write that scan."""
+        return self.out / f"{scan.name}_T1w.nii.gz"
+
+    def _run(self, line: str, study: Study, folder: Path) -> None:
+        """Run a command line on the sheet of `study`, written into `folder`; its output goes to standard error."""
+        paths = {"scans": _sheet_for_program(study, folder), "model": self.model, "out": folder / "out"}
+        for name, path in paths.items():
+            line = line.replace("{" + name + "}", shlex.quote(str(path.resolve())))
+        threads = str(self.context.threads)
+        done = subprocess.run(
+            line,
+            shell=True,
+            stdin=subprocess.DEVNULL,
+            stdout=sys.stderr.fileno(),
+            env={**os.environ, "OMP_NUM_THREADS": threads},
+        )
+        if done.returncode:
+            raise InputError(f"command: ended with status {done.returncode}: {line}\nIts own messages are above.")
+
+
+def _sheet_for_program(study: Study, folder: Path) -> Path:
+    """Write the sheet of a study as the program is to see it: images on the study's scale, and no truth."""
+    scans = []
+    for scan in study.scans:
+        image = scan.image
+        if scan.scale != "none":
+            image = folder / f"{scan.name}_input.nii.gz"
+            save_image(image, scan.read(), scan.affine)
+        covariates = {name: value for name, value in scan.covariates.items() if not name.startswith("truth_")}
+        scans.append(dataclasses.replace(scan, image=image.resolve(), mask=scan.mask.resolve(), covariates=covariates))
+    sheet = folder.resolve() / "scans.tsv"
+    write_sheet(sheet, Study(tuple(scans)))
+    return sheet

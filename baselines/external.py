@@ -1,0 +1,70 @@
+"""Images harmonized elsewhere: found by a pattern of their paths, without any code.
+
+`methods: {theirs: {method: external, images: "/data/theirs/{subject}/{scanner}.nii.gz"}}`
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from baselines.interface import Method
+from studies.errors import InputError
+from studies.images import load_image
+from studies.sheet import Scan, Study, check_grid
+
+
+class External(Method):
+    """Somebody's harmonized images, on the study's grid; set to 0 outside the mask."""
+
+    id = "external"
+    label = "External"
+    citation = "whoever made the images"
+    limits = "It takes images as they are: which scans they were fitted on is not known here."
+    fits_on = "scan"
+    unseen_scanners = True
+
+    @dataclass(frozen=True)
+    class Parameters:
+        """images: a path with {subject} and {scanner}; a relative one counts from where the command is run."""
+
+        images: str = ""
+
+    def fit(self, study: Study) -> None:
+        """Refuse a pattern that isn't one; nothing is learned."""
+        if not self.parameters.images:
+            raise InputError("external: no images; give --param images=/some/{subject}/{scanner}.nii.gz")
+        for placeholder in ("{subject}", "{scanner}"):
+            if placeholder not in self.parameters.images:
+                raise InputError(
+                    f"external: images={self.parameters.images} lacks {placeholder}; write it where it varies"
+                )
+        self.prepare(study)
+
+    def prepare(self, study: Study) -> None:
+        """Refuse images that are missing or on another grid, before any is used."""
+        missing = [path for path in map(self.path_of, study.scans) if not path.is_file()]
+        if missing:
+            raise InputError(
+                f"external: {len(missing)} of {len(study.scans)} images are missing, the first is {missing[0]}; "
+                f"add them, or leave their scans out of the sheet"
+            )
+        for scan in study.scans:
+            self._read(scan)
+
+    def transform(self, scan: Scan) -> np.ndarray:
+        """The image of that scan, 0 outside the mask."""
+        return np.where(scan.read_mask(), self._read(scan), np.float32(0))
+
+    def path_of(self, scan: Scan) -> Path:
+        """Where the image of that scan lies."""
+        pattern = self.parameters.images
+        return Path(pattern.replace("{subject}", scan.subject).replace("{scanner}", scan.scanner))
+
+    def _read(self, scan: Scan) -> np.ndarray:
+        path = self.path_of(scan)
+        image, affine = load_image(path)
+        check_grid(path, image.shape, affine, scan, "external")
+        return image

@@ -1,0 +1,77 @@
+"""Control: the answer itself, the same for every scan of a person.
+
+On a phantom or simulated scanners the mean over a person's scanners of their noise-free true images (the
+sheet's column `truth_image`); on other scans, or where one lacks it, the mean of the person's scans.  What
+no harmonization can surpass: it pins the top of the measures.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from baselines.interface import Method
+from studies.errors import InputError
+from studies.images import load_image, scale_to_mean
+from studies.sheet import Scan, Study
+
+COLUMN = "truth_image"
+
+
+class Oracle(Method):
+    """A person's true image, or the person's mean over scanners."""
+
+    id = "oracle"
+    label = "Oracle (control)"
+    citation = "a control of this benchmark"
+    limits = "A control: it looks up the truth, or uses all of a person's scans at once; no harmonization may."
+    unseen_scanners = True
+
+    def prepare(self, study: Study) -> None:
+        """Note whose scans are at hand, and whether the truth is known for all of them."""
+        self._study = study
+        self._true = all(scan.covariates.get(COLUMN, "") not in ("", "n/a") for scan in study.scans)
+        self._subject = None
+
+    def transform(self, scan: Scan) -> np.ndarray:
+        """The mean image of the person, inside the scan's mask."""
+        if scan.subject != self._subject:
+            self._mean = self._mean_of(self._study.of_subject(scan.subject))
+            self._subject = scan.subject
+        return np.where(scan.read_mask(), self._mean, np.float32(0))
+
+    def _mean_of(self, scans: list[Scan]) -> np.ndarray:
+        """The mean (X, Y, Z) at each voxel over the scans whose mask holds it."""
+        total = np.zeros(scans[0].shape)
+        count = np.zeros(scans[0].shape, np.int32)
+        for scan in scans:
+            mask = scan.read_mask()
+            total[mask] += (_true_image(scan, mask) if self._true else scan.read())[mask]
+            count += mask
+        return (total / np.maximum(count, 1)).astype(np.float32)
+
+
+def _true_image(scan: Scan, mask: np.ndarray) -> np.ndarray:
+    """The scan's true image on the study's scale."""
+    path = true_image_path(scan)
+    image, _ = load_image(path)
+    if image.shape != scan.shape:
+        raise InputError(f"{path}: shape {image.shape}, its scan has {scan.shape}; give the truth on the scans' grid")
+    return scale_to_mean(image, mask, scan.scale)
+
+
+def true_image_path(scan: Scan) -> Path:
+    """The file of the sheet's column `truth_image`, which is relative to the sheet.
+
+    A scan knows its image, whose path began with the sheet's folder, but not the sheet: the folder is one
+    of those above the image.  Raises `InputError` where the file is in none of them.
+    """
+    name = scan.covariates[COLUMN]
+    for folder in scan.image.parents:
+        if (folder / name).is_file():
+            return folder / name
+    raise InputError(
+        f"{scan.name}: {COLUMN} '{name}' is in no folder above {scan.image}; give the images' paths relative to the "
+        f"sheet, or the truth's in full"
+    )

@@ -1,0 +1,95 @@
+"""Control: another method, fitted after each person's scanner labels were permuted.
+
+What it then learns of scanners is noise: where it comes out as well as the method itself, the method's gain
+wasn't knowledge of scanners.  ComBat by default: it is quick and looks at labels, which RAVEL, Nyul and
+histogram matching don't, so that shuffling would change nothing in them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from baselines.interface import Context, Method
+from studies.errors import InputError
+from studies.sheet import Scan, Study
+
+
+def shuffled(study: Study, generator: np.random.Generator) -> Study:
+    """The study with the scanner labels of each person's scans permuted among them, in the order of the scans.
+
+    Everyone still has at most one scan a scanner, so that paired methods can be fitted too.
+    """
+    labels = {
+        subject: list(generator.permutation([scan.scanner for scan in study.of_subject(subject)]))
+        for subject in study.subjects
+    }
+    return Study(tuple(dataclasses.replace(scan, scanner=str(labels[scan.subject].pop(0))) for scan in study.scans))
+
+
+class Shuffle(Method):
+    """A method fitted on wrong scanner labels and applied by the right ones."""
+
+    id = "shuffle"
+    label = "Shuffle (control)"
+    citation = "a control of this benchmark"
+    limits = "A control: its method is taught nothing true of scanners, and people scanned once keep their label."
+
+    @dataclass(frozen=True)
+    class Parameters:
+        """method: the id of the method that is fitted.  settings: its parameters, `name=value name=value`."""
+
+        method: str = "combat"
+        settings: str = ""
+
+    def __init__(self, parameters: Parameters | None = None, context: Context | None = None) -> None:
+        super().__init__(parameters, context)
+        self._inner: Method | None = None
+
+    @property
+    def inner(self) -> Method:
+        """The method that is fitted.  Raises `InputError` for an unknown one, its parameters, or this one."""
+        if self._inner is None:
+            from baselines.registry import method
+            from baselines.running import parse_parameters
+
+            if self.parameters.method == self.id:
+                raise InputError("shuffle: method is shuffle itself; name another, such as combat")
+            chosen = method(self.parameters.method)
+            self._inner = chosen(parse_parameters(chosen, shlex.split(self.parameters.settings)), self.context)
+        return self._inner
+
+    def not_applicable(self, study: Study) -> str | None:
+        """What the method says of the shuffled study."""
+        return self.inner.not_applicable(self._shuffled(study))
+
+    def fit(self, study: Study) -> None:
+        """Permute the labels, then fit the method."""
+        self.inner.fit(self._shuffled(study))
+        self.used_device = self.inner.used_device
+
+    def prepare(self, study: Study) -> None:
+        """What the method wants to know."""
+        self.inner.prepare(study)
+
+    def transform(self, scan: Scan) -> np.ndarray:
+        """The method's, with the scan's own label."""
+        return self.inner.transform(scan)
+
+    def save(self, folder: Path) -> None:
+        """The method's files."""
+        self.inner.save(folder)
+
+    def load(self, folder: Path) -> None:
+        """The method's files."""
+        self.inner.load(folder)
+        self.used_device = self.inner.used_device
+
+    def _shuffled(self, study: Study) -> Study:
+        from baselines.running import random_generator
+
+        return shuffled(study, random_generator(self.context, self.id))
