@@ -125,6 +125,25 @@ def sweep(start, stop, step, posteriors, log_image, field, inside, first, last, 
 
 
 @kernel
+def nearest_sums(start, stop, step, log_image, inside, first, last, centres, sums):
+    """The sums of `posterior_sums` with each voxel wholly in the class of the nearest centre.
+
+    ``centres`` float64 (3,), rising; of two as near the lower one.
+    """
+    low_edge, high_edge = (centres[0] + centres[1]) / 2, (centres[1] + centres[2]) / 2
+    for i in range(start, stop, step):
+        sums[i] = 0
+        for j in range(log_image.shape[1]):
+            for k in range(first[i, j], last[i, j]):
+                if inside[i, j, k]:
+                    value = np.float64(log_image[i, j, k])
+                    nearest = int(value > low_edge) + int(value > high_edge)
+                    sums[i, nearest, 0] += 1
+                    sums[i, nearest, 1] += value
+                    sums[i, nearest, 2] += value * value
+
+
+@kernel
 def mixture_sums(start, stop, step, log_image, inside, first, last, gaussians, sums):
     """The sums of `posterior_sums` for the Gaussians alone, without storing posteriors."""
     m0, a0, c0 = gaussians[0, 0], gaussians[0, 1], gaussians[0, 2]

@@ -112,17 +112,22 @@ class _Model:
         padded = tuple(size + 2 for size in shape)
         self.posteriors = tuple(np.zeros(padded, dtype=np.float32) for _ in range(CLASSES))
         self.field = np.zeros(shape, dtype=np.float32)
+        # Kept for all estimates: an array this large that comes and goes stays in the process.
+        self.denominator = np.zeros(shape, dtype=np.float32)
         self.means = np.zeros(CLASSES)
         self.variances = np.zeros(CLASSES)
 
     def start(self) -> None:
         """Classes from the intensities alone, and their posteriors."""
-        values = self.log_image[self.inside.view(np.bool_)].astype(np.float64)
-        centres = np.percentile(values, START_PERCENTILES)
-        nearest = np.digitize(values, (centres[1:] + centres[:-1]) / 2)
-        powers = [np.bincount(nearest, power, CLASSES) for power in (None, values, values * values)]
-        self._set_gaussians(np.stack(powers, axis=1))
+        values = self.log_image[self.inside.view(np.bool_)]
+        centres = np.percentile(values, START_PERCENTILES, overwrite_input=True)
+        del values
         sums = np.zeros((len(self.inside), CLASSES, 3))
+        self._run(
+            markov_field.nearest_sums, self.log_image, self.inside, self.first, self.last,
+            centres, sums,
+        )  # fmt: skip
+        self._set_gaussians(_sum_in_order(sums))
         for _ in range(START_ROUNDS - 1):
             self._run(
                 markov_field.mixture_sums, self.log_image, self.inside, self.first, self.last,
@@ -139,16 +144,15 @@ class _Model:
 
     def estimate_field(self) -> None:
         """The field anew, from the log image without any field and the latest classes."""
-        denominator = np.empty_like(self.field)
         self._run(
             markov_field.residual, self.posteriors, self.log_image, self.first, self.last,
-            self.gaussians, self.taps[2], self.field, denominator,
+            self.gaussians, self.taps[2], self.field, self.denominator,
         )  # fmt: skip
-        for image in (self.field, denominator):
+        for image in (self.field, self.denominator):
             self._run(markov_field.smooth_columns, image, self.taps[1])
             self._run(markov_field.smooth_planes, image, self.taps[0], count=image.shape[1])
         sums = np.zeros(len(self.inside))
-        self._run(markov_field.divide, self.field, denominator, self.inside, self.first, self.last, sums)
+        self._run(markov_field.divide, self.field, self.denominator, self.inside, self.first, self.last, sums)
         self.field -= np.float32(_sum_in_order(sums) / np.count_nonzero(self.inside))
 
     def estimate_gaussians(self) -> None:
@@ -159,6 +163,7 @@ class _Model:
 
         Each array goes as soon as its copy on the grid is there: memory peaks here.
         """
+        del self.denominator
         order = np.argsort(self.means)
         self.posteriors = tuple(self.posteriors[k] for k in order)
         inside = self.inside.view(np.bool_)
@@ -168,11 +173,11 @@ class _Model:
         del self.log_image, self.field
         boxes = [posterior[1:-1, 1:-1, 1:-1] for posterior in self.posteriors]
         del self.posteriors
-        labels = np.zeros(shape, dtype=np.uint8)
-        labels[self.box] = _most_probable(boxes, inside)
         posteriors = _sparse_zeros((CLASSES, *shape))
         for label in range(CLASSES):
             posteriors[label][self.box] = boxes.pop(0)
+        labels = np.zeros(shape, dtype=np.uint8)
+        labels[self.box] = _most_probable(posteriors[:, *self.box], inside)
         return Segmentation(
             posteriors=posteriors,
             labels=labels,
@@ -271,8 +276,8 @@ def _box(mask: np.ndarray) -> tuple[slice, ...]:
     return tuple(box)
 
 
-def _most_probable(posteriors: list[np.ndarray], inside: np.ndarray) -> np.ndarray:
-    """uint8 labels 1 to 3 of three maps, 0 outside; of equals the first."""
+def _most_probable(posteriors: np.ndarray, inside: np.ndarray) -> np.ndarray:
+    """uint8 labels 1 to 3 of the maps (3, I, J, K), 0 outside; of equals the first."""
     csf, gm, wm = posteriors
     labels = inside.astype(np.uint8)
     labels[(gm > csf) & (gm >= wm)] = 2
