@@ -38,6 +38,20 @@ def add_phantom(verbs: Verbs) -> None:
     parser.set_defaults(main=lambda arguments: make("phantom", arguments))
 
 
+def add_simulate(verbs: Verbs) -> None:
+    """`simulate`: real people's brains on simulated scanners."""
+    parser = verbs.add_parser(
+        "simulate",
+        help="simulated scanners on real brains: a BIDS folder of skull-stripped T1-weighted images",
+        description="Scan real people's brains on simulated scanners. Without --out, say what it would be.",
+    )
+    parser.add_argument("--anatomy", required=True, help="a BIDS folder, or a TSV with the columns subject and image")
+    parser.add_argument("--subjects", type=int, help="how many of the people found (default: all)")
+    add_scan_options(parser)
+    add_writing_options(parser)
+    parser.set_defaults(main=lambda arguments: make("simulate", arguments))
+
+
 def add_check(verbs: Verbs) -> None:
     """`check`: whether a source's scans can be used, before any long work."""
     parser = verbs.add_parser(
@@ -73,7 +87,7 @@ def add_gather(verbs: Verbs) -> None:
     parser.set_defaults(main=lambda arguments: gather(arguments.parts, arguments.out))
 
 
-VERBS: tuple[Callable[[Verbs], None], ...] = (add_phantom, add_check, add_prepare, add_gather)
+VERBS: tuple[Callable[[Verbs], None], ...] = (add_phantom, add_simulate, add_check, add_prepare, add_gather)
 
 
 def add_scan_options(parser: argparse.ArgumentParser) -> None:
@@ -115,7 +129,7 @@ def scan_options(arguments: argparse.Namespace, further: Sequence[str] = ()) -> 
 
 def make(name: str, arguments: argparse.Namespace) -> None:
     """Preview a simulated study, or write it."""
-    options = scan_options(arguments, ["subjects"])
+    options = scan_options(arguments, [key for key in ("subjects", "anatomy") if hasattr(arguments, key)])
     planned = source(name).plan(options)
     subjects = list(dict.fromkeys(scan.subject for scan in planned))
     for subject in arguments.subject or ():

@@ -146,10 +146,9 @@ def make_anatomy(subject: Subject, seed: int) -> Anatomy:
     """The subject's brain at 1 mm, from the seed, the subject's id and severity alone."""
     random = generator(seed, "anatomy", subject.id)
     place = _atlas_coordinates(random, subject.severity)
-    atlas = load_atlas()
-    mask = _sample(atlas["brain"], place) > 0.5
+    mask = _sample("brain", place) > 0.5
     place = place[:, mask]
-    maps = {name: _sample(atlas[name], place) for name in atlas if name not in ("brain", "flow")}
+    maps = {name: _sample(name, place) for name in load_atlas() if name not in ("brain", "flow")}
     fractions = _fractions(random, maps, mask, subject.severity)
     lesions = _lesions(random, maps, mask, subject.severity)
     return compose(random, mask, fractions, maps, lesions)
@@ -367,27 +366,64 @@ def _deformation(random: np.random.Generator, severity: float) -> np.ndarray:
         place = identity + flow / COARSE
         flow = flow + np.stack([ndimage.map_coordinates(part, place, order=1, mode="nearest") for part in flow])
     # scans come registered, so a brain isn't shifted as a whole
-    brain = _on_coarse_grid(load_atlas()["brain"]) > 0.5
+    brain = _on_coarse_grid("brain") > 0.5
     return flow - flow[:, brain].mean(axis=1)[:, None, None, None]
 
 
 @cache
 def _ventricle_pull() -> np.ndarray:
     """Towards the lateral ventricles, on the coarse grid of subjects; at most 1, (3, A, B, C)."""
-    gradient = np.stack(np.gradient(_on_coarse_grid(load_atlas()["flow"])))
+    gradient = np.stack(np.gradient(_on_coarse_grid("flow")))
     return gradient / np.sqrt((gradient**2).sum(axis=0)).max()
 
 
-def _on_coarse_grid(image: np.ndarray) -> np.ndarray:
-    """A map of the atlas at the nodes of the subjects' coarse grid, (A, B, C)."""
-    centres = [low + COARSE * (np.arange(n // COARSE) + 0.5) for n, low in zip(SHAPE, ORIGIN_MM, strict=True)]
+def _on_coarse_grid(name: str) -> np.ndarray:
+    """The atlas's map of that name at the nodes of the subjects' coarse grid, (A, B, C)."""
+    return _undeformed(name, COARSE)
+
+
+def _undeformed(name: str, voxel_size_mm: int) -> np.ndarray:
+    """The atlas's map of that name, scaled and nothing else, on the subjects' grid of these voxels, (A, B, C)."""
+    centres = [
+        low + voxel_size_mm * (np.arange(n // voxel_size_mm) + 0.5) for n, low in zip(SHAPE, ORIGIN_MM, strict=True)
+    ]
     origin = _atlas_affine()[:3, 3]
     places = [(centre / ATLAS_SCALE - o).astype(np.float32) for centre, o in zip(centres, origin, strict=True)]
-    return _sample(image, np.stack(np.meshgrid(*places, indexing="ij")))
+    return _sample(name, np.stack(np.meshgrid(*places, indexing="ij")))
 
 
-def _sample(image: np.ndarray, place: np.ndarray) -> np.ndarray:
-    return ndimage.map_coordinates(image, place, order=1, mode="constant")
+def undeformed_maps(mask: np.ndarray) -> dict[str, np.ndarray]:
+    """The maps that `compose` needs, in a mask (X, Y, Z) on the 1 mm grid: a brain that lies where the atlas lies."""
+    return {name: _undeformed(name, 1)[mask] for name in ("deep", "brainstem", "pallidum", "ventricles")}
+
+
+def atlas_brain() -> tuple[np.ndarray, np.ndarray]:
+    """The atlas's T1-weighted brain (X, Y, Z), 0..1, and its affine at the size of the subjects."""
+    affine = np.diag([ATLAS_SCALE, ATLAS_SCALE, ATLAS_SCALE, 1.0]) @ _atlas_affine()
+    return _read_atlas("t1"), affine
+
+
+def _sample(name: str, place: np.ndarray) -> np.ndarray:
+    """The atlas's map of that name at places (3, ...) in its voxels, linearly interpolated."""
+    box = _support(name)
+    inside = np.ones(place.shape[1:], dtype=bool)
+    for coordinate, extent in zip(place, box, strict=True):
+        inside &= (coordinate > extent.start) & (coordinate < extent.stop - 1)
+    there = place[:, inside] - np.array([[extent.start] for extent in box], dtype=np.float32)
+    values = np.zeros(place.shape[1:], dtype=np.float32)
+    values[inside] = ndimage.map_coordinates(load_atlas()[name][box], there, order=1)
+    return values
+
+
+@cache
+def _support(name: str) -> tuple[slice, ...]:
+    """The box of the atlas, a voxel wider, outside which a map is nearly 0."""
+    there = load_atlas()[name] > 1e-3
+    box = []
+    for axis in range(3):
+        planes = np.flatnonzero(there.any(axis=tuple(other for other in range(3) if other != axis)))
+        box.append(slice(max(int(planes[0]) - 1, 0), int(planes[-1]) + 2))
+    return tuple(box)
 
 
 def _fractions(
