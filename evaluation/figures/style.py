@@ -52,6 +52,8 @@ RC = {
     "font.family": ["sans-serif"],
     "font.sans-serif": ["DejaVu Sans"],
     "font.size": TEXT_SIZE,
+    # hinted type has other widths at other resolutions, and the page is laid out at only one
+    "text.hinting": "none",
     "axes.labelsize": TEXT_SIZE,
     "axes.titlesize": TEXT_SIZE + 0.5,
     "axes.titleweight": "bold",
@@ -140,12 +142,19 @@ def text_width(text: str, size: float, weight: str = "normal") -> float:
 
 
 def fit_lines(name: str, inches: float, lines: int, size: float = TEXT_SIZE, weight: str = "normal") -> str:
-    """Break a name into at most `lines` lines that fit into `inches`, shortening it where it must be."""
-    longest = max(name.split("\n"), key=len)
-    widest = max(text_width(part, size, weight) / max(len(part), 1) for part in (longest, longest.upper()))
-    if max(text_width(part, size, weight) for part in name.split("\n")) <= inches:
+    """Break a name into at most `lines` lines that fit into `inches`, shortening it where it must be.
+
+    A line keeps at least three characters, however narrow the place.
+    """
+
+    def fits(text: str) -> bool:
+        return all(text_width(line, size, weight) <= inches for line in text.split("\n"))
+
+    if name.count("\n") < lines and fits(name):
         return name
-    return wrap(name, int(inches / widest), lines)
+    tries = range(max(3, min(len(name), int(inches / (0.3 * size / 72)))), 2, -1)
+    broken = (wrap(name, characters, lines) for characters in tries)
+    return next((text for text in broken if fits(text)), wrap(name, 3, lines))
 
 
 def fit(names: Sequence[str], inches: float, size: float = TEXT_SIZE) -> tuple[list[str], int]:
@@ -180,15 +189,15 @@ def page(
     sentences = (["Simulated data."] if simulated else []) + [note for note in notes if note]
     footnote = textwrap.wrap(" ".join(sentences), int((width - 0.2) / FOOTNOTE_CHARACTER))
     names = {wrap(name, 40, 1): look for name, look in (legend or {}).items()}
-    columns, rows = _legend_grid(list(names), width)
+    columns, rows = legend_grid(list(names), width)
     mark = "simulated" if simulated else ""
     room = width - 0.4 - text_width(mark, TEXT_SIZE, "bold")
     heading = fit_lines(title, room, 3, TITLE_SIZE, "bold").split("\n")
-    header = 0.14 + 0.21 * len(heading) + 0.2 * rows + (0.06 if rows else 0)
+    header = 0.14 + 0.21 * len(heading) + 0.166 * rows + (0.1 if rows else 0)
     footer = 0.12 + 0.145 * len(footnote)
     total = header + height + footer
     panels = ConstrainedLayoutEngine(rect=(0, footer / total, 1, height / total), w_pad=0.08)
-    figure = Figure(figsize=(width, total), layout=panels, facecolor="white")
+    figure = Figure(figsize=(width, total), dpi=DPI, layout=panels, facecolor="white")
     figure.text(0.1 / width, 1 - 0.07 / total, "\n".join(heading), fontsize=TITLE_SIZE, weight="bold", va="top")
     if mark:
         figure.text(
@@ -228,12 +237,18 @@ def _legend_handle(name: str, look: Look) -> matplotlib.patches.Patch | Line2D:
     return matplotlib.patches.Patch(facecolor=look.colour, hatch=look.hatch, edgecolor="white", linewidth=0, label=name)
 
 
-def _legend_grid(names: Sequence[str], width: float) -> tuple[int, int]:
-    if not names:
-        return 0, 0
-    entry = max(text_width(name, TEXT_SIZE) for name in names) + 0.6
-    columns = max(1, min(len(names), int((width - 0.2) / entry)))
-    return columns, -(-len(names) // columns)
+def legend_grid(names: Sequence[str], width: float) -> tuple[int, int]:
+    """Columns and rows of a legend in `width` inches, filled column by column, as wide as fits."""
+    widths = [text_width(name, TEXT_SIZE) + 0.5 for name in names]
+    for columns in range(len(names), 1, -1):
+        rows = -(-len(names) // columns)
+        # matplotlib makes the first columns one longer where the names don't fill the grid
+        longer = len(names) - columns * (rows - 1)
+        sizes = [rows] * longer + [rows - 1] * (columns - longer)
+        edges = np.cumsum([0, *sizes])
+        if sum(max(widths[start:stop]) for start, stop in zip(edges[:-1], edges[1:], strict=True)) <= width - 0.2:
+            return columns, rows
+    return min(len(names), 1), len(names)
 
 
 def say_nothing_to_draw(figure: Figure, what: str) -> None:
