@@ -41,9 +41,9 @@ class Shuffle(Method):
 
     @dataclass(frozen=True)
     class Parameters:
-        """method: the id of the method that is fitted.  settings: its parameters, `name=value name=value`."""
+        """base: the id of the method that is fitted.  settings: its parameters, `name=value name=value`."""
 
-        method: str = "combat"
+        base: str = "combat"
         settings: str = ""
 
     def __init__(self, parameters: Parameters | None = None, context: Context | None = None) -> None:
@@ -57,9 +57,9 @@ class Shuffle(Method):
             from baselines.registry import method
             from baselines.running import parse_parameters
 
-            if self.parameters.method == self.id:
+            if self.parameters.base == self.id:
                 raise InputError("shuffle: method is shuffle itself; name another, such as combat")
-            chosen = method(self.parameters.method)
+            chosen = method(self.parameters.base)
             self._inner = chosen(parse_parameters(chosen, shlex.split(self.parameters.settings)), self.context)
         return self._inner
 

@@ -141,6 +141,7 @@ def segment_arm(
             voxel_sizes(scan.affine),
             engine=engine,
             threads=threads,
+            partial_volumes=True,
             name=str(image_path(images, scan)),
         )
         labels = labels_at(segmentation, rule, threshold)

@@ -209,7 +209,7 @@ def make_anatomy(path: Path, seed: int, subject: str, *, threads: int = 1) -> An
 
     image, mask = register(path)
     scaled = scale_to_mean(image, mask, "brain") * SEGMENTER_UNIT
-    found = segment(scaled, mask, (1.0, 1.0, 1.0), threads=threads, name=str(path))
+    found = segment(scaled, mask, (1.0, 1.0, 1.0), threads=threads, partial_volumes=True, name=str(path))
     parts = found.posteriors if found.partial_volumes is None else found.partial_volumes
     fractions = parts[:, mask].astype(np.float32)
     # voxels that the skull-stripping set to 0 within the brain: no engine classes them, most are CSF

@@ -79,7 +79,7 @@ class Configuration:
         """Refuse unknown methods, parameters and engines.  Imports every method, so not for every job."""
         from baselines.registry import method
         from baselines.running import make_parameters
-        from evaluation.segmentation import engines
+        from evaluation.segmentation.interface import engines
 
         for arm in self.arms:
             make_parameters(method(self.method_of(arm)), self.parameters_of(arm))
