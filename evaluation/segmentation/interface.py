@@ -94,27 +94,29 @@ def check_segmentable(image: np.ndarray, mask: np.ndarray, voxel_sizes: Sequence
     values = image[mask]
     if values.size == 0:
         raise InputError("the mask is empty; give a brain mask on the image's grid")
-    if not np.isfinite(values).all():
+    # A NaN anywhere makes both of them NaN.
+    lowest, highest = values.min(), values.max()
+    if not (np.isfinite(lowest) and np.isfinite(highest)):
         count = np.count_nonzero(~np.isfinite(values))
         raise InputError(f"{count} voxels in the mask are NaN or infinite; repair or mask them out")
-    if values.min() < 0:
+    if lowest < 0:
         count = np.count_nonzero(values < 0)
         raise InputError(
-            f"{count} voxels in the mask are negative, down to {values.min():g}; "
+            f"{count} voxels in the mask are negative, down to {lowest:g}; "
             "a segmentation models log(1 + intensity), so shift or map the image above 0 first"
         )
+    if lowest == highest:
+        raise InputError(f"constant image, every voxel in the mask is {lowest:g}; give an image with contrast")
     # Nearly every image shows enough values within its first voxels; sorting all of them is slow.
     distinct = np.unique(values[:_SAMPLE])
     if distinct.size < FEWEST_VALUES:
         distinct = np.unique(values)
-    if distinct.size == 1:
-        raise InputError(f"constant image, every voxel in the mask is {distinct[0]:g}; give an image with contrast")
     if distinct.size < FEWEST_VALUES:
         raise InputError(
             f"only {distinct.size} different intensities in the mask; three classes with "
             f"a variance each need at least {FEWEST_VALUES}; give the image, not a label map"
         )
-    modelled = mask & (image > 0)
+    modelled = mask if lowest > 0 else mask & (image > 0)
     volume = np.count_nonzero(modelled) * float(sizes.prod()) / 1000
     if volume < SMALLEST_BRAIN_ML:
         raise InputError(

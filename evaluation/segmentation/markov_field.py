@@ -301,3 +301,19 @@ def divide(start, stop, step, numerator, denominator, inside, first, last, sums)
                 out[n] = ratio
                 total += np.float64(ratio)
         sums[i] = total
+
+
+@kernel
+def most_probable(start, stop, step, posteriors, inside, first, last, labels):
+    """uint8 ``labels`` (I, J, K), zeros before: 1 to 3, of the class with the highest posterior."""
+    for i in range(start, stop, step):
+        for j in range(labels.shape[1]):
+            low, high = first[i, j], last[i, j]
+            out, m = labels[i, j, low:high], inside[i, j, low:high]
+            p0 = posteriors[0][i + 1, j + 1, low + 1 : high + 1]
+            p1 = posteriors[1][i + 1, j + 1, low + 1 : high + 1]
+            p2 = posteriors[2][i + 1, j + 1, low + 1 : high + 1]
+            for n in range(high - low):
+                second = np.uint8(p1[n] > p0[n])
+                third = p2[n] > max(p0[n], p1[n])
+                out[n] = m[n] * (np.uint8(3) if third else np.uint8(1) + second)
