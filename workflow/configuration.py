@@ -24,6 +24,7 @@ from studies.sources import source
 
 ROOT = Path(__file__).resolve().parent.parent
 DEFAULTS = ROOT / "config" / "config.yaml"
+SOURCE = {".py", ".yaml", ".tsv", ".j2", ".css", ".js"}
 SCHEMA = ROOT / "workflow" / "schemas" / "config.schema.yaml"
 
 
@@ -151,9 +152,7 @@ def _files(module: str) -> Iterator[Path]:
     if path.with_suffix(".py").exists():
         yield path.with_suffix(".py")
     elif path.is_dir():
-        yield from (
-            file for file in path.glob("**/*") if file.suffix in (".py", ".yaml") and "__main__" not in file.name
-        )
+        yield from (file for file in path.glob("**/*") if file.suffix in SOURCE and "__main__" not in file.name)
 
 
 def _imports(path: Path) -> Iterator[str]:
