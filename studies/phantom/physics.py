@@ -53,7 +53,7 @@ class Scanner:
         return tuple(self.first_echo_ms + k * self.echo_step_ms for k in range(self.echoes))
 
     def with_sequence_of(self, other: Scanner) -> Scanner:
-        """This scanner running the other's sequence: the other's contrast, its own imperfections."""
+        """This scanner running the other's sequence: the other's contrast and resolution, its own noise and fields."""
         return dataclasses.replace(self, **{name: getattr(other, name) for name in SEQUENCE})
 
 
@@ -68,9 +68,10 @@ SEQUENCE = (
     "readout_spacing_ms",
     "readouts_before_centre",
     "inversion_efficiency",
+    "resolution_mm",
     "tone",
 )
-"""The fields that make a scanner's contrast."""
+"""The fields that belong to the protocol: contrast and resolution."""
 
 _POSITIVE = {
     "inversion_time_ms",
@@ -121,7 +122,7 @@ def make_scanners(entries: Sequence[str | Mapping[str, Any]]) -> list[Scanner]:
     """Scanners from names out of `physics.yaml`, or from mappings of the user's own.
 
     A mapping has a `name`. With `like: <shipped name>` it starts from that scanner, with
-    `sequence_of: <shipped name>` it takes that one's contrast; any field of `Scanner` that it sets
+    `sequence_of: <shipped name>` it takes that one's protocol (`SEQUENCE`); any field of `Scanner` that it sets
     wins. Without `like` it sets every field.
 
     Raises

@@ -140,7 +140,7 @@ def misregistration(
 ) -> np.ndarray:
     """Displacement in mm on the coarse grid, (3, A, B, C), that registration left over.
 
-    `size_mm` is the root mean square of its length, on average over scans.
+    `size_mm` is the root mean square of its length over the brain, without the shift; scans vary about it.
     """
     size = size_mm * math.exp(random.normal(0, WARP_SPREAD))
     parts = []
@@ -148,8 +148,11 @@ def misregistration(
         part = FIXED_WARP[0] * _smooth(fixed, anatomy, FIXED_WARP[1])
         for share, scale in (WIDE_WARP, NARROW_WARP):
             part += share * _smooth(random, anatomy, scale)
-        parts.append(size / math.sqrt(3) * part + random.normal(0, SHIFT_MM))
-    return np.stack(parts)
+        parts.append(part)
+    displacement = np.stack(parts)
+    brain = anatomy.mask[(slice(_step(anatomy) // 2, None, _step(anatomy)),) * 3]
+    displacement *= size / math.sqrt((displacement[:, brain] ** 2).sum(axis=0).mean())
+    return displacement + random.normal(0, SHIFT_MM, (3, 1, 1, 1)).astype(np.float32)
 
 
 def warp(image: np.ndarray, anatomy: Anatomy, displacement: np.ndarray) -> np.ndarray:
