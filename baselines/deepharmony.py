@@ -58,7 +58,7 @@ class DeepHarmony(Method):
         target: str | None = None
         orientations: Literal["axial", "three"] = "axial"
         width: int = 8
-        epochs: int = 5
+        epochs: int = 10
         batch: int = 8
         learning_rate: float = 1e-3
 
@@ -185,7 +185,7 @@ class DeepHarmony(Method):
         target = self.parameters.target or study.scanners[0]
         if target not in study.scanners:
             raise InputError(
-                f"deepharmony: target '{target}' is no scanner of the sheet{nearest(target, study.scanners)}"
+                f"deepharmony: there is no scanner '{target}'{nearest(target, study.scanners)}; set --param target=..."
             )
         return target
 

@@ -58,7 +58,7 @@ class Shuffle(Method):
             from baselines.running import parse_parameters
 
             if self.parameters.base == self.id:
-                raise InputError("shuffle: method is shuffle itself; name another, such as combat")
+                raise InputError("shuffle: base is shuffle itself; name another method, such as combat")
             chosen = method(self.parameters.base)
             self._inner = chosen(parse_parameters(chosen, shlex.split(self.parameters.settings)), self.context)
         return self._inner
