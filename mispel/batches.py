@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mispel.parallel import is_resident
 from mispel.slices import SliceStore
 
 
@@ -18,7 +19,7 @@ class Batches:
         self.region_kind = region
         self.present = torch.from_numpy(store.present.astype(np.float32)).to(device)
         self._resident = None
-        if device.type == "cuda":
+        if is_resident(device):
             self._resident = [torch.from_numpy(np.array(images)).to(device) for images in store.images]
 
     def images(self, indices: np.ndarray) -> Tensor:

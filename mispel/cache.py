@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from mispel.model import Model
-from mispel.parallel import ForEach
+from mispel.parallel import ForEach, is_resident
 from mispel.slices import SliceStore, new_array
 
 ENCODING_BATCH = 4
@@ -66,6 +66,6 @@ def build_cache(model: Model, store: SliceStore, folder: Path, *, limit_gb: floa
 
     arrays = tuple(for_each(encode, len(store.scanners)))
     resident = ()
-    if model.device.type == "cuda":
+    if is_resident(model.device):
         resident = tuple(torch.from_numpy(np.array(array)).to(model.device) for array in arrays)
     return EmbeddingCache(arrays, resident)

@@ -55,6 +55,11 @@ def choose_device(device: str) -> torch.device:
     return torch.device("cuda" if device != "cpu" and torch.cuda.is_available() else "cpu")
 
 
+def is_resident(device: torch.device) -> bool:
+    """Whether slices and embeddings are kept on `device`, so that no step waits for the host."""
+    return device.type == "cuda"
+
+
 def choose_precision(precision: str, device: torch.device) -> str:
     """The precision of Step 1's encoders that "auto", "float32" or "bfloat16" means on `device`."""
     if precision != "auto":

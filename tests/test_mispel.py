@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from baselines.interface import Context
 from baselines.running import apply_method, fit_method, make_parameters
+from mispel.batches import Batches, shuffled_batches
 from mispel.cache import build_cache
 from mispel.errors import TrainingError
 from mispel.losses import coupling_loss, harmonization_loss, reconstruction_loss, step1_loss, step2_loss
@@ -24,7 +25,9 @@ from mispel.network import decode, new_encoder
 from mispel.parallel import working_threads
 from mispel.presets import PRESETS, Parameters
 from mispel.slices import Box, Grid, axial_axis, build_store, common_box, from_slices, to_slices
-from mispel.training import Batches, OutputWatch, fit_decoders, shuffled_batches, train
+from mispel.steps import DecoderFitting
+from mispel.training import run_step, train
+from mispel.watch import OutputWatch
 from studies.errors import InputError
 from studies.images import load_image, save_image, save_labels
 from studies.sheet import Study, read_sheet
@@ -283,7 +286,7 @@ def test_encoders_are_bitwise_untouched_by_step_2(store, tmp_path):
     before, decoders = model.tensors(), model.coefficients.clone()
     with working_threads(1) as for_each:
         cache = build_cache(model, store, tmp_path, limit_gb=4, for_each=for_each)
-    fit_decoders(model, Batches(store, CPU, region="box"), cache, Parameters(**TINY), seed=0)
+    run_step(DecoderFitting(model, Batches(store, CPU, region="box"), Parameters(**TINY), cache=cache), seed=0)
     for name, weights in model.tensors().items():
         if name.startswith("encoder."):
             assert torch.equal(weights, before[name])

@@ -20,7 +20,8 @@ from mispel.network import decode
 from mispel.parallel import working_threads
 from mispel.presets import Parameters
 from mispel.slices import Box, Grid, SliceStore
-from mispel.training import fit_decoders, solve_decoders
+from mispel.steps import DecoderFitting
+from mispel.training import run_step, solve_decoders
 
 CPU = torch.device("cpu")
 SHAPE = (8, 12)
@@ -202,7 +203,7 @@ def test_no_worse_than_adam():
     batches = Batches(store, CPU, region="box")
     parameters = Parameters(step2_epochs=20, learning_rate=0.01)
     with working_threads(1) as for_each:
-        fit_decoders(model, batches, cache, parameters, seed=0)
+        run_step(DecoderFitting(model, batches, parameters, cache=cache), seed=0)
         by_adam = loss_of(store, cache, model.coefficients.numpy())
         model.coefficients.copy_(start)
         _, gap = solve_decoders(model, batches, cache, parameters, seed=0, for_each=for_each)

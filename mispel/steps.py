@@ -1,0 +1,166 @@
+"""The two steps of Algorithm 1, batch by batch: what is computed, updated, and kept between epochs."""
+
+from __future__ import annotations
+
+import abc
+import math
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.optim import Adam
+
+from mispel.batches import Batches
+from mispel.cache import EmbeddingCache
+from mispel.checkpoints import load_optimizer, optimizer_tensors
+from mispel.losses import coupling_loss, harmonization_loss, reconstruction_loss, step1_loss, step2_loss
+from mispel.model import Model
+from mispel.network import decode
+from mispel.parallel import ForEach
+from mispel.presets import Parameters
+from mispel.watch import OutputWatch
+
+
+class Step(abc.ABC):
+    """One of the two steps.
+
+    number: 1 or 2.  epochs: at most so many.  tolerance: the loss, and the value below which the step ends.
+    """
+
+    number: int
+    epochs: int
+    tolerance: tuple[str, float]
+
+    def __init__(self, model: Model, batches: Batches, parameters: Parameters) -> None:
+        self.model, self.batches, self.parameters = model, batches, parameters
+
+    @property
+    def name(self) -> str:
+        """Of its checkpoints."""
+        return f"step{self.number}"
+
+    @abc.abstractmethod
+    def train(self, indices: np.ndarray, watch: OutputWatch) -> Tensor:
+        """Train on a batch of slices, show its outputs to `watch`.
+
+        Returns reconstruction, coupling (NaN where the step has none), harmonization and total (4,), on the
+        model's device: nothing waits for them.
+        """
+
+    @abc.abstractmethod
+    def tensors(self) -> dict[str, Tensor]:
+        """The state between epochs."""
+
+    @abc.abstractmethod
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        """Take over what `tensors` gave."""
+
+
+class EmbeddingLearning(Step):
+    """Step 1 (Algorithm 1, lines 1 to 11): encoders and decoders by Eq. 4."""
+
+    number = 1
+
+    def __init__(
+        self, model: Model, batches: Batches, parameters: Parameters, *, precision: str, for_each: ForEach
+    ) -> None:
+        super().__init__(model, batches, parameters)
+        self.precision, self.for_each = precision, for_each
+        self.epochs = parameters.step1_epochs
+        self.tolerance = ("reconstruction", parameters.reconstruction_tolerance * len(model.encoders))
+        self.coefficients = model.coefficients.requires_grad_()
+        self.encoders = [Adam(encoder.parameters(), parameters.learning_rate) for encoder in model.encoders]
+        self.decoders = Adam([self.coefficients], parameters.learning_rate)
+        self.optimizers = {f"optimizer.{i}": used for i, used in enumerate([*self.encoders, self.decoders])}
+
+    def train(self, indices: np.ndarray, watch: OutputWatch) -> Tensor:
+        batches, encoders = self.batches, self.encoders
+        images = batches.images(indices)
+        present = batches.present[indices]
+        region = batches.region(images)
+        made = self.for_each(lambda number: self._encode(number, images), len(encoders))
+        # the graph is cut here, so that each thread goes back through its own encoder
+        leaves = [embeddings.detach().requires_grad_() for embeddings in made]
+        embeddings = torch.stack(leaves, dim=1)
+        outputs = decode(embeddings, self.coefficients, relu=self.model.relu)
+        reconstruction = reconstruction_loss(images, outputs, present, region)
+        coupling = coupling_loss(embeddings, present, region)
+        total = step1_loss(reconstruction, coupling, lambda1=self.parameters.lambda1, lambda2=self.parameters.lambda2)
+        self.decoders.zero_grad()
+        total.backward()
+        scanned = batches.store.present[indices].any(axis=0)
+
+        def update(number: int) -> None:
+            if scanned[number]:
+                encoders[number].zero_grad()
+                made[number].backward(leaves[number].grad)
+                encoders[number].step()
+
+        self.for_each(update, len(encoders))
+        self.decoders.step()
+        outputs = outputs.detach()
+        watch.add(images, outputs)
+        harmonization = harmonization_loss(outputs, present, region)
+        return torch.stack([reconstruction.detach(), coupling.detach(), harmonization, total.detach()])
+
+    def _encode(self, number: int, images: Tensor) -> Tensor:
+        slices = images[:, number : number + 1].contiguous(memory_format=torch.channels_last)
+        half = self.precision == "bfloat16"
+        # without the cache of casts, which all threads would share
+        with torch.autocast(self.batches.device.type, torch.bfloat16, enabled=half, cache_enabled=False):
+            return self.model.encoders[number](slices)
+
+    def tensors(self) -> dict[str, Tensor]:
+        state = self.model.tensors()
+        for name, optimizer in self.optimizers.items():
+            state |= optimizer_tensors(optimizer, name)
+        return state
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        self.model.load_tensors(state)
+        for name, optimizer in self.optimizers.items():
+            load_optimizer(optimizer, name, state)
+
+
+class DecoderFitting(Step):
+    """Step 2 (Algorithm 1, lines 12 to 22): the decoders alone, by Eq. 6 with Adam.
+
+    The encoders are frozen, so their embeddings are those of the cache.
+    """
+
+    number = 2
+
+    def __init__(self, model: Model, batches: Batches, parameters: Parameters, *, cache: EmbeddingCache) -> None:
+        super().__init__(model, batches, parameters)
+        self.cache = cache
+        self.epochs = parameters.step2_epochs
+        self.tolerance = ("harmonization", parameters.harmonization_tolerance)
+        self.coefficients = model.coefficients.requires_grad_()
+        self.optimizer = Adam([self.coefficients], parameters.learning_rate)
+
+    def train(self, indices: np.ndarray, watch: OutputWatch) -> Tensor:
+        images = self.batches.images(indices)
+        present = self.batches.present[indices]
+        region = self.batches.region(images)
+        outputs = decode(self.cache.embeddings(indices), self.coefficients, relu=self.model.relu)
+        reconstruction = reconstruction_loss(images, outputs, present, region)
+        harmonization = harmonization_loss(outputs, present, region)
+        total = step2_loss(
+            reconstruction, harmonization, lambda3=self.parameters.lambda3, lambda4=self.parameters.lambda4
+        )
+        self.optimizer.zero_grad()
+        total.backward()
+        self.optimizer.step()
+        watch.add(images, outputs.detach())
+        none = torch.full_like(total, math.nan)
+        return torch.stack([reconstruction, none, harmonization, total]).detach()
+
+    def tensors(self) -> dict[str, Tensor]:
+        coefficients = self.coefficients.detach().cpu().contiguous()
+        return {"coefficients": coefficients, **optimizer_tensors(self.optimizer, "optimizer")}
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        with torch.no_grad():
+            self.coefficients.copy_(state["coefficients"])
+        load_optimizer(self.optimizer, "optimizer", state)
