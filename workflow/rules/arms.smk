@@ -11,7 +11,7 @@ rule fit:
         f"{RUN}/logs/fit/{{arm}}.log",
     benchmark:
         f"{RUN}/benchmarks/fit/{{arm}}.tsv"
-    threads: 4
+    threads: config["fit_threads"]
     resources:
         mem_mb=4000,
         runtime=1440,
