@@ -353,7 +353,7 @@ def compare(arguments: Arguments) -> int:
 
 def segment(arguments: Arguments) -> None:
     """Segment one image."""
-    from evaluation.by_hand import segment_file
+    from evaluation.segmentation.files import segment_file
 
     segment_file(
         arguments.image,

@@ -10,21 +10,16 @@ from evaluation.measures.overlap import dice_by_tissue
 from evaluation.measures.similarity import pearson, ssim
 from evaluation.measures.volumes import fraction_volumes, label_volumes
 from evaluation.run import load_fractions
-from evaluation.segmentation import TISSUES, labels_at, segment
+from evaluation.segmentation import TISSUES
 from studies.errors import InputError
-from studies.images import load_image, load_mask, save_image, save_labels, voxel_sizes, voxel_volume_ml
-from studies.sheet import AFFINE_TOLERANCE_MM
+from studies.images import check_same_grid, load_image, load_mask, voxel_volume_ml
 
 
 def read_together(*paths: Path) -> tuple[list[np.ndarray], np.ndarray]:
     """Read images (X, Y, Z) of one grid and its affine; raises `InputError` where grids differ."""
+    for path in paths[1:]:
+        check_same_grid(path, paths[0])
     images, affines = zip(*(load_image(path) for path in paths), strict=True)
-    for path, image, affine in zip(paths, images, affines, strict=True):
-        if image.shape != images[0].shape or np.abs(affine - affines[0]).max() > AFFINE_TOLERANCE_MM:
-            raise InputError(
-                f"{path}: shape {image.shape} or affine isn't that of {paths[0]} ({images[0].shape}); "
-                "resample it onto the same grid"
-            )
     return list(images), affines[0]
 
 
@@ -36,31 +31,6 @@ def read_labels(*paths: Path) -> tuple[list[np.ndarray], np.ndarray]:
         if odd.size:
             raise InputError(f"{path}: holds {odd[0]:g}; labels are 0 none, 1 CSF, 2 GM, 3 WM")
     return [image.astype(np.uint8) for image in images], affine
-
-
-def segment_file(
-    image: Path,
-    mask: Path,
-    out: Path,
-    *,
-    engine: str,
-    rule: str,
-    threshold: float,
-    threads: int,
-    posteriors: Path | None = None,
-    bias: Path | None = None,
-) -> None:
-    """Segment an image, intensities as given, and write its labels; posteriors (X, Y, Z, 3) and bias if asked."""
-    (voxels, _), affine = read_together(image, mask)
-    found = segment(voxels, load_mask(mask)[0], voxel_sizes(affine), engine=engine, threads=threads, name=str(image))
-    labels = labels_at(found, rule, threshold)
-    if bias is not None and found.bias_field is None:
-        raise InputError(f"engine {found.engine} estimates no bias field; use hmrf or fsl, or leave out --bias")
-    if posteriors is not None:
-        save_image(posteriors, np.moveaxis(found.posteriors, 0, -1), affine)
-    if bias is not None:
-        save_image(bias, found.bias_field, affine)
-    save_labels(out, labels, affine)
 
 
 def ssim_of_files(a: Path, b: Path, mask: Path, *, data_range: float, low: float) -> float:

@@ -8,11 +8,12 @@ import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from studies.errors import InputError
+
+if TYPE_CHECKING:
+    import pandas as pd  # loaded where a table is read: it takes 35 MB, which segmenting an image can't spare
 
 TEXT_COLUMNS = ("subject", "scanner", "scanner_a", "scanner_b", "method", "reference")
 
@@ -74,6 +75,8 @@ def write_table(path: Path | str, table: pd.DataFrame) -> None:
 
 def read_table(path: Path | str) -> pd.DataFrame:
     """Read a TSV written by `write_table`; ids stay text ("01" stays "01"), only `n/a` is missing."""
+    import pandas as pd
+
     try:
         return pd.read_csv(
             path,

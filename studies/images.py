@@ -15,6 +15,9 @@ from studies.files import write_beside
 
 Scale = Literal["brain", "volume", "none"]
 
+AFFINE_TOLERANCE_MM = 1e-3
+"""Affines that differ by no more are the same grid."""
+
 LARGEST_VOXEL_COUNT = 2**31
 """A header that claims more voxels than this (8 GB as float32) is broken or hostile."""
 
@@ -64,6 +67,16 @@ def load_mask(path: Path | str) -> tuple[np.ndarray, np.ndarray]:
     if not mask.any():
         raise InputError(f"{path}: the mask is empty; give one that covers the brain")
     return mask, affine
+
+
+def check_same_grid(path: Path | str, first: Path | str) -> None:
+    """Refuse a file whose shape or affine isn't that of `first`."""
+    image, other = open_image(path), open_image(first)
+    if image.shape[:3] != other.shape[:3] or np.abs(image.affine - other.affine).max() > AFFINE_TOLERANCE_MM:
+        raise InputError(
+            f"{path}: shape {image.shape} or affine isn't that of {first} ({other.shape}); "
+            "resample it onto the same grid"
+        )
 
 
 def save_image(path: Path | str, voxels: np.ndarray, affine: np.ndarray) -> None:

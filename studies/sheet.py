@@ -16,11 +16,10 @@ import pandas as pd
 
 from studies.errors import InputError, nearest
 from studies.files import write_table
-from studies.images import Scale, load_image, load_mask, open_image, scale_to_mean
+from studies.images import AFFINE_TOLERANCE_MM, Scale, load_image, load_mask, open_image, scale_to_mean
 
 REQUIRED = ("subject", "scanner", "image", "mask")
 SAFE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._+-]{0,63}")
-AFFINE_TOLERANCE_MM = 1e-3
 
 
 @dataclass(frozen=True)
