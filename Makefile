@@ -13,7 +13,7 @@ demo: $(INSTALLED)
 	@echo "The report is results/demo/report.html"
 
 test: $(INSTALLED)
-	$(RUN) python -m pytest
+	$(RUN) python -m pytest --numprocesses $(CORES)
 
 check: $(INSTALLED)
 	$(RUN) ruff check .
