@@ -637,6 +637,16 @@ def test_everyone_becomes_the_cohorts_mean(study):
         np.testing.assert_allclose(arm.transform(scan)[inside], expected[inside], atol=1e-6)
 
 
+def test_the_cohorts_mean_is_over_the_brains_that_hold_a_voxel(tmp_path):
+    _, mask = made_up_brain(0)
+    smaller = mask & (np.arange(SHAPE[0]) < 12)[:, None, None]
+    images = {("01", "A"): np.full(SHAPE, 2.0), ("02", "A"): np.full(SHAPE, 4.0)}
+    study = write_scans(tmp_path, images, {"01": mask, "02": smaller})
+    image = fitted(CohortMean(), study).transform(study.scans[0])
+    np.testing.assert_allclose(image[smaller], 3)
+    np.testing.assert_allclose(image[mask & ~smaller], 2)
+
+
 def test_a_blur_of_given_width():
     mask = np.ones((41, 41, 41), bool)
     point = np.zeros(mask.shape, np.float32)
