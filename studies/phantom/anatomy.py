@@ -44,8 +44,11 @@ COMPARTMENTS = {
 }
 """What a voxel is made of, and the tissue that each counts as."""
 
-SULCAL_VESSELS = 0.3
-"""Share of vessels and meninges in the CSF outside the ventricles."""
+SULCAL_VESSELS = 0.15
+"""Share of vessels and meninges in the CSF outside the ventricles, on average; it varies from place to place."""
+
+VESSELS_MM = 3.0
+"""Scale of that variation."""
 
 GM_T1_SPREAD = 0.07
 WM_T1_SPREAD = 0.06
@@ -53,6 +56,16 @@ WM_T1_SPREAD = 0.06
 
 SPREAD_MM = 2.5
 """Scale of that spread."""
+
+
+SHARPNESS = 4.0
+"""An average of many brains is blurred; this exponent on its probabilities makes one brain of it."""
+
+FOLDS = ((0.30, 2.0), (0.25, 5.0))
+"""Size and scale in mm of the random fields that move a subject's tissue borders."""
+
+CORTEX_SHIFTS = ((0.60, 1.05), (-0.10, -0.30), (0.12, 0.0))
+"""By tissue: what is added to its log probability outside the deep nuclei, without and with atrophy."""
 
 
 @dataclass(frozen=True)
@@ -167,7 +180,8 @@ def compose(
     of these regions; `lesions` (n,) is the share of white matter that is hyperintense.
     """
     csf, gm, wm = fractions
-    sulcal = SULCAL_VESSELS * (1 - maps["ventricles"])
+    vessels = (1 + random_field(random, mask.shape, 1.0, VESSELS_MM)[mask]).clip(0, 3)
+    sulcal = SULCAL_VESSELS * vessels * (1 - maps["ventricles"])
     pallidum = maps["pallidum"]
     deep = np.maximum(maps["deep"], maps["brainstem"]) * (1 - pallidum)
     spread = [random_field(random, mask.shape, 1.0, SPREAD_MM)[mask].clip(-3, 3) for _ in range(2)]
@@ -436,13 +450,12 @@ def _fractions(
     damping = 1 - np.float32(0.7) * inner
     scores = [np.log(p + np.float32(1e-3)) for p in (np.clip(1 - gm - wm, 0, 1), gm, wm)]
     for score in scores:
-        for size, scale in ((0.30, 2.0), (0.25, 5.0)):
+        for size, scale in FOLDS:
             score += damping * np.float32(size) * random_field(random, mask.shape, 1.0, scale)[mask]
-    scores[0] += cortex * np.float32(0.35 + 1.25 * severity)
-    scores[1] += cortex * np.float32(-0.10 - 0.30 * severity)
+    for score, (shift, atrophy) in zip(scores, CORTEX_SHIFTS, strict=True):
+        score += cortex * np.float32(shift + atrophy * severity)
     scores[1] += maps["deep"] * np.float32(1.5) * np.clip((gm - np.float32(0.12)) / np.float32(0.2), 0, 1)
-    scores[2] += cortex * np.float32(0.12)
-    weights = np.exp(np.float32(2.2) * np.stack(scores))
+    weights = np.exp(np.float32(SHARPNESS) * np.stack(scores))
     return weights / weights.sum(axis=0)
 
 
