@@ -25,13 +25,31 @@ def main() -> None:
     add_run_options(harmonize)
     harmonize.add_argument("--out", type=Path, required=True, help="folder for the harmonized images")
 
+    measure = verbs.add_parser("bench", help="measure what the speed-ups bring, as a table")
+    measure.add_argument("--rounds", type=int, default=3, help="medians are taken over so many (default: 3)")
+    measure.add_argument("--small", action="store_true", help="fewer and smaller measurements, in two minutes")
+    measure.add_argument("--out", type=Path, help="write the table as TSV too")
+
     given = parser.parse_args()
-    if given.verb == "fit":
+    if given.verb == "bench":
+        print_bench(given)
+    elif given.verb == "fit":
         if given.preset is not None:
             given.param.insert(0, f"preset={given.preset}")
         fit_from(given, "mispel")
     else:
         harmonize_from(given, "mispel")
+
+
+def print_bench(given: argparse.Namespace) -> None:
+    """Measure, print the table and write it where asked."""
+    from mispel.bench import bench
+    from studies.files import write_table
+
+    table = bench(rounds=given.rounds, small=given.small)
+    print(table.to_string(index=False, na_rep="", float_format=lambda value: f"{value:.3g}"))
+    if given.out is not None:
+        write_table(given.out, table)
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ from studies.commandline import progress
 PLATEAU_CHANGE = 1e-3
 """A loss that fell by less than this share has not fallen."""
 WARM_UP_STEPS = 100
-"""An output may be flat for so many steps; the end of a step is always judged."""
+"""An output may be flat for so many batches of Step 1."""
 
 LOSSES = ("reconstruction", "coupling", "harmonization", "total")
 LOSS_COLUMNS = ("step", "epoch", *LOSSES)
@@ -75,12 +75,15 @@ def train(
     with working_threads(min(threads, len(store.scanners))) as for_each:
         learning = EmbeddingLearning(model, batches, parameters, precision=precision, for_each=for_each)
         step1 = run_step(learning, seed=seed, checkpoints=checkpoints)
+        settled = step1.epoch * batches_an_epoch(store, parameters) >= WARM_UP_STEPS
         cache = build_cache(model, store, folder, limit_gb=parameters.cache_limit_gb, for_each=for_each)
         if parameters.step2_solver == "exact":
-            step2, gap = solve_decoders(model, batches, cache, parameters, seed=seed, for_each=for_each)
+            step2, gap = solve_decoders(
+                model, batches, cache, parameters, seed=seed, for_each=for_each, settled=settled
+            )
         else:
             fitting = DecoderFitting(model, batches, parameters, cache=cache)
-            step2, gap = run_step(fitting, seed=seed, checkpoints=checkpoints), None
+            step2, gap = run_step(fitting, seed=seed, checkpoints=checkpoints, settled=settled), None
     facts = {
         "seed": seed,
         "device": device.type,
@@ -99,7 +102,14 @@ def train(
 
 
 def solve_decoders(
-    model: Model, batches: Batches, cache: EmbeddingCache, parameters: Parameters, *, seed: int, for_each: ForEach
+    model: Model,
+    batches: Batches,
+    cache: EmbeddingCache,
+    parameters: Parameters,
+    *,
+    seed: int,
+    for_each: ForEach,
+    settled: bool = True,
 ) -> tuple[Checkpoint, float | None]:
     """Step 2 to its certified optimum instead of by Adam: sets the coefficients of `model` by `mispel.exact`.
 
@@ -128,13 +138,21 @@ def solve_decoders(
         indices = np.arange(begin, min(begin + parameters.batch_size, len(batches.store)))
         outputs = decode(cache.embeddings(indices), model.coefficients, relu=model.relu)
         watch.add(batches.images(indices), outputs)
-    watch.check("MISPEL step 2")
+    watch.check("MISPEL step 2", settled=settled)
     return Checkpoint(len(history) - 1, {}, history, None), solution.gap
 
 
-def run_step(step: Step, *, seed: int, checkpoints: Checkpoints | None = None) -> Checkpoint:
+def batches_an_epoch(store: SliceStore, parameters: Parameters) -> int:
+    """Steps of an epoch."""
+    return math.ceil(min(parameters.slices_per_epoch or len(store), len(store)) / parameters.batch_size)
+
+
+def run_step(
+    step: Step, *, seed: int, checkpoints: Checkpoints | None = None, settled: bool | None = None
+) -> Checkpoint:
     """Run a step's epochs from its last checkpoint on, until they are done or a stopping rule applies.
 
+    `settled`: whether a flat output is an error or a warning; None, an error after `WARM_UP_STEPS` batches.
     Changes the step's model in place.  Raises `TrainingError` for a dead, collapsed or diverged output.
     """
     parameters, store, device = step.parameters, step.batches.store, step.batches.device
@@ -143,8 +161,7 @@ def run_step(step: Step, *, seed: int, checkpoints: Checkpoints | None = None) -
         state = Checkpoint(epoch=0, tensors={}, history=[], stopped=None)
     else:
         step.restore(state.tensors)
-    drawn = min(parameters.slices_per_epoch or len(store), len(store))
-    count = math.ceil(drawn / parameters.batch_size)
+    count = batches_an_epoch(store, parameters)
     epochs = range(state.epoch + 1, step.epochs + 1) if state.stopped is None else range(0)
     what = f"MISPEL step {step.number}"
     bar = progress(
@@ -153,7 +170,12 @@ def run_step(step: Step, *, seed: int, checkpoints: Checkpoints | None = None) -
     for epoch, number in bar:
         if number == 0:
             order = shuffled_batches(
-                len(store), size=parameters.batch_size, draw=drawn, seed=seed, step=step.number, epoch=epoch
+                len(store),
+                size=parameters.batch_size,
+                draw=parameters.slices_per_epoch,
+                seed=seed,
+                step=step.number,
+                epoch=epoch,
             )
             watch = OutputWatch(store.scanners, device)
             losses = torch.zeros(len(LOSSES), dtype=torch.float64, device=device)
@@ -161,8 +183,9 @@ def run_step(step: Step, *, seed: int, checkpoints: Checkpoints | None = None) -
         if number < count - 1:
             continue
         row = _loss_row(step.number, epoch, losses / count)
-        if epoch == step.epochs or epoch * count >= WARM_UP_STEPS:
-            watch.check(f"{what}, epoch {epoch}")
+        enough = epoch * count >= WARM_UP_STEPS if settled is None else settled
+        if enough or epoch == step.epochs:
+            watch.check(f"{what}, epoch {epoch}", settled=enough)
         history = [*state.history, row]
         state = Checkpoint(epoch, step.tensors(), history, _reason_to_stop(history, step))
         if checkpoints is not None:

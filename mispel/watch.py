@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 
 import numpy as np
 import torch
@@ -31,29 +32,41 @@ class OutputWatch:
         terms = (brain, inside.abs() > 1e-6, inside, inside.square(), images, images.square())
         self.sums += torch.stack([term.sum(dim=(0, 2, 3), dtype=torch.float64) for term in terms])
 
-    def check(self, when: str) -> None:
-        """Raises `TrainingError` naming scanner, time and number when an output died or lost its contrast."""
+    def check(self, when: str, *, settled: bool = True) -> None:
+        """Raise `TrainingError` naming scanner, time and number when an output died or lost its contrast.
+
+        After so few steps that an output may still be flat (not `settled`) this is a warning.
+        """
         sums = self.sums.cpu().numpy()
         if not np.isfinite(sums).all():
             raise TrainingError(
                 f"{when}: the outputs are no longer finite; lower --param learning_rate (the paper's is 0.001)"
             )
-        voxels, active, total, squares, total_in, squares_in = sums
-        for number, scanner in enumerate(self.scanners):
-            n = max(voxels[number], 1)
-            share = active[number] / n
-            if share < SMALLEST_ACTIVE_SHARE:
-                raise TrainingError(
-                    f"{when}: the output of scanner '{scanner}' is dead, {100 * share:.2g} % of its brain voxels are "
-                    "not 0; use --param decoder=linear, another seed, or a lower --param lambda4 beside lambda3"
-                )
-            deviation, deviation_in = (
-                math.sqrt(max(square / n - (mean / n) ** 2, 0.0))
-                for mean, square in ((total[number], squares[number]), (total_in[number], squares_in[number]))
-            )
-            if deviation < SMALLEST_CONTRAST * deviation_in:
-                raise TrainingError(
-                    f"{when}: the output of scanner '{scanner}' lost its contrast, its standard deviation in the brain "
-                    f"is {deviation:.3g} where the scans' is {deviation_in:.3g}; train longer, raise lambda1 beside "
-                    "lambda2 or lambda3 beside lambda4, or use another seed"
-                )
+        for scanner, of_scanner in zip(self.scanners, sums.T, strict=True):
+            fault = _fault(*of_scanner)
+            if fault is not None and settled:
+                raise TrainingError(f"{when}: the output of scanner '{scanner}' {fault}")
+            if fault is not None:
+                warnings.warn(f"{when}: the output of scanner '{scanner}' {fault}", stacklevel=2)
+
+
+def _fault(
+    voxels: float, active: float, total: float, squares: float, total_in: float, squares_in: float
+) -> str | None:
+    """What is wrong with an output, by its sums and the scans' over brain voxels, and what to do; None if nothing."""
+    voxels = max(voxels, 1)
+    share = active / voxels
+    if share < SMALLEST_ACTIVE_SHARE:
+        return (
+            f"is dead, {100 * share:.2g} % of its brain voxels are not 0; use --param decoder=linear, another seed, "
+            "or a lower --param lambda4 beside lambda3"
+        )
+    deviation = math.sqrt(max(squares / voxels - (total / voxels) ** 2, 0.0))
+    deviation_in = math.sqrt(max(squares_in / voxels - (total_in / voxels) ** 2, 0.0))
+    if deviation < SMALLEST_CONTRAST * deviation_in:
+        return (
+            f"lost its contrast, its standard deviation in the brain is {deviation:.3g} where the scans' is "
+            f"{deviation_in:.3g}; train longer, raise lambda1 beside lambda2 or lambda3 beside lambda4, or use "
+            "another seed"
+        )
+    return None
