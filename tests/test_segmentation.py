@@ -16,11 +16,11 @@ from hypothesis import strategies as st
 from evaluation.segmentation import (
     Segmentation,
     check_segmentable,
-    engines,
     labels_at,
     segment,
     volumes_ml,
 )
+from evaluation.segmentation.interface import engines
 from studies.errors import InputError
 from tests.conftest import AFFINE, made_up_brain, scanned
 

@@ -6,7 +6,6 @@ from evaluation.segmentation.interface import (
     TISSUES,
     Segmentation,
     check_segmentable,
-    engines,
     segment,
 )
 from evaluation.segmentation.thresholds import RULES, labels_at, volumes_ml
@@ -16,7 +15,6 @@ __all__ = [
     "TISSUES",
     "Segmentation",
     "check_segmentable",
-    "engines",
     "labels_at",
     "segment",
     "volumes_ml",
