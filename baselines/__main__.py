@@ -44,15 +44,15 @@ def main() -> None:
 def print_methods() -> None:
     """Print every method with its citation, needs, parameters and limits."""
     for name, method in methods().items():
-        print(f"{name:<14}{method.label}: {method.citation}")
+        print(f"{name:<21}{method.label}: {method.citation}")
         needs = ", ".join(sorted(method.needs)) or "nothing special"
-        print(f"{'':<14}fits on a {method.fits_on}; needs {needs}; ", end="")
+        print(f"{'':<21}fits on a {method.fits_on}; needs {needs}; ", end="")
         print(f"unseen subjects: {'yes' if method.unseen_subjects else 'no'}, ", end="")
         print(f"unseen scanners: {'yes' if method.unseen_scanners else 'no'}")
         settings = " ".join(f"{key}={value}" for key, value in method().describe_parameters().items())
         if settings:
-            print(f"{'':<14}parameters: {settings}")
-        print(f"{'':<14}{method.limits}")
+            print(f"{'':<21}parameters: {settings}")
+        print(f"{'':<21}{method.limits}")
 
 
 if __name__ == "__main__":

@@ -17,10 +17,9 @@ import numpy as np
 
 from baselines.interface import Method
 from studies.commandline import progress
-from studies.errors import InputError, nearest
+from studies.errors import InputError, NotApplicable, nearest
 from studies.files import read_json, write_json
 from studies.sheet import Scan, Study
-from studies.status import NotApplicable
 
 MODEL_FILE = "targets.npz"
 DESCRIPTION_FILE = "target.json"

@@ -16,11 +16,10 @@ import numpy as np
 from baselines.interface import Context, Method
 from baselines.registry import method
 from studies.commandline import progress
-from studies.errors import InputError, nearest
+from studies.errors import InputError, NotApplicable, nearest
 from studies.files import checksum, read_json, write_json
 from studies.images import save_image
 from studies.sheet import Scan, Study
-from studies.status import NotApplicable
 
 MODEL_FILE = "method.json"
 

@@ -8,18 +8,21 @@ from typing import TypeVar
 
 from tqdm import tqdm
 
-from studies.errors import InputError
+from studies.errors import InputError, NotApplicable
 
 Item = TypeVar("Item")
 
 
 def run(main: Callable[[], int | None]) -> None:
-    """Run a command's `main` and exit: 0 or what it returns, 2 with one sentence for an `InputError`."""
+    """Run a command's `main` and exit: 0 or what it returns, with one sentence 2 for an `InputError`, 3 for a `NotApplicable`."""
     try:
         code = main()
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         code = 2
+    except NotApplicable as reason:
+        print(f"not applicable: {reason}", file=sys.stderr)
+        code = 3
     except KeyboardInterrupt:
         print("interrupted; start it again to go on", file=sys.stderr)
         code = 130

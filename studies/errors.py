@@ -14,6 +14,10 @@ class InputError(Exception):
     """
 
 
+class NotApplicable(Exception):
+    """Raised by a method that cannot be used on a study, with the reason; an outcome, not a failure."""
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """A hint " (did you mean 'x'?)" for a misspelt `name`, or the list of what is known."""
     known = sorted(known)

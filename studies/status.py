@@ -9,14 +9,10 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Literal
 
-from studies.errors import InputError
+from studies.errors import InputError, NotApplicable
 from studies.files import read_json, write_json
 
 OnFailure = Literal["stop", "record"]
-
-
-class NotApplicable(Exception):
-    """Raised by a method that cannot be used on a study, with the reason; an outcome, not a failure."""
 
 
 def run_step(

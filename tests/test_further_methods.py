@@ -35,10 +35,9 @@ from baselines.running import apply_method, fit_method, load_method
 from baselines.shuffle import Shuffle, shuffled
 from baselines.whitestripe_library import WhiteStripeLibrary
 from baselines.zscore import ZScore
-from studies.errors import InputError
+from studies.errors import InputError, NotApplicable
 from studies.images import load_image, save_image, save_labels, scale_to_mean
 from studies.sheet import Scan, Study, read_sheet, write_sheet
-from studies.status import NotApplicable
 from tests.conftest import AFFINE, CONTRASTS, SHAPE, made_up_brain, write_study
 
 DATA = Path(__file__).parent / "data"

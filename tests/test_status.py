@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from evaluation.outcome import join_status
-from studies.errors import InputError
+from studies.errors import InputError, NotApplicable
 from studies.files import read_json
-from studies.status import NotApplicable, run_step
+from studies.status import run_step
 
 
 def fail(error: Exception):

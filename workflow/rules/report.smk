@@ -29,7 +29,7 @@ rule provenance:
     log:
         f"{RUN}/logs/provenance.log",
     params:
-        config=json.dumps(STUDY.content, sort_keys=True),
+        config=lambda wildcards: json.dumps(STUDY.content, sort_keys=True),
     shell:
         "python -m evaluation provenance --scans {input.sheet} --config {params.config:q}"
         " --out {output.provenance} > {log} 2>&1"

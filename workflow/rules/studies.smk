@@ -11,7 +11,7 @@ rule check_study:
         runtime=60,
     params:
         source=STUDY.source,
-        options=json.dumps(STUDY.options, sort_keys=True),
+        options=lambda wildcards: json.dumps(STUDY.options, sort_keys=True),
     shell:
         "python -m studies check --source {params.source} --options {params.options:q}"
         " --out {output.options} > {log} 2>&1"
