@@ -14,7 +14,10 @@ Item = TypeVar("Item")
 
 
 def run(main: Callable[[], int | None]) -> None:
-    """Run a command's `main` and exit: 0 or what it returns, with one sentence 2 for an `InputError`, 3 for a `NotApplicable`."""
+    """Run a command's `main` and exit with 0 or what it returns.
+
+    One sentence and 2 for an `InputError`, 3 for a `NotApplicable`, 130 for an interrupt.
+    """
     try:
         code = main()
     except InputError as error:
