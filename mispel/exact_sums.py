@@ -6,13 +6,14 @@ Our own, since whole-array operations (numpy, torch) read and write each voxel's
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from evaluation.segmentation.compiled import kernel
 
 BLOCK = 512
 """Voxels worked on at a time, so that they stay in the processor's cache."""
 
 
-@njit(cache=True, nogil=True, fastmath={"reassoc", "contract", "nsz"})
+@kernel
 def row_sums(embeddings, images, weights, region, coefficients, width, relu, second):  # noqa: ANN001, ANN201
     """Sums over B slices of P voxels, float64.
 

@@ -187,7 +187,7 @@ def new_array(path: Path, shape: tuple[int, ...], dtype: np.dtype | type) -> np.
             path.unlink()
             raise TrainingError(
                 f"{path.parent}: {error.strerror}; {array.nbytes / 1e9:.1f} GB more are needed there: free them, "
-                "or set TMPDIR to a folder on a larger disk"
+                "or work on a larger disk (--checkpoint FOLDER, or TMPDIR)"
             ) from None
     return array
 

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from evaluation.segmentation.compiled import announced
 from mispel.batches import Batches, shuffled_batches
 from mispel.cache import EmbeddingCache, build_cache
 from mispel.checkpoints import Checkpoint, Checkpoints
@@ -124,7 +125,8 @@ def solve_decoders(
         relu=model.relu,
         brain_only=parameters.loss_region == "brain",
     )
-    solution = solve(problem, model.coefficients.cpu().numpy(), seed=seed)
+    with announced("Step 2's solver"):
+        solution = solve(problem, model.coefficients.cpu().numpy(), seed=seed)
     model.coefficients.copy_(torch.from_numpy(solution.coefficients))
     history = [{"step": 2, "epoch": epoch, **losses} for epoch, losses in enumerate(solution.passes)]
     lowest = min(row["total"] for row in history)
