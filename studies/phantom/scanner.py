@@ -33,7 +33,7 @@ SHIFT_MM = 0.12
 FIXED_WARP, WIDE_WARP, NARROW_WARP = (0.45, 20.0), (0.65, 12.0), (0.60, 7.0)
 """Parts of the misregistration and their scales in mm: the scanner's own, two of the scan's own."""
 
-NOISE_SPREAD, WARP_SPREAD = 0.20, 0.25
+NOISE_SPREAD, WARP_SPREAD = 0.12, 0.25
 """SD of the logarithm of a scan's noise and misregistration, over scans."""
 
 _FWHM = 2 * math.sqrt(2 * math.log(2))

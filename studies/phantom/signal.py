@@ -15,6 +15,8 @@ is left out. Deichmann et al., NeuroImage 2000 (12:112-127) derive the same stea
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from studies.errors import InputError
@@ -32,7 +34,7 @@ def longitudinal_magnetization(t1_ms: np.ndarray | float, scanner: Scanner, b1: 
     `t1_ms` and `b1` (the transmit field's factor on the flip angle) broadcast.
     """
     t1_ms = np.asarray(t1_ms)
-    cosine = np.cos(np.deg2rad(scanner.flip_degrees) * np.asarray(b1))
+    cosine = np.cos(math.radians(scanner.flip_degrees) * np.asarray(b1))
     before = scanner.inversion_time_ms - scanner.readouts_before_centre * scanner.readout_spacing_ms
     rest = scanner.cycle_ms - before - scanner.readouts * scanner.readout_spacing_ms
     recovery = np.exp(-scanner.readout_spacing_ms / t1_ms)
@@ -62,7 +64,7 @@ def signal(
     magnetization = longitudinal_magnetization(tissue.t1_ms * np.asarray(t1_factor), scanner, b1)
     echoes = np.asarray(scanner.echo_times_ms)
     decay = float(np.sqrt(np.mean(np.exp(-2 * echoes / tissue.t2star_ms))))
-    sine = np.sin(np.deg2rad(scanner.flip_degrees) * np.asarray(b1))
+    sine = np.sin(math.radians(scanner.flip_degrees) * np.asarray(b1))
     return tissue.proton_density * decay * np.abs(magnetization) * sine
 
 

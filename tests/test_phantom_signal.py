@@ -1,0 +1,106 @@
+"""The phantom's signal equation, its parameters, and what of them is refused."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from benchmarks.phantom import bloch_signal
+from studies.errors import InputError
+from studies.phantom.physics import SEQUENCE, make_scanners, physics, shipped_scanners, tissues
+from studies.phantom.signal import check_contrast, contrast, longitudinal_magnetization, signal
+
+
+@pytest.mark.parametrize("scanner", shipped_scanners())
+@pytest.mark.parametrize("tissue", tissues())
+def test_closed_form_is_the_bloch_loops_steady_state(scanner, tissue):
+    for b1 in (0.8, 1.0, 1.2):
+        expected = bloch_signal(tissues()[tissue], shipped_scanners()[scanner], b1)
+        assert float(signal(tissues()[tissue], shipped_scanners()[scanner], b1)) == pytest.approx(expected, rel=1e-9)
+
+
+def test_arrays_give_what_numbers_give():
+    tissue, scanner = tissues()["cortical_gm"], shipped_scanners()["GE"]
+    b1 = np.linspace(0.7, 1.3, 7, dtype=np.float32)
+    factor = np.linspace(0.8, 1.2, 7, dtype=np.float32)
+    found = signal(tissue, scanner, b1, factor)
+    assert found.dtype == np.float32
+    expected = [float(signal(tissue, scanner, float(b), float(f))) for b, f in zip(b1, factor, strict=True)]
+    np.testing.assert_allclose(found, expected, rtol=1e-4)
+
+
+def test_magnetization_crosses_its_null():
+    # the null lies at T1 = TI / log 2, were there no readouts and full recovery
+    slow = dataclasses.replace(shipped_scanners()["GE"], cycle_ms=60_000.0, flip_degrees=0.01)
+    assert longitudinal_magnetization(800.0, slow) > 0 > longitudinal_magnetization(1000.0, slow)
+
+
+def test_contrast_of_the_papers_scanners():
+    wanted = {"GE": 0.607, "Philips": 0.673, "Prisma": 0.614, "Trio": 0.649}
+    for name, scanner in shipped_scanners().items():
+        check_contrast(tissues(), scanner)
+        assert contrast(tissues(), scanner)["cortical_gm"] == pytest.approx(wanted[name], abs=5e-4)
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ({"cycle_ms": 9500}, "cortical GM/WM = 11.8, outside 0.55..0.75"),
+        ({"inversion_time_ms": 300}, "GM/WM"),
+        ({"flip_degrees": 10}, "GM/WM = 0.522"),
+        ({"readouts": 300}, "end 1102 ms after the cycle"),
+        ({"readouts_before_centre": 90}, "don't fit before the inversion time"),
+    ],
+)
+def test_refused_contrast(change, message):
+    (scanner,) = make_scanners([{"name": "mine", "like": "GE", **change}])
+    with pytest.raises(InputError, match=f"scanner mine: .*({message})"):
+        check_contrast(tissues(), scanner)
+
+
+@pytest.mark.parametrize(
+    "entry, message",
+    [
+        ({"name": "mine"}, "scanner mine: no inversion_time_ms.*like: Prisma"),
+        ({"name": "mine", "like": "Prism"}, "no scanner 'Prism'.*'Prisma'"),
+        ({"name": "mine", "like": "GE", "flip": 8}, "unknown parameter 'flip'.*'flip_degrees'"),
+        ({"name": "mine", "like": "GE", "noise": -1}, "noise is -1; it must be 0 or more"),
+        ({"name": "mine", "like": "GE", "flip_degrees": 0}, "flip_degrees is 0; it must be above 0"),
+        ({"name": "mine", "like": "GE", "noise": "low"}, "noise is 'low'; give a number"),
+        ({"name": "mine", "like": "GE", "noise": float("nan")}, "give a number"),
+        ({"name": "mine", "like": "GE", "readouts": 1.5}, "whole number"),
+        ({"name": "mine", "like": "GE", "resolution_mm": 1.0}, "three widths"),
+        ({"name": "mine", "like": "GE", "inversion_efficiency": 1.2}, "at most 1"),
+        ({"name": "a/b", "like": "GE"}, "cannot be an id"),
+        ({"like": "GE"}, "cannot be an id"),
+        (7, "neither a name nor a mapping"),
+    ],
+)
+def test_refused_parameters(entry, message):
+    with pytest.raises(InputError, match=message):
+        make_scanners([entry])
+
+
+def test_csf_that_is_too_bright_is_refused():
+    bright = tissues() | {"csf": dataclasses.replace(tissues()["csf"], t1_ms=1600)}
+    with pytest.raises(InputError, match="scanner Trio: .*CSF/WM = .* outside 0.15..0.45"):
+        check_contrast(bright, shipped_scanners()["Trio"])
+
+
+def test_a_scanner_with_anothers_sequence():
+    (scanner,) = make_scanners([{"name": "mine", "like": "GE", "sequence_of": "Prisma", "noise": 0.01}])
+    ge, prisma = shipped_scanners()["GE"], shipped_scanners()["Prisma"]
+    assert all(getattr(scanner, field) == getattr(prisma, field) for field in SEQUENCE)
+    assert scanner.noise == 0.01 and scanner.misregistration_mm == ge.misregistration_mm
+
+
+def test_every_value_says_where_it_comes_from():
+    for name, values in physics()["tissues"].items():
+        assert set(values["sources"]) == set(values) - {"sources"}, name
+    scanners = dict(physics()["scanners"])
+    sources = scanners.pop("sources")
+    for name, values in scanners.items():
+        assert set(values) == set(sources), name
+    assert physics()["calibration"]["sources"] and physics()["failed_scan"]["sources"]
