@@ -8,18 +8,16 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from studies.commandline import progress, run
+from studies.commandline import run
 from studies.errors import InputError, nearest
 from studies.files import read_json, write_json
 from studies.gathering import gather
 from studies.phantom.options import PhantomOptions
 from studies.phantom.physics import shipped_scanners
+from studies.preparing import prepare_subjects
 from studies.sources import PlannedScan, source, sources
 
 Verbs = Any  # argparse's own type for a set of sub-commands has no public name
@@ -139,26 +137,10 @@ def make(name: str, arguments: argparse.Namespace) -> None:
     if arguments.out is None:
         preview(options, [scan for scan in planned if scan.subject in chosen])
         return
-    parts = write_subjects(name, options, chosen, arguments.out, arguments.jobs)
+    parts = prepare_subjects(name, options, chosen, arguments.out, jobs=arguments.jobs)
     if arguments.subject is None:
         gather(parts, arguments.out / "scans.tsv")
         print(f"{len(planned)} simulated scans of {len(subjects)} subjects: {arguments.out / 'scans.tsv'}")
-
-
-def write_subjects(name: str, options: Mapping[str, Any], subjects: Sequence[str], out: Path, jobs: int) -> list[Path]:
-    """Prepare subjects of a source into `out`, `jobs` at once; their part sheets in order."""
-    if jobs < 1:
-        raise InputError(f"--jobs {jobs}: at least 1")
-    one = partial(write_subject, name, dict(options), out)
-    if jobs == 1:
-        return list(progress(map(one, subjects), what="subjects", total=len(subjects)))
-    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
-        return list(progress(pool.map(one, subjects), what="subjects", total=len(subjects)))
-
-
-def write_subject(name: str, options: Mapping[str, Any], out: Path, subject: str) -> Path:
-    """Prepare one subject of a source; its part sheet."""
-    return source(name).prepare(options, subject, out)
 
 
 def preview(options: Mapping[str, Any], planned: Sequence[PlannedScan]) -> None:
@@ -191,7 +173,7 @@ def prepare(arguments: argparse.Namespace) -> None:
     options = read_json(arguments.options)
     if not isinstance(options, dict):
         raise InputError(f"{arguments.options}: not a mapping of options")
-    write_subjects(arguments.source, options, arguments.subject, arguments.out, jobs=1)
+    prepare_subjects(arguments.source, options, arguments.subject, arguments.out)
 
 
 def main(argv: Sequence[str] | None = None) -> None:

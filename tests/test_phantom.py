@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import subprocess
+import sys
+from pathlib import Path
 
 import nibabel as nib
 import numpy as np
@@ -22,6 +25,8 @@ from studies.phantom.scanner import acquire, add_rician_noise, blur, misregistra
 from studies.phantom.truth import simulate_scan
 from studies.sheet import read_sheet
 from studies.sources import PlannedScan, source
+
+ROOT = Path(__file__).resolve().parent.parent
 
 
 @pytest.fixture(scope="module")
@@ -278,7 +283,9 @@ def test_unknown_source():
 def written(tmp_path_factory):
     """A small study as the command writes it."""
     folder = tmp_path_factory.mktemp("phantom")
-    main(["phantom", "--subjects", "2", "--scanners", "GE", "Prisma", "--missing", "01:Prisma", "--out", str(folder)])
+    # two processes, as from a shell: they must find what they are to run
+    command = [sys.executable, "-m", "studies", "phantom", "--subjects", "2", "--jobs", "2", "--out", str(folder)]
+    subprocess.run([*command, "--scanners", "GE", "Prisma", "--missing", "01:Prisma"], check=True, cwd=ROOT)
     return folder
 
 
