@@ -129,7 +129,7 @@ def test_a_failed_arm_is_recorded_and_shown(finished, tmp_path):
     "changes, message",
     [
         ({"sede": 3}, "unknown key 'sede' (did you mean 'seed'?)"),
-        ({"methods": {"ravle": {}}}, "no method 'ravle' (did you mean 'ravel'?)"),
+        ({"study": {"source": "phantom"}, "methods": {"ravle": {}}}, "no method 'ravle' (did you mean 'ravel'?)"),
         ({"study": {"source": "sheet", "sheet": {"scans": "absent.tsv"}}}, "absent.tsv"),
         ({"study": {"source": "phantom", "phantom": {"subjects": 1}}}, "at least 2 subjects"),
         ({"study": {"source": "phantom", "phantom": {"scanners": ["GE"]}}}, "at least 2 scanners"),
