@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from evaluation import figures
 from evaluation.figures import finished_run
 from evaluation.figures.finished_run import read_run
 from evaluation.report import content, render, viewer
@@ -148,8 +149,14 @@ def test_tables_keep_bold_stars_and_notes_and_mark_the_papers_rows():
 def test_the_papers_tables_come_first(tmp_path):
     folder = write_example_run(tmp_path / "run", subjects=2)
     write_text(folder / "tables" / "a_further_one.md", "### Further\n")
-    found = [str(table) for table in content.tables(read_run(folder))]
-    assert ["SSIM" in found[0], "Differences of volumes" in found[1], "Further" in found[2]] == [True] * 3
+    found = [(table["title"], str(table["html"])) for table in content.tables(read_run(folder))]
+    titles = ["SSIM between scanners", "Differences of volumes, mL, between scanners", "Further"]
+    assert [title for title, _ in found] == titles
+    assert all(title in html for title, html in found)
+
+
+def test_every_figure_has_a_tab_to_stand_in():
+    assert all(module.TOPIC for module in figures.figures())
 
 
 def test_nothing_from_a_run_becomes_html(tmp_path):

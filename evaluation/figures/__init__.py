@@ -1,6 +1,7 @@
 """The figures: every module `figure*.py` in this folder is one.
 
-Such a module has a `TITLE`, a `CAPTION` (what the report prints under it) and
+Such a module has a `TITLE`, a `TOPIC` (the report's tab that shows it; without one, it is "Further"), a
+`CAPTION` (what the report prints under it) and
 `draw(run: FinishedRun) -> list[Path]`, which writes `run.folder/figures/<module>.png` and `.svg` and
 returns their paths, or nothing where the run has nothing for it.  Dropping a file in is all it takes to
 add a figure; `python -m evaluation figures RUN` draws it and the report shows it.
@@ -25,6 +26,11 @@ def figures() -> list[ModuleType]:
 def name_of(figure: ModuleType) -> str:
     """A figure's file name without its suffix: the name of its module."""
     return figure.__name__.rpartition(".")[2]
+
+
+def topic_of(figure: ModuleType) -> str:
+    """The report's tab that shows a figure."""
+    return getattr(figure, "TOPIC", "Further")
 
 
 def draw(run: Path | str) -> list[Path]:

@@ -12,6 +12,7 @@ from evaluation.figures import finished_run, panels, style
 from evaluation.figures.finished_run import FinishedRun
 
 TITLE = "Figure 1. Scanner effects"
+TOPIC = "Images"
 CAPTION = (
     "One subject's RAW scans from all scanners. Top: the same axial slice on one grey scale, front at the top, "
     "the subject's left on the left. Bottom: the intensities of the whole brain, on identical axes; the grey "

@@ -14,6 +14,7 @@ from evaluation.figures.finished_run import FinishedRun
 from evaluation.figures.style import Look
 
 TITLE = "Figure 3. Tissue volumes by scanner"
+TOPIC = "Volumes"
 CAPTION = (
     "Volumes of gray matter (GM), white matter (WM) and cerebrospinal fluid (CSF) by arm and scanner. Boxes: "
     "median and quartiles, whiskers to 1.5 times the interquartile range; points are subjects, and a line joins "

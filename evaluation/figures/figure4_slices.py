@@ -12,6 +12,7 @@ from evaluation.figures import finished_run, panels, style
 from evaluation.figures.finished_run import FinishedRun
 
 TITLE = "Figure 4. One slice, before and after"
+TOPIC = "Images"
 CAPTION = (
     "The same axial slice of one subject: rows are arms, columns scanners; front at the top, the subject's left on "
     "the left. Each row has one grey scale, from the 0.5th to the 99.5th percentile of the row's brain voxels, "

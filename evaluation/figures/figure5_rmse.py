@@ -14,6 +14,7 @@ from evaluation.figures.finished_run import FinishedRun
 from evaluation.figures.style import Look
 
 TITLE = "Figure 5. RMSE of volumes between scanners"
+TOPIC = "Volumes"
 CAPTION = (
     "Root mean square over subjects of the difference between two scanners' volumes, by tissue, pair of scanners "
     "and arm; whiskers are bootstrap intervals over subjects. Lower is better: 0 would be equal volumes from both "

@@ -11,6 +11,7 @@ from evaluation.figures import figure5_rmse, finished_run, style
 from evaluation.figures.finished_run import FinishedRun
 
 TITLE = "Figure 6. Dice overlap of segmentations between scanners"
+TOPIC = "Overlap"
 CAPTION = (
     "Dice similarity of the tissue masks from two scanners, by tissue, pair of scanners and arm: the mean over "
     "subjects, with whiskers of one standard deviation. A star marks an arm that is significantly better than RAW "

@@ -13,6 +13,7 @@ from evaluation.figures.finished_run import FinishedRun
 from studies.errors import InputError
 
 TITLE = "MISPEL's embeddings of one slice"
+TOPIC = "Training"
 CAPTION = (
     "The same slice of one subject from each scanner (rows): the scan, the L embeddings that the scanner's encoder "
     "makes of it, and the harmonized slice that its decoder sums from them (Fig. 2 of the paper; Eq. 1). A column has "

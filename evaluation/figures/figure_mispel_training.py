@@ -14,6 +14,7 @@ from evaluation.figures import style
 from evaluation.figures.finished_run import FinishedRun
 
 TITLE = "MISPEL's training"
+TOPIC = "Training"
 CAPTION = (
     "MISPEL's losses by epoch, as means over the epoch's batches, on the study's intensity scale (logarithmic axis). "
     "Step 1 learns embeddings and decoders by the reconstruction and the coupling loss (Eq. 2 to 4); Step 2 trains the "

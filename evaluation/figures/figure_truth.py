@@ -8,6 +8,7 @@ from evaluation.figures import figure3_volumes, style
 from evaluation.figures.finished_run import FinishedRun
 
 TITLE = "Error of volumes against the truth"
+TOPIC = "Truth"
 CAPTION = (
     "Volume by segmentation minus the true volume (the sum of the true tissue fractions), by tissue, arm and "
     "scanner; 0 is right. Boxes: median and quartiles, whiskers to 1.5 times the interquartile range; points are "

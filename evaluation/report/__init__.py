@@ -39,9 +39,11 @@ def render(run: Path | str) -> Path:
         arms=content.arms(opened),
         times=content.times(opened),
         tables=content.tables(opened),
-        figures=[
-            {**figure, "image": data_uri(figure["path"].read_bytes(), "png")} for figure in content.figures(opened)
-        ],
+        figures={
+            topic: [{**figure, "image": data_uri(figure["path"].read_bytes(), "png")} for figure in shown]
+            for topic, shown in content.figures(opened).items()
+        },
+        definitions=content.definitions(),
         viewer=viewer.as_json(viewer.build(opened)),
         provenance=content.provenance(opened),
     )

@@ -13,8 +13,9 @@ from markdown_it import MarkdownIt
 from markupsafe import Markup
 
 from evaluation.figures import figures as figure_modules
-from evaluation.figures import name_of
+from evaluation.figures import name_of, topic_of
 from evaluation.figures.finished_run import REFERENCE, TISSUES, FinishedRun, is_yes, text
+from evaluation.measures.registry import MEASURES
 from studies.files import read_json
 from studies.images import open_image, voxel_sizes
 
@@ -205,12 +206,18 @@ def times(run: FinishedRun) -> dict[str, Any]:
 # --- tables and figures -----------------------------------------------------------------------------
 
 
-def tables(run: FinishedRun) -> list[Markup]:
-    """The run's tables `tables/*.md` as HTML, the paper's first; rows of the paper's numbers are marked."""
+def tables(run: FinishedRun) -> list[dict[str, Any]]:
+    """Title and HTML of the run's tables `tables/*.md`, the paper's first; rows of the paper's numbers are marked."""
     paths = sorted((run.folder / "tables").glob("*.md"))
     ranks = {name: rank for rank, name in enumerate(FIRST_TABLES)}
     paths.sort(key=lambda path: ranks.get(path.stem, len(ranks)))
-    return [table_html(path.read_text(encoding="utf-8")) for path in paths if path.stat().st_size]
+    found = []
+    for path in paths:
+        markdown = path.read_text(encoding="utf-8")
+        if markdown.strip():
+            heading = markdown.lstrip().partition("\n")[0].lstrip("# ")
+            found.append({"title": heading.removesuffix(" (simulated)"), "html": table_html(markdown)})
+    return found
 
 
 def table_html(markdown: str) -> Markup:
@@ -230,14 +237,27 @@ def table_html(markdown: str) -> Markup:
     return Markup(html.replace("<table", '<div class="wide"><table').replace("</table>", "</table></div>"))
 
 
-def figures(run: FinishedRun) -> list[dict[str, Any]]:
-    """Title, caption and picture of every figure that the run has."""
-    found = []
+def figures(run: FinishedRun) -> dict[str, list[dict[str, Any]]]:
+    """Title, caption and picture of every figure that the run has, by topic."""
+    found: dict[str, list[dict[str, Any]]] = {}
     for module in figure_modules():
         path = run.folder / "figures" / f"{name_of(module)}.png"
         if path.is_file():
-            found.append({"id": name_of(module), "title": module.TITLE, "caption": module.CAPTION, "path": path})
+            figure = {"id": name_of(module), "title": module.TITLE, "caption": module.CAPTION, "path": path}
+            found.setdefault(topic_of(module), []).append(figure)
     return found
+
+
+def definitions() -> list[dict[str, str]]:
+    """What every measure is: label, unit, range, which way is better, and the definition."""
+    return [
+        {
+            "label": f"{measure.label}, {measure.unit}" if measure.unit else measure.label,
+            "range": f"{measure.lowest:g} to {measure.highest:g}, {measure.better} is better".replace("to inf", "up"),
+            "definition": measure.definition,
+        }
+        for measure in MEASURES.values()
+    ]
 
 
 # --- provenance -------------------------------------------------------------------------------------

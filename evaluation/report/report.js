@@ -30,6 +30,56 @@ function sortable(table) {
   });
 }
 
+/* Tabs: of a box's panels one is shown; a link to something in a hidden panel shows it.  Without this script
+   all panels stand one after another, as they do in print. */
+function tabs(box, number) {
+  const panels = Array.from(box.children);
+  const list = document.createElement("div");
+  list.className = "tablist";
+  list.setAttribute("role", "tablist");
+  list.setAttribute("aria-label", box.dataset.label);
+  const buttons = panels.map((panel, index) => {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.id = "tab-" + number + "-" + index;
+    button.setAttribute("role", "tab");
+    button.textContent = panel.dataset.tab;
+    panel.setAttribute("role", "tabpanel");
+    panel.setAttribute("aria-labelledby", button.id);
+    button.addEventListener("click", () => choose(index));
+    list.append(button);
+    return button;
+  });
+  function choose(chosen) {
+    panels.forEach((panel, index) => {
+      panel.hidden = index !== chosen;
+      buttons[index].setAttribute("aria-selected", String(index === chosen));
+      buttons[index].tabIndex = index === chosen ? 0 : -1;
+    });
+  }
+  list.addEventListener("keydown", (event) => {
+    const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+    if (!step) return;
+    const next = (buttons.indexOf(document.activeElement) + step + buttons.length) % buttons.length;
+    choose(next);
+    buttons[next].focus();
+    event.preventDefault();
+  });
+  function follow() {
+    const target = location.hash && document.getElementById(location.hash.slice(1));
+    const index = panels.findIndex((panel) => target && panel.contains(target));
+    if (index >= 0) {
+      choose(index);
+      target.scrollIntoView();
+    }
+  }
+  window.addEventListener("hashchange", follow);
+  box.prepend(list);
+  box.classList.add("ready");
+  choose(0);
+  follow();
+}
+
 /* Slices: sprites of one person and arm, a column a scanner, a row a view. */
 function slices(place, data) {
   const canvas = place.querySelector("canvas");
@@ -95,10 +145,22 @@ function slices(place, data) {
       });
     });
   }
+  function step(choice, by) {
+    const inputs = place.querySelectorAll('[data-choice="' + choice + '"] input');
+    inputs[(chosen[choice] + by + inputs.length) % inputs.length].click();
+  }
+  canvas.addEventListener("click", () => step("scanner", 1));
+  canvas.addEventListener("keydown", (event) => {
+    const moves = { ArrowRight: ["scanner", 1], ArrowLeft: ["scanner", -1], ArrowDown: ["method", 1], ArrowUp: ["method", -1] };
+    if (!moves[event.key]) return;
+    step(...moves[event.key]);
+    event.preventDefault();
+  });
   place.hidden = false;
   show();
 }
 
 document.querySelectorAll("table.sortable").forEach(sortable);
+document.querySelectorAll(".tabs").forEach(tabs);
 const viewerData = document.getElementById("viewer-data");
 if (viewerData) slices(document.getElementById("viewer"), JSON.parse(viewerData.textContent));
