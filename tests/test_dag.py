@@ -96,6 +96,14 @@ def test_a_second_call_does_nothing(finished):
     assert "Nothing to be done" in again.stdout + again.stderr
 
 
+def test_snakemakes_own_report_holds_the_page(finished):
+    page = finished / "snakemake.html"
+    done = snakemake(finished, "--configfile", str(finished / "config.yaml"), "--report", str(page))
+    assert done.returncode == 0, done.stderr[-2000:]
+    text = page.read_text(encoding="utf-8")
+    assert "report.html" in text and "figure5_rmse.png" in text and "table2_ssim.tsv" in text
+
+
 def test_tables_and_figures_are_redrawn_without_the_dag(finished):
     run = finished / "results" / "small"
     before = {path: path.read_bytes() for path in (run / "figures").glob("figure[1-6]*.png")}

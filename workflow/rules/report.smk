@@ -97,7 +97,11 @@ rule report:
         status=rules.status.output.status,
         provenance=rules.provenance.output.provenance,
     output:
-        page=f"{RUN}/report.html",
+        page=report(
+            f"{RUN}/report.html",
+            category="Report",
+            caption="../report/report.rst",
+        ),
     log:
         f"{RUN}/logs/report.log",
     resources:
