@@ -9,7 +9,6 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from evaluation.segmentation import TISSUES
 
@@ -78,6 +77,8 @@ def rmse_interval(differences: np.ndarray, *, seed: int, resamples: int = RESAMP
     """
     if len(differences) < 2:
         return float("nan"), float("nan")
+    from scipy import stats  # here, since every job of measures would wait a second for it
+
     interval = stats.bootstrap(
         (differences,),
         rmse,

@@ -1,4 +1,5 @@
-# Arms: fitted on the study, applied to it, and their range of intensities taken.
+# Arms: fitted on the study, applied to it, and their range of intensities taken.  They go first: the
+# slowest arm's images are what the longest chain of jobs waits for.
 
 
 rule fit:
@@ -11,6 +12,7 @@ rule fit:
         f"{RUN}/logs/fit/{{arm}}.log",
     benchmark:
         f"{RUN}/benchmarks/fit/{{arm}}.tsv"
+    priority: 1
     threads: config["fit_threads"]
     resources:
         mem_mb=4000,
@@ -42,6 +44,7 @@ rule harmonize:
         f"{RUN}/logs/harmonize/{{arm}}.log",
     benchmark:
         f"{RUN}/benchmarks/harmonize/{{arm}}.tsv"
+    priority: 1
     resources:
         mem_mb=2000,
         runtime=240,
@@ -65,6 +68,7 @@ rule intensities:
         status=f"{RUN}/status/{{arm}}/intensities.json",
     log:
         f"{RUN}/logs/intensities/{{arm}}.log",
+    priority: 1
     resources:
         mem_mb=1500,
         runtime=120,
