@@ -84,11 +84,12 @@ def test_methods_and_parameters_are_checked(config, methods, message):
 
 
 def test_a_method_twice_under_two_ids(config):
-    config["methods"]["ravel_two"] = {"method": "ravel", "factors": 2}
+    config["methods"]["ravel_two"] = {"method": "ravel", "factors": 2, "seed": 5}
     checked = Configuration(config)
     checked.check_arms()
     assert checked.method_of("ravel_two") == "ravel"
     assert checked.parameters_of("ravel_two") == {"factors": 2}
+    assert (checked.seed_of("ravel"), checked.seed_of("ravel_two")) == (config["seed"], 5)
 
 
 def test_source_hash_follows_imports():

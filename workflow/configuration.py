@@ -69,7 +69,11 @@ class Configuration:
 
     def parameters_of(self, arm: str) -> dict[str, Any]:
         """The parameters that the configuration sets for the arm."""
-        return {name: value for name, value in self.arms[arm].items() if name != "method"}
+        return {name: value for name, value in self.arms[arm].items() if name not in ("method", "seed")}
+
+    def seed_of(self, arm: str) -> int:
+        """The seed that the arm is fitted with: its own, or the run's."""
+        return self.arms[arm].get("seed", self.content["seed"])
 
     def code_of(self, arm: str) -> str:
         """A hash of the arm's method, so that a change of one method refits that one alone."""

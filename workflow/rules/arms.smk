@@ -21,7 +21,7 @@ rule fit:
     params:
         method=lambda wildcards: STUDY.method_of(wildcards.arm),
         settings=settings,
-        seed=config["seed"],
+        seed=lambda wildcards: STUDY.seed_of(wildcards.arm),
         checkpoint=f"{RUN}/checkpoints/{{arm}}",
         on_failure=ON_FAILURE,
         code=lambda wildcards: STUDY.code_of(wildcards.arm),
