@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from studies.bids.options import SCANNER_WAYS, BidsOptions
 from studies.commandline import run
 from studies.errors import InputError, nearest
 from studies.files import read_json, write_json
@@ -50,6 +51,22 @@ def add_simulate(verbs: Verbs) -> None:
     parser.set_defaults(main=lambda arguments: make("simulate", arguments))
 
 
+def add_bids(verbs: Verbs) -> None:
+    """`bids`: what a BIDS dataset would give a study."""
+    parser = verbs.add_parser(
+        "bids",
+        help="a BIDS dataset: what it holds, what is missing or ambiguous, what a study would need",
+        description="Preview a BIDS dataset of T1-weighted images: subjects by scanners, gaps, and what to decide.",
+    )
+    parser.add_argument("dataset", help="the folder with dataset_description.json and the sub-* folders")
+    parser.add_argument("--scanner", help=f"what tells scanners apart: {SCANNER_WAYS} (default: what tells the most)")
+    parser.add_argument("--scanners", nargs="+", metavar="VALUE[=NAME]", help="the values to use, and names for them")
+    parser.add_argument("--subjects", nargs="+", metavar="LABEL", help="only these, without sub-")
+    parser.add_argument("--select", nargs="+", metavar="ENTITY=VALUE", help="only images whose name says so: run=1")
+    parser.add_argument("--repeats", choices=("refuse", "first", "last"), default="refuse")
+    parser.set_defaults(main=preview_bids)
+
+
 def add_check(verbs: Verbs) -> None:
     """`check`: whether a source's scans can be used, before any long work."""
     parser = verbs.add_parser(
@@ -85,7 +102,14 @@ def add_gather(verbs: Verbs) -> None:
     parser.set_defaults(main=lambda arguments: gather(arguments.parts, arguments.out))
 
 
-VERBS: tuple[Callable[[Verbs], None], ...] = (add_phantom, add_simulate, add_check, add_prepare, add_gather)
+VERBS: tuple[Callable[[Verbs], None], ...] = (
+    add_phantom,
+    add_simulate,
+    add_bids,
+    add_check,
+    add_prepare,
+    add_gather,
+)
 
 
 def add_scan_options(parser: argparse.ArgumentParser) -> None:
@@ -160,6 +184,40 @@ def preview(options: Mapping[str, Any], planned: Sequence[PlannedScan]) -> None:
         count = sum(scan.scanner == scanner.name for scan in planned)
         print(f"  {scanner.name:<12} {count:>4} scans   GM {ratios['cortical_gm']:.3f}   CSF {ratios['csf']:.3f}")
     print("Nothing was written; give --out DIR to write images, truth and scans.tsv.")
+
+
+def preview_bids(arguments: argparse.Namespace) -> None:
+    """Say what a dataset would give a study; images that can't be used are errors."""
+    from studies.bids.checking import check_images
+    from studies.bids.dataset import read_images
+    from studies.bids.preview import describe
+
+    options = bids_options(arguments)
+    images = read_images(options.dataset, models=True)
+    for line in describe(options, images):
+        print(line)
+    check_images([Path(options.dataset) / image.path for image in images])
+
+
+def bids_options(arguments: argparse.Namespace) -> BidsOptions:
+    """The options that the command line gives of a dataset."""
+    scanners = [text.partition("=") for text in arguments.scanners or ()]
+    select: dict[str, list[str | None]] = {}
+    for text in arguments.select or ():
+        entity, equals, value = text.partition("=")
+        if not equals:
+            raise InputError(f"--select {text}: give ENTITY=VALUE, such as run=1")
+        select.setdefault(entity, []).append(None if value == "null" else value)
+    return BidsOptions.from_json(
+        {
+            "dataset": arguments.dataset,
+            "scanner": arguments.scanner,
+            "scanners": {value: name or value for value, _, name in scanners},
+            "subjects": arguments.subjects,
+            "select": select,
+            "repeats": arguments.repeats,
+        }
+    )
 
 
 def check(arguments: argparse.Namespace) -> None:

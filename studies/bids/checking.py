@@ -1,0 +1,60 @@
+"""Whether native images can be used at all: all of them are read, before any long work."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from studies.commandline import progress
+from studies.errors import InputError
+from studies.images import load_image, open_image, voxel_sizes
+
+LARGEST_SHEAR = 0.01
+"""Cosine of the angle between two axes of the grid: scanners give right angles, rounded to the file's digits."""
+
+PLAUSIBLE_VOXEL_MM = (0.2, 10.0)
+
+
+def check_images(paths: Sequence[Path]) -> None:
+    """Refuse the first image that can't be used, see `check_image`."""
+    for path in progress(paths, what="images read", total=len(paths)):
+        check_image(path)
+
+
+def check_image(path: Path) -> None:
+    """Refuse an image that is broken, not 3-D, has no orientation, sheared or absurd voxels, or is all one value.
+
+    Raises `InputError` naming the file, what was found and the remedy.
+    """
+    check_orientation(path)
+    voxels, _ = load_image(path)
+    broken = int(np.count_nonzero(~np.isfinite(voxels)))
+    if broken:
+        raise InputError(f"{path}: {broken} NaN or infinite voxels; repair it or leave the scan out")
+    if voxels.min() == voxels.max():
+        raise InputError(f"{path}: {voxels.flat[0]:g} everywhere; is it the right file? Leave the scan out")
+
+
+def check_orientation(path: Path) -> None:
+    """Refuse an image whose header doesn't say how it lies; without that, left and right are a guess."""
+    image = open_image(path)
+    header = image.header
+    codes = [int(header[name]) for name in ("sform_code", "qform_code") if name in header]
+    if not any(codes):
+        raise InputError(
+            f"{path}: its header has no orientation (sform_code and qform_code are 0); convert the scan anew from "
+            "DICOM, or set the orientation if you know it"
+        )
+    edges = voxel_sizes(image.affine)
+    low, high = PLAUSIBLE_VOXEL_MM
+    if not (np.isfinite(edges).all() and edges.min() >= low and edges.max() <= high):
+        shown = " x ".join(f"{edge:g}" for edge in edges)
+        raise InputError(f"{path}: voxels of {shown} mm; a scan's are {low:g} to {high:g} mm: correct its header")
+    axes = image.affine[:3, :3] / edges
+    shear = float(np.abs(axes.T @ axes - np.eye(3)).max())
+    if shear > LARGEST_SHEAR:
+        raise InputError(
+            f"{path}: its axes aren't at right angles (cosine {shear:.3g}); resample it onto a right-angled grid"
+        )

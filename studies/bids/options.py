@@ -1,0 +1,98 @@
+"""What a study of a BIDS dataset can be asked for. Imports nothing heavy."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from studies.errors import InputError, nearest
+
+ENTITIES = {
+    "ses": "session",
+    "acq": "acquisition",
+    "run": "run",
+    "rec": "reconstruction",
+    "ce": "ceagent",
+    "desc": "desc",
+    "space": "space",
+    "echo": "echo",
+    "inv": "inv",
+    "part": "part",
+}
+"""File name entities, and what pybids calls them."""
+
+TABLES = ("participants", "sessions", "scans")
+SCANNER_WAYS = "ses, acq, model, participants:COLUMN, sessions:COLUMN or scans:COLUMN"
+
+
+@dataclass(frozen=True)
+class BidsOptions:
+    """Which images of a dataset make up the study.
+
+    Attributes
+    ----------
+    dataset : the dataset's folder; a derivative (preprocessed images) is a dataset of its own.
+    scanner : what tells scanners apart: `ses`, `acq`, `model` (the sidecar's ManufacturersModelName), or
+        a column of participants.tsv, sessions.tsv or scans.tsv as `participants:COLUMN` and so on.
+    scanners : the values to use, in the order of pairs; as a mapping, also the names that they get.
+    subjects : labels without `sub-`, or how many of those found; None for all.
+    select : by file name entity the value or values to keep; None among them keeps images without it.
+    repeats : several images of one subject and scanner: refuse them, or use the first or the last in
+        the order of session, acquisition and run.
+    openneuro : `id` and `version` of the public dataset to download the images from, or None.
+    """
+
+    dataset: str | None = None
+    scanner: str | None = None
+    scanners: Mapping[str, str] = field(default_factory=dict)
+    subjects: tuple[str, ...] | int | None = None
+    select: Mapping[str, tuple[str | None, ...]] = field(default_factory=dict)
+    repeats: Literal["refuse", "first", "last"] = "refuse"
+    openneuro: Mapping[str, str] | None = None
+
+    @classmethod
+    def from_json(cls, options: Mapping[str, Any]) -> BidsOptions:
+        """The options from a mapping as JSON or YAML gives it; raises `InputError` for what can't be."""
+        known = [option.name for option in dataclasses.fields(cls)]
+        for key in options:
+            if key not in known:
+                raise InputError(f"unknown option '{key}'{nearest(key, known)}")
+        values = dict(options)
+        scanners = values.get("scanners") or {}
+        if not isinstance(scanners, Mapping):
+            scanners = {str(value): str(value) for value in scanners}
+        values["scanners"] = {str(value): str(name) for value, name in scanners.items()}
+        select = values.get("select") or {}
+        values["select"] = {
+            entity: tuple(None if value is None else str(value) for value in _as_list(wanted))
+            for entity, wanted in select.items()
+        }
+        if isinstance(values.get("subjects"), list | tuple):
+            values["subjects"] = tuple(str(subject) for subject in values["subjects"])
+        return cls(**values)
+
+    def __post_init__(self) -> None:
+        if not self.dataset:
+            raise InputError("study.bids.dataset: not named; give the folder of a BIDS dataset")
+        if self.scanner is not None:
+            check_scanner_way(self.scanner)
+        for entity in self.select:
+            if entity not in ENTITIES:
+                raise InputError(f"select: '{entity}' is no entity of a T1w file name{nearest(entity, ENTITIES)}")
+        if self.repeats not in ("refuse", "first", "last"):
+            raise InputError(f"repeats: {self.repeats!r}; give refuse, first or last")
+        if self.openneuro is not None and set(self.openneuro) != {"id", "version"}:
+            raise InputError("openneuro: give `id` and `version`, such as {id: ds004712, version: 2.0.1}")
+
+
+def check_scanner_way(way: str) -> None:
+    """Refuse what can't tell scanners apart."""
+    table, colon, column = way.partition(":")
+    if way not in ("ses", "acq", "model") and not (table in TABLES and colon and column):
+        raise InputError(f"scanner: '{way}'; give {SCANNER_WAYS}")
+
+
+def _as_list(value: Any) -> list[Any]:
+    return list(value) if isinstance(value, list | tuple) else [value]
