@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -95,6 +96,7 @@ def _add_run_verbs(verbs) -> None:
 
     verb = _verb(verbs, "figures", figures, "the paper's figures, from a run's files")
     _run_argument(verb)
+    verb.add_argument("--threads", type=int, default=1, help="figures drawn at a time (default: 1)")
 
     verb = _verb(verbs, "report", report, "the page with everything, from a run's files")
     _run_argument(verb)
@@ -111,6 +113,13 @@ def _add_run_verbs(verbs) -> None:
     verb.add_argument("--scans", type=Path, required=True, help="the study's sheet")
     verb.add_argument("--config", required=True, help="the configuration, as JSON")
     verb.add_argument("--out", type=Path, required=True, help="JSON to write")
+
+    verb = _verb(verbs, "sweep", sweep, "judge the points of a sweep of a method's parameters on held-out people")
+    verb.add_argument("--scans", type=Path, required=True, help="sheet of the held-out people")
+    verb.add_argument("--method", required=True, help="the method's id, for the figure's title")
+    verb.add_argument("--points", type=json.loads, required=True, help="JSON: each point's parameters")
+    verb.add_argument("--images", type=Path, required=True, help="folder with a folder of images a point")
+    verb.add_argument("--out", type=Path, required=True, help="folder for sweep.tsv, sweep.png and sweep.svg")
 
     verb = _verb(verbs, "compare", compare, "what differs between two runs; exit with 1 if anything does")
     verb.add_argument("run_a", type=Path, metavar="RUN_A")
@@ -296,7 +305,7 @@ def figures(arguments: Arguments) -> None:
     """Draw `RUN/figures`."""
     from evaluation.figures import draw
 
-    _print_paths(draw(arguments.run))
+    _print_paths(draw(arguments.run, threads=arguments.threads))
 
 
 def report(arguments: Arguments) -> None:
@@ -317,6 +326,23 @@ def status(arguments: Arguments) -> None:
     from studies.files import write_table
 
     write_table(arguments.out, join_status(arguments.folder, arguments.methods))
+
+
+def sweep(arguments: Arguments) -> None:
+    """Write a sweep's table and figure."""
+    from evaluation.figures import style
+    from evaluation.figures.finished_run import says_simulated
+    from evaluation.figures.sweep import plot
+    from evaluation.sweep import score_points
+    from studies.files import write_table
+    from studies.sheet import read_sheet
+
+    study = read_sheet(arguments.scans, check=False)
+    table = score_points(study, arguments.points, arguments.images)
+    simulated = says_simulated(scan.covariates.get("simulated") for scan in study.scans)
+    figure = plot(table, arguments.points, method=arguments.method, simulated=simulated)
+    write_table(arguments.out / "sweep.tsv", table)
+    _print_paths([arguments.out / "sweep.tsv", *style.save(figure, arguments.out, "sweep")])
 
 
 def verdict(arguments: Arguments) -> int:

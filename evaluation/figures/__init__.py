@@ -10,7 +10,9 @@ add a figure; `python -m evaluation figures RUN` draws it and the report shows i
 from __future__ import annotations
 
 import importlib
+import multiprocessing
 import pkgutil
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from types import ModuleType
 
@@ -19,8 +21,11 @@ from evaluation.figures.finished_run import read_run
 
 def figures() -> list[ModuleType]:
     """The figures' modules, the paper's first, each in the order of its name."""
-    names = [found.name for found in pkgutil.iter_modules(__path__) if found.name.startswith("figure")]
-    return [importlib.import_module(f"{__name__}.{name}") for name in sorted(names)]
+    return [importlib.import_module(f"{__name__}.{name}") for name in _names()]
+
+
+def _names() -> list[str]:
+    return sorted(found.name for found in pkgutil.iter_modules(__path__) if found.name.startswith("figure"))
 
 
 def name_of(figure: ModuleType) -> str:
@@ -33,18 +38,24 @@ def topic_of(figure: ModuleType) -> str:
     return getattr(figure, "TOPIC", "Further")
 
 
-def draw(run: Path | str) -> list[Path]:
+def draw(run: Path | str, *, threads: int = 1) -> list[Path]:
     """Draw every figure of a finished run into `run/figures/`, from the files in its folder alone.
 
-    A figure that the run has nothing for is left out, and an old picture of it removed.  Returns what
-    was written.  Raises `InputError` where the folder holds no run or a table lacks a column.
+    `threads` figures are drawn at a time, in processes of their own.  A figure that the run has nothing for
+    is left out, and an old picture of it removed.  Returns what was written.  Raises `InputError` where the
+    folder holds no run or a table lacks a column.
     """
+    names = _names()
+    if threads == 1:
+        return [path for name in names for path in _draw_one(run, name)]
+    with ProcessPoolExecutor(threads, mp_context=multiprocessing.get_context("spawn")) as processes:
+        return [path for paths in processes.map(_draw_one, [run] * len(names), names) for path in paths]
+
+
+def _draw_one(run: Path | str, name: str) -> list[Path]:
     opened = read_run(run)
-    written: list[Path] = []
-    for figure in figures():
-        paths = figure.draw(opened)
-        if not paths:
-            for suffix in ("png", "svg"):
-                (opened.folder / "figures" / f"{name_of(figure)}.{suffix}").unlink(missing_ok=True)
-        written += paths
-    return written
+    paths = importlib.import_module(f"{__name__}.{name}").draw(opened)
+    if not paths:
+        for suffix in ("png", "svg"):
+            (opened.folder / "figures" / f"{name}.{suffix}").unlink(missing_ok=True)
+    return paths

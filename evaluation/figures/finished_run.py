@@ -37,6 +37,11 @@ class Setback:
     reason: str
 
 
+def says_simulated(marks: Iterable[object]) -> bool:
+    """Whether any value of a sheet's column `simulated` marks a scan as simulated."""
+    return any(str(mark).lower() in ("simulated", "true", "yes") for mark in marks)
+
+
 @dataclass(frozen=True, eq=False)
 class FinishedRun:
     """The tables and images of a run folder, with its scans, scanners, pairs and arms in their order."""
@@ -63,9 +68,7 @@ class FinishedRun:
     @cached_property
     def simulated(self) -> bool:
         """Whether any scan of the sheet is marked as simulated."""
-        if "simulated" not in self.scans:
-            return False
-        return bool(self.scans["simulated"].astype(str).str.lower().isin(["simulated", "true", "yes"]).any())
+        return "simulated" in self.scans and says_simulated(self.scans["simulated"])
 
     @cached_property
     def status(self) -> pd.DataFrame:

@@ -81,13 +81,14 @@ rule figures:
         f"{RUN}/logs/figures.log",
     benchmark:
         f"{RUN}/benchmarks/figures.tsv"
+    threads: 2
     resources:
         mem_mb=2000,
     params:
         run=subpath(input.sheet, parent=True),
         code=source_hash("evaluation.figures"),
     shell:
-        "python -m evaluation figures {params.run} > {log} 2>&1"
+        "python -m evaluation figures {params.run} --threads {threads} > {log} 2>&1"
 
 
 rule report:
