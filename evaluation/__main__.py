@@ -52,7 +52,8 @@ def _add_arm_verbs(verbs) -> None:
     _arm_options(verb)
     _mapped_images_options(verb)
     verb.add_argument("--segmentations", type=Path, required=True, help="folder of the arm's labels")
-    verb.add_argument("--out", type=Path, required=True, help="folder for ssim-, dice-, truth-... <batch>.tsv")
+    verb.add_argument("--reference-segmentations", type=Path, required=True, help="folder of RAW's labels")
+    verb.add_argument("--out", type=Path, required=True, help="folder for ssim-, dice-, truth-... <batch>")
     verb.add_argument("--batch", default="all", help="name of this batch of subjects (default: all)")
 
 
@@ -242,9 +243,11 @@ def segment_arm(arguments: Arguments) -> None:
 
 def measure_arm(arguments: Arguments) -> None:
     """Write the parts of an arm's measures."""
-    from evaluation.run import PARTS
+    from evaluation.run import ARRAYS, FURTHER, PARTS, part_path
 
-    files = {name: arguments.out / f"{name}-{arguments.batch}.tsv" for name in PARTS if name != "volumes"}
+    tables = [name for name in PARTS if name != "volumes"]
+    files = {name: part_path(arguments.out, (name, "tsv"), arguments.batch) for name in tables}
+    others = [part_path(arguments.out, kind, arguments.batch) for kind in (FURTHER, ARRAYS)]
 
     def work() -> None:
         from evaluation.intensities import Intensities
@@ -252,20 +255,22 @@ def measure_arm(arguments: Arguments) -> None:
         from studies.files import write_table
 
         study, chosen = _read_study(arguments)
-        tables = measure_arm(
+        tables, further = measure_arm(
             study,
             chosen.subjects,
             method=_method(arguments),
             images=arguments.images,
             segmentations=arguments.segmentations,
+            reference_segmentations=arguments.reference_segmentations,
             intensities=Intensities.read(arguments.intensities),
             reference=Intensities.read(arguments.reference),
             sheet_folder=arguments.scans.parent,
         )
         for name, table in tables.items():
             write_table(files[name], table)
+        further.write(arguments.out, arguments.batch)
 
-    _arm_step(arguments, "measures", work, list(files.values()))
+    _arm_step(arguments, "measures", work, [*files.values(), *others])
 
 
 def gather(arguments: Arguments) -> None:

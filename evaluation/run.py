@@ -7,7 +7,9 @@ are the loops over scans, one or one subject's in memory at a time.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 import numpy as np
@@ -19,14 +21,16 @@ from evaluation.intensities import (
     measure_intensities,
     on_reference_scale,
 )
+from evaluation.measures import registry
+from evaluation.measures.interface import Measured, Person
 from evaluation.measures.overlap import dice, dice_by_tissue
-from evaluation.measures.similarity import pairwise
+from evaluation.measures.similarity import bounding_box, pairwise
 from evaluation.measures.truth import similarity_with_truth
 from evaluation.measures.volumes import fraction_volumes, label_volumes, rmse_table, volume_differences
 from evaluation.segmentation import TISSUES, labels_at, segment, volumes_ml
 from studies.commandline import progress
 from studies.errors import InputError
-from studies.files import read_table, write_table
+from studies.files import read_json, read_table, write_beside, write_json, write_table
 from studies.images import load_image, save_labels, voxel_sizes, voxel_volume_ml
 from studies.sheet import Scan, Study
 
@@ -65,6 +69,7 @@ TRUTH_SIMILARITY_COLUMNS = [
     "ssim_truth_mean",
     "pearson_truth",
 ]
+IDS = ("method", "subject", "scanner", "scanner_a", "scanner_b", "tissue")
 PARTS = {
     "volumes": VOLUME_COLUMNS,
     "ssim": SSIM_COLUMNS,
@@ -73,6 +78,48 @@ PARTS = {
     "truth_similarity": TRUTH_SIMILARITY_COLUMNS,
 }
 """The tables that an arm's steps write a batch of subjects at a time: `<name>-<batch>.tsv`."""
+
+FURTHER = ("further", "json")
+ARRAYS = ("arrays", "npz")
+"""Beside them what the files of `evaluation.measures` give of a batch: rows by table, arrays by module and scan."""
+
+
+@dataclass
+class PersonMeasures:
+    """What the files of `evaluation.measures` give of some people: rows by table, and arrays by module and scan.
+
+    An array's key is `<module>/<subject>/<scanner>`.
+    """
+
+    rows: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    arrays: dict[str, np.ndarray] = field(default_factory=dict)
+
+    def add(self, person: Person, identity: Mapping[str, str]) -> None:
+        """Measure one person; `identity` is method and subject."""
+        for module in registry.modules():
+            if hasattr(module, "of_person"):
+                rows = [{**identity, **row} for row in module.of_person(person)]
+                self.rows.setdefault(module.TABLE, []).extend(rows)
+            if hasattr(module, "arrays_of_person"):
+                name = module.__name__.rpartition(".")[2]
+                for scanner, array in module.arrays_of_person(person).items():
+                    self.arrays[f"{name}/{identity['subject']}/{scanner}"] = array
+
+    def write(self, folder: Path, batch: str) -> None:
+        """Write `further-<batch>.json` and `arrays-<batch>.npz`; NaN becomes null."""
+        finite = {
+            table: [{name: None if value != value else value for name, value in row.items()} for row in rows]
+            for table, rows in self.rows.items()
+        }
+        write_json(part_path(folder, FURTHER, batch), finite)
+        with write_beside(part_path(folder, ARRAYS, batch)) as temporary:
+            np.savez_compressed(temporary, **self.arrays)
+
+
+def part_path(folder: Path, kind: tuple[str, str], batch: str) -> Path:
+    """Where an arm's step puts a kind of part of a batch, such as `FURTHER`."""
+    name, ending = kind
+    return folder / f"{name}-{batch}.{ending}"
 
 
 def image_path(folder: Path, scan: Scan) -> Path:
@@ -175,16 +222,19 @@ def measure_arm(
     method: str,
     images: Path,
     segmentations: Path,
+    reference_segmentations: Path,
     intensities: Intensities,
     reference: Intensities,
     sheet_folder: Path,
-) -> dict[str, pd.DataFrame]:
-    """An arm's similarity, overlap and nearness to the truth for some subjects of `study`.
+) -> tuple[dict[str, pd.DataFrame], PersonMeasures]:
+    """An arm's similarity, overlap and nearness to the truth for some subjects of `study`, and further measures.
 
     Returns the tables `ssim`, `dice`, `truth` and `truth_similarity` (see `PARTS`); the last two have
     rows for the scans whose truth the sheet names (columns truth_image, truth_labels, truth_fractions,
-    relative to `sheet_folder`); true images are on RAW's scale.
+    relative to `sheet_folder`); true images are on RAW's scale.  And what the files of
+    `evaluation.measures` give of each person; `reference_segmentations` is the folder of RAW's labels.
     """
+    further = PersonMeasures()
     tables: dict[str, list[dict]] = {name: [] for name in PARTS if name != "volumes"}
     order = {scanner: position for position, scanner in enumerate(study.scanners)}
     for subject in progress(subjects, what=f"measures of {method}"):
@@ -207,10 +257,41 @@ def measure_arm(
             by_tissue = dice_by_tissue(labels[scanner_a], labels[scanner_b])
             tables["dice"] += [{**pair, "tissue": tissue, "dice": value} for tissue, value in by_tissue.items()]
         tables["truth"] += _truth_of_labels(scans, labels, sheet_folder, identity)
-        tables["truth_similarity"] += _truth_of_images(
-            scans, arm, masks, intensities, reference, sheet_folder, identity
-        )
-    return {name: pd.DataFrame(rows, columns=PARTS[name]) for name, rows in tables.items()}
+        mapped = {
+            scanner: on_reference_scale(image, masks[scanner], intensities, reference) for scanner, image in arm.items()
+        }
+        tables["truth_similarity"] += _truth_of_images(scans, mapped, masks, reference, sheet_folder, identity)
+        if reference_segmentations != segmentations:
+            labels = {
+                scan.scanner: read_on_grid(labels_path(reference_segmentations, scan), scan).astype(np.uint8)
+                for scan in scans
+            }
+        further.add(make_person(mapped, masks, labels, voxel_sizes(scans[0].affine)), identity)
+    return {name: pd.DataFrame(rows, columns=PARTS[name]) for name, rows in tables.items()}, further
+
+
+def make_person(
+    images: Mapping[str, np.ndarray],
+    masks: Mapping[str, np.ndarray],
+    labels: Mapping[str, np.ndarray],
+    sizes: Sequence[float],
+) -> Person:
+    """A person's scans in the box around the masks: images on RAW's scale and RAW's labels (X, Y, Z) by scanner."""
+    box = bounding_box(np.logical_or.reduce(list(masks.values())))
+    boxed = [found[box] for found in labels.values()]
+    counts = [
+        np.sum([found == label for found in boxed], axis=0, dtype=np.int16) for label in range(1, 1 + len(TISSUES))
+    ]
+    most = np.maximum.reduce(counts)
+    tops = [count == most for count in counts]
+    decided = (2 * most >= len(boxed)) & (np.sum(tops, axis=0, dtype=np.int16) == 1)
+    return Person(
+        images={scanner: np.ascontiguousarray(image[box]) for scanner, image in images.items()},
+        masks={scanner: np.ascontiguousarray(mask[box]) for scanner, mask in masks.items()},
+        tissues={tissue: top & decided for tissue, top in zip(TISSUES, tops, strict=True)},
+        origin=tuple(edge.start for edge in box),
+        voxel_sizes=tuple(float(size) for size in sizes),
+    )
 
 
 def _truth_of_labels(
@@ -239,9 +320,8 @@ def _truth_of_labels(
 
 def _truth_of_images(
     scans: Sequence[Scan],
-    arm: Mapping[str, np.ndarray],
+    mapped: Mapping[str, np.ndarray],
     masks: Mapping[str, np.ndarray],
-    intensities: Intensities,
     reference: Intensities,
     sheet_folder: Path,
     identity: dict,
@@ -251,8 +331,8 @@ def _truth_of_images(
         path = truth_path(scan, "truth_image", sheet_folder)
         if path is not None:
             truths[scan.scanner] = np.where(masks[scan.scanner], read_on_grid(path, scan), np.float32(0))
-    mapped = {scanner: on_reference_scale(arm[scanner], masks[scanner], intensities, reference) for scanner in truths}
-    found = similarity_with_truth(mapped, masks, truths, low=reference.low, high=reference.high)
+    known = {scanner: mapped[scanner] for scanner in truths}
+    found = similarity_with_truth(known, masks, truths, low=reference.low, high=reference.high)
     return [{**identity, "scanner": scanner, **vars(similarity)} for scanner, similarity in found.items()]
 
 
@@ -281,25 +361,68 @@ def read_parts(run: Path, name: str, methods: Sequence[str], batches: Sequence[s
     """
     tables = [pd.DataFrame(columns=PARTS[name])]
     for method in methods:
-        folder = run / "parts" / method
-        if batches is None:
-            files = sorted(folder.glob(f"{name}-*.tsv"))
-        else:
-            files = [folder / f"{name}-{batch}.tsv" for batch in batches]
-        for path in files:
-            if not path.is_file():
-                raise InputError(f"{path}: no such part; run the arm's steps for that batch")
-            if path.stat().st_size:
-                tables.append(read_table(path))
+        tables += [read_table(path) for path in part_files(run, (name, "tsv"), method, batches)]
     filled = [table for table in tables if not table.empty] or tables[:1]
     joined = pd.concat(filled, ignore_index=True)
+    refuse_doubles(joined, name, run)
+    return joined
+
+
+def part_files(run: Path, kind: tuple[str, str], method: str, batches: Sequence[str] | None) -> list[Path]:
+    """An arm's parts of a kind that hold anything; without `batches`, all that are there.
+
+    Raises `InputError` where a batch's isn't there.
+    """
+    folder = run / "parts" / method
+    if batches is None:
+        files = sorted(folder.glob(part_path(folder, kind, "*").name))
+    else:
+        files = [part_path(folder, kind, batch) for batch in batches]
+    for path in files:
+        if not path.is_file():
+            raise InputError(f"{path}: no such part; run the arm's steps for that batch")
+    return [path for path in files if path.stat().st_size]
+
+
+def refuse_doubles(joined: pd.DataFrame, name: str, run: Path) -> None:
+    """Raise `InputError` where a table of parts names the same scan, or pair, and tissue twice."""
     keys = [column for column in joined.columns if column in ("method", "subject", "scanner", "scanner_a", "scanner_b")]
     keys += ["tissue"] if "tissue" in joined.columns else []
     doubled = joined[joined.duplicated(keys)]
     if not doubled.empty:
         what = ", ".join(str(doubled.iloc[0][key]) for key in keys)
         raise InputError(f"{run / 'parts'}: {name} holds {what} twice; remove the parts of an earlier run")
-    return joined
+
+
+def read_further(run: Path, methods: Sequence[str], batches: Sequence[str] | None) -> dict[str, pd.DataFrame]:
+    """The tables of the files of `evaluation.measures` with an `of_person`, from the arms' parts."""
+    rows = {module.TABLE: [] for module in registry.modules() if hasattr(module, "of_person")}
+    for method in methods:
+        for path in part_files(run, FURTHER, method, batches):
+            for table, found in read_json(path).items():
+                rows.setdefault(table, []).extend(found)
+    tables = {}
+    for name, found in rows.items():
+        table = pd.DataFrame(found, columns=None if found else ["method", "subject"])
+        ids = [column for column in IDS if column in table]
+        values = [column for column in table if column not in IDS]
+        tables[name] = table[[*ids, *values]].astype(dict.fromkeys(values, float))
+        refuse_doubles(tables[name], name, run)
+    return tables
+
+
+def read_arrays(
+    run: Path, module: str, method: str, batches: Sequence[str] | None
+) -> dict[tuple[str, str], np.ndarray]:
+    """What a file of `evaluation.measures` kept of an arm's scans, by subject and scanner."""
+    found = {}
+    for path in part_files(run, ARRAYS, method, batches):
+        with np.load(path, allow_pickle=False) as stored:
+            for key in stored.files:
+                name, subject, scanner = key.split("/")
+                if name == module:
+                    found[subject, scanner] = stored[key]
+    return found
 
 
 def in_order(table: pd.DataFrame, study: Study, methods: Sequence[str]) -> pd.DataFrame:
@@ -329,7 +452,7 @@ def gather(
 ) -> list[Path]:
     """Join the arms' parts into `RUN/metrics/*.tsv`; returns the files written.
 
-    `seed` and `resamples` are those of the bootstrap of the RMSE's interval.
+    `seed` and `resamples` are those of the bootstrap, which the intervals of some tables are from.
     """
     parts = {name: in_order(read_parts(run, name, methods, batches), study, methods) for name in PARTS}
     differences = in_order(volume_differences(parts["volumes"], study.pairs), study, methods)
@@ -342,6 +465,18 @@ def gather(
         "truth": truth_table(parts["truth"], parts["volumes"]),
         "truth_similarity": parts["truth_similarity"],
     }
+    tables |= {name: in_order(table, study, methods) for name, table in read_further(run, methods, batches).items()}
+    measured = Measured(
+        study=study,
+        methods=methods,
+        tables=tables,
+        arrays=lambda module, method: read_arrays(run, module, method, batches),
+        seed=seed,
+        resamples=resamples,
+    )
+    for module in registry.modules():
+        if hasattr(module, "of_study"):
+            tables |= module.of_study(measured)
     written = []
     for name, table in tables.items():
         path = run / "metrics" / f"{name}.tsv"

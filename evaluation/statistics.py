@@ -17,7 +17,7 @@ from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
 from evaluation.measures import registry
-from evaluation.measures.registry import Measure
+from evaluation.measures.interface import Measure
 from studies.files import read_table
 
 SIGNIFICANCE = 0.05

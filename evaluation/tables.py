@@ -16,7 +16,8 @@ import pandas as pd
 
 from evaluation.figures.finished_run import FinishedRun, is_yes, read_run
 from evaluation.measures import registry
-from evaluation.measures.registry import Measure
+from evaluation.measures.interface import Measure
+from evaluation.measures.similarity import SSIM_DEFINITION
 from evaluation.measures.volumes import volume_differences
 from evaluation.run import TRUTH_COLUMNS
 from evaluation.statistics import SIGNIFICANCE
@@ -306,7 +307,7 @@ def table_similarity(run: FinishedRun) -> Table:
         panels.append(pair_panel(run, cells, title=f"{measure.label} between scanners", decimals=3))
         data.append(_pair_data(run, cells, by_tissue=False).assign(measure=name))
         notes += [_reading_note(run, measure, "highest", of=f"{measure.label}: "), measure.definition]
-    notes.append(registry.SSIM_DEFINITION)
+    notes.append(SSIM_DEFINITION)
     table = pd.concat(data, ignore_index=True)
     table = table[["measure", *[column for column in table if column != "measure"]]]
     return Table("table_similarity", "Similarity of scans on one scale", table, panels, _all_notes(run, notes))

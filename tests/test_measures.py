@@ -327,5 +327,5 @@ def test_a_measure_says_which_way_is_better():
     assert registry.find("volume_difference").improves(-1) and not registry.find("volume_difference").improves(0)
     with pytest.raises(InputError, match="did you mean 'ssim'"):
         registry.find("sssim")
-    for name, measure in registry.MEASURES.items():
+    for name, measure in registry.measures().items():
         assert name == measure.name and measure.lowest < measure.highest and measure.definition

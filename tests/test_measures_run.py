@@ -78,7 +78,8 @@ def arm_steps(run: Path, method: str, subjects: tuple[str, ...], batch: str, *mo
     shared += ["--subjects", *subjects, "--intensities", intensities, "--reference", f"{run}/intensities/raw.json"]
     parts, labels = f"{run}/parts/{method}", f"{run}/segmentations/{method}"
     main(["segment-arm", *shared, "--engine", "gmm", "--out", labels, "--volumes", f"{parts}/volumes-{batch}.tsv"])
-    main(["measure-arm", *shared, "--segmentations", labels, "--out", parts, "--batch", batch])
+    shared += ["--segmentations", labels, "--reference-segmentations", f"{run}/segmentations/raw"]
+    main(["measure-arm", *shared, "--out", parts, "--batch", batch])
 
 
 def metric(run: Path, name: str) -> pd.DataFrame:
@@ -139,6 +140,25 @@ def test_the_truth_is_compared_for_every_arm(run):
     images = metric(run, "truth_similarity").set_index("method")
     assert (images.loc["raw", "ssim_truth"].to_numpy() > images.loc["blur", "ssim_truth"].to_numpy()).all()
     np.testing.assert_allclose(images.loc["copy", "ssim_truth"], images.loc["raw", "ssim_truth"], atol=1e-4)
+
+
+def test_the_further_measures_have_their_tables(run):
+    contrast = metric(run, "contrast").set_index("method")
+    assert len(contrast) == 3 * 5
+    np.testing.assert_allclose(contrast.loc["copy", "cnr"], contrast.loc["raw", "cnr"], rtol=1e-4)
+    assert (contrast.loc["blur", "cnr"].to_numpy() < contrast.loc["raw", "cnr"].to_numpy()).all()
+    distances = metric(run, "intensity_distances")
+    assert list(distances.columns) == ["method", "subject", "scanner_a", "scanner_b", "tissue", "wasserstein"]
+    assert len(distances) == 3 * 2 * 3
+    named = metric(run, "scanner_classification")
+    assert set(named.named) <= set(SCANNERS) and set(named.correct) <= {0, 1}
+    reliability = metric(run, "reliability")
+    assert set(reliability.n) == {2} and (reliability.icc <= 1).all()
+    agreement = metric(run, "bland_altman")
+    differences = metric(run, "volume_differences").groupby(["method", "tissue"], sort=False).difference_ml.mean()
+    np.testing.assert_allclose(agreement.bias_ml, differences, atol=1e-6)
+    assert (metric(run, "identification").people == 2).all()
+    assert metric(run, "biology").empty
 
 
 def test_two_gatherings_give_the_same_bytes(run, tmp_path):

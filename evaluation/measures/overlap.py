@@ -4,8 +4,23 @@ from __future__ import annotations
 
 import numpy as np
 
+from evaluation.measures.interface import Measure, Summary
 from evaluation.segmentation import TISSUES
 from studies.errors import InputError
+
+MEASURES = (
+    Measure(
+        "dice",
+        "Dice",
+        "",
+        0.0,
+        1.0,
+        "higher",
+        "2|A and B|/(|A| + |B|) of a tissue's labels on scanners a and b; n/a where both are empty.",
+        reference="Dice 1945",
+        summary=Summary("dice", "dice", "removed"),
+    ),
+)
 
 
 def dice(a: np.ndarray, b: np.ndarray) -> float:

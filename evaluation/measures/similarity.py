@@ -16,12 +16,45 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
+from evaluation.measures.interface import Measure, Summary
 from studies.errors import InputError
 
 WINDOW_SIGMA = 1.5
 WINDOW_TRUNCATE = 3.5
 K1 = 0.01
 K2 = 0.03
+
+SSIM_DEFINITION = (
+    "SSIM: three-dimensional, Gaussian window of sigma 1.5 voxels cut at radius 5, K1 0.01, K2 0.03; "
+    "the data range is one number a method, from the 0.5th to the 99.5th percentile of the brain "
+    "voxels of all its images; background set to the 0.5th percentile; the map is averaged over the "
+    "voxels that are brain in both scans."
+)
+MEASURES = (
+    Measure("ssim", "SSIM", "", -1.0, 1.0, "higher", SSIM_DEFINITION, reference="Wang et al. 2004"),
+    Measure(
+        "ssim_common_scale",
+        "SSIM on RAW's scale",
+        "",
+        -1.0,
+        1.0,
+        "higher",
+        "SSIM as above, after each method's images went through one affine map a method onto "
+        "RAW's scale, which makes it comparable across methods.",
+        reference="Wang et al. 2004",
+        summary=Summary("ssim", "ssim_common_scale", "removed"),
+    ),
+    Measure(
+        "pearson",
+        "Pearson correlation",
+        "",
+        -1.0,
+        1.0,
+        "higher",
+        "Pearson correlation over the voxels that are brain in both scans; no scale enters it.",
+        summary=Summary("ssim", "pearson", "removed"),
+    ),
+)
 
 
 @dataclass(frozen=True)

@@ -11,12 +11,69 @@ for all scanners and so doesn't count a removed difference of contrast as an err
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
+from evaluation.measures.interface import Measure, Summary
 from evaluation.measures.similarity import correlation, ssim
+
+MEASURES = (
+    Measure(
+        "volume_error",
+        "Absolute error of volumes",
+        "mL",
+        0.0,
+        math.inf,
+        "lower",
+        "|V - V_true|, V_true the sum of the true tissue fractions.",
+    ),
+    Measure(
+        "dice_truth",
+        "Dice with the true labels",
+        "",
+        0.0,
+        1.0,
+        "higher",
+        "Dice of a tissue's labels with the true ones.",
+        reference="Dice 1945",
+        summary=Summary("truth", "dice_truth", "removed"),
+    ),
+    Measure(
+        "ssim_truth",
+        "SSIM with the noise-free image",
+        "",
+        -1.0,
+        1.0,
+        "higher",
+        "SSIM, on RAW's scale, with the same scanner's noise-free, unwarped image.",
+        reference="Wang et al. 2004",
+    ),
+    Measure(
+        "ssim_truth_mean",
+        "SSIM with the mean noise-free image",
+        "",
+        -1.0,
+        1.0,
+        "higher",
+        "SSIM, on RAW's scale, with the mean over scanners of the subject's noise-free, unwarped "
+        "images: one target for all scanners, so that removing contrast differences isn't held "
+        "against a method.",
+        reference="Wang et al. 2004",
+        summary=Summary("truth_similarity", "ssim_truth_mean", "removed"),
+    ),
+    Measure(
+        "pearson_truth",
+        "Correlation with the noise-free image",
+        "",
+        -1.0,
+        1.0,
+        "higher",
+        "Pearson correlation with the same scanner's noise-free, unwarped image.",
+    ),
+)
 
 
 @dataclass(frozen=True)

@@ -5,15 +5,39 @@ All volumes are those in the study's common space; no Jacobian of a registration
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 
+from evaluation.measures.interface import Measure, Summary
 from evaluation.segmentation import TISSUES
 
 RESAMPLES = 2000
 CONFIDENCE = 0.95
+
+MEASURES = (
+    Measure(
+        "volume_difference",
+        "Absolute difference of volumes",
+        "mL",
+        0.0,
+        math.inf,
+        "lower",
+        "|V_a - V_b| of a tissue's volumes on scanners a and b.",
+        summary=Summary("volume_differences", "absolute_difference_ml", "removed"),
+    ),
+    Measure(
+        "rmse",
+        "RMSE of volumes",
+        "mL",
+        0.0,
+        math.inf,
+        "lower",
+        "Square root of the mean over subjects of (V_a - V_b)^2.",
+    ),
+)
 
 
 def label_volumes(labels: np.ndarray, voxel_volume_ml: float) -> dict[str, float]:

@@ -9,11 +9,14 @@ rule measure:
         reference=f"{RUN}/intensities/raw.json",
         volumes=rules.segment.output.volumes,
         segmented=rules.segment.output.status,
+        reference_segmented=f"{RUN}/status/raw/segment-{{batch}}.json",
     output:
         ssim=f"{RUN}/parts/{{arm}}/ssim-{{batch}}.tsv",
         dice=f"{RUN}/parts/{{arm}}/dice-{{batch}}.tsv",
         truth=f"{RUN}/parts/{{arm}}/truth-{{batch}}.tsv",
         truth_similarity=f"{RUN}/parts/{{arm}}/truth_similarity-{{batch}}.tsv",
+        further=f"{RUN}/parts/{{arm}}/further-{{batch}}.json",
+        arrays=f"{RUN}/parts/{{arm}}/arrays-{{batch}}.npz",
         status=f"{RUN}/status/{{arm}}/measure-{{batch}}.json",
     log:
         f"{RUN}/logs/measure/{{arm}}-{{batch}}.log",
@@ -25,16 +28,17 @@ rule measure:
     params:
         subjects=people,
         segmentations=rules.segment.params.folder,
+        reference=f"{RUN}/segmentations/raw",
         folder=subpath(output.ssim, parent=True),
         on_failure=ON_FAILURE,
         code=source_hash("evaluation.measures"),
     shell:
         "python -m evaluation measure-arm --method {wildcards.arm} --scans {input.sheet}"
         " --subjects {params.subjects:q} --images {input.images}"
-        " --segmentations {params.segmentations}"
+        " --segmentations {params.segmentations} --reference-segmentations {params.reference}"
         " --intensities {input.intensities} --reference {input.reference}"
         " --batch {wildcards.batch} --out {params.folder}"
-        " --status {output.status} --requires {input.segmented}"
+        " --status {output.status} --requires {input.segmented} {input.reference_segmented}"
         " --on-failure {params.on_failure} > {log} 2>&1"
 
 

@@ -1,0 +1,80 @@
+"""How well gray and white matter are told apart in one image: contrast-to-noise and joint variation.
+
+Both are taken over voxels that are the same for every arm (`Person.tissues`), so an arm can't raise
+them by moving the border between the tissues.  Neither knows what is noise and what is anatomy: an arm
+that makes everyone alike, or smooths, may score well here and must be seen to lose elsewhere.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from evaluation.measures.interface import Measure, Person, Summary
+
+TABLE = "contrast"
+MEASURES = (
+    Measure(
+        "cnr",
+        "Contrast-to-noise",
+        "",
+        0.0,
+        math.inf,
+        "higher",
+        "|mean WM - mean GM| / sqrt(variance in WM + variance in GM), over the voxels that RAW's "
+        "segmentation gives to the tissue on at least half of the person's scanners.",
+        reference="Magnotta and Friedman 2006, without the background's term: scans are brain-extracted",
+        summary=Summary(TABLE, "cnr", "removed"),
+    ),
+    Measure(
+        "cjv",
+        "Coefficient of joint variation",
+        "",
+        0.0,
+        math.inf,
+        "lower",
+        "(SD in WM + SD in GM) / |mean WM - mean GM|, over the same voxels as contrast-to-noise.",
+        reference="Hui et al. 2010; Ganzetti et al. 2016",
+        summary=Summary(TABLE, "cjv", "removed"),
+    ),
+)
+
+
+def contrast_to_noise(white: np.ndarray, gray: np.ndarray) -> float:
+    """|mean - mean| over the root of the summed variances of white and gray matter's intensities (N,), (M,).
+
+    Range 0 upwards, higher is better, no unit; NaN where either is empty or both are constant.
+    """
+    spread = math.hypot(_deviation(white), _deviation(gray))
+    return _ratio(abs(_mean(white) - _mean(gray)), spread)
+
+
+def joint_variation(white: np.ndarray, gray: np.ndarray) -> float:
+    """(SD + SD) / |mean - mean| of white and gray matter's intensities (N,), (M,).
+
+    Range 0 upwards, lower is better, no unit; NaN where either is empty or their means are equal.
+    """
+    return _ratio(_deviation(white) + _deviation(gray), abs(_mean(white) - _mean(gray)))
+
+
+def _mean(values: np.ndarray) -> float:
+    return float(values.mean(dtype=np.float64)) if values.size else math.nan
+
+
+def _deviation(values: np.ndarray) -> float:
+    return float(values.std(dtype=np.float64)) if values.size else math.nan
+
+
+def _ratio(above: float, below: float) -> float:
+    return above / below if below > 0 else math.nan
+
+
+def of_person(person: Person) -> list[dict]:
+    """A row a scan."""
+    places = [np.flatnonzero(person.tissues[tissue]) for tissue in ("WM", "GM")]
+    rows = []
+    for scanner, image in person.images.items():
+        white, gray = (image.ravel()[chosen] for chosen in places)
+        rows.append({"scanner": scanner, "cnr": contrast_to_noise(white, gray), "cjv": joint_variation(white, gray)})
+    return rows

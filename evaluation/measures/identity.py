@@ -1,0 +1,169 @@
+"""Whether a person is still to be recognised: what an arm that makes everyone alike takes away.
+
+A scan is brought down to its means over cells of some 8 mm: fine enough for who it is, too coarse for
+noise.  Only cells that lie wholly in every scan's mask count, so that the outline of the brain, which
+no method changes, tells nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from evaluation.measures.interface import Measure, Measured, Person, Summary
+
+IDENTIFICATION = "identification"
+CELL_MM = 8.0
+TIE = 1e-6
+"""Correlations nearer than this are equal: the same image, summed in another order."""
+
+COLUMNS = [
+    "method",
+    "subject",
+    "scanner_a",
+    "scanner_b",
+    "people",
+    "identified",
+    "own_correlation",
+    "other_correlation",
+    "between_person_variance",
+]
+MEASURES = (
+    Measure(
+        "identified",
+        "Person recognised",
+        "",
+        0.0,
+        1.0,
+        "higher",
+        "Share of scans whose most correlated scan on another scanner is the same person's, of cell means of 8 mm "
+        "inside all masks; a tie counts in part. A guess is right once in N people.",
+        reference="Finn et al. 2015",
+        summary=Summary(IDENTIFICATION, "identified", "kept", guess="people"),
+    ),
+    Measure(
+        "between_person_variance",
+        "Between-person variance",
+        "of RAW's brain mean squared",
+        -math.inf,
+        math.inf,
+        "higher",
+        "Covariance over people of cell means (8 mm, RAW's scale) on two scanners, averaged over cells and pairs of "
+        "scanners: the variance that belongs to the person. 0: everyone is alike.",
+        reference="Shrout and Fleiss 1979, for the variance component",
+        summary=Summary(IDENTIFICATION, "between_person_variance", "kept"),
+    ),
+)
+
+
+def cell_means(image: np.ndarray, mask: np.ndarray, origin: Sequence[int], size: Sequence[int]) -> np.ndarray:
+    """Means (I, J, K) of an image (X, Y, Z) over cells of `size` voxels; NaN where a cell isn't all in the mask.
+
+    The cells lie on the study's grid, in which `origin` is the image's first voxel; cells that begin
+    before it are left out.
+    """
+    starts = [-first % edge for first, edge in zip(origin, size, strict=True)]
+    counts = [max(0, (length - start) // edge) for length, start, edge in zip(image.shape, starts, size, strict=True)]
+    box = tuple(slice(start, start + count * edge) for start, count, edge in zip(starts, counts, size, strict=True))
+    blocks = [edge for count, edge in zip(counts, size, strict=True) for edge in (count, edge)]
+    means, whole = (
+        array[box].reshape(blocks).mean(axis=(1, 3, 5), dtype=np.float64) for array in (image, mask.astype(np.float32))
+    )
+    return np.where(whole == 1, means, math.nan).astype(np.float32)
+
+
+def arrays_of_person(person: Person) -> dict[str, np.ndarray]:
+    """Each scan's cells as (C, 4): their places on the study's grid of cells, and their means."""
+    size = [max(1, round(CELL_MM / edge)) for edge in person.voxel_sizes]
+    first = [-(-start // edge) for start, edge in zip(person.origin, size, strict=True)]
+    found = {}
+    for scanner, image in person.images.items():
+        means = cell_means(image, person.masks[scanner], person.origin, size)
+        places = np.argwhere(np.isfinite(means))
+        values = means[tuple(places.T)]
+        found[scanner] = np.column_stack([places + first, values]).astype(np.float32)
+    return found
+
+
+def common_cells(cells: Mapping[tuple[str, str], np.ndarray]) -> dict[tuple[str, str], np.ndarray]:
+    """The means (C,) of the cells that every scan has, in one order; `cells` are as `arrays_of_person` gives them."""
+    by_place = {
+        scan: {tuple(place): value for place, value in zip(rows[:, :3].astype(int).tolist(), rows[:, 3], strict=True)}
+        for scan, rows in cells.items()
+    }
+    shared = sorted(set.intersection(*(set(places) for places in by_place.values()))) if by_place else []
+    return {scan: np.array([places[place] for place in shared], dtype=float) for scan, places in by_place.items()}
+
+
+def correlations(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Pearson correlations (N, M) of rows of `a` (N, C) with rows of `b` (M, C); NaN for a constant row."""
+    standard = []
+    for rows in (a, b):
+        centred = rows - rows.mean(axis=1, keepdims=True)
+        lengths = np.linalg.norm(centred, axis=1, keepdims=True)
+        standard.append(centred / np.where(lengths > 0, lengths, math.nan))
+    return standard[0] @ standard[1].T
+
+
+def identify(alike: np.ndarray) -> np.ndarray:
+    """How far each person is recognised (N,), from likenesses (N, N) of people's scans (rows) to others' (columns).
+
+    1 where a person's own (the diagonal) is the greatest, 1/k where k are equally great, else 0.
+    """
+    greatest = alike.max(axis=1, keepdims=True)
+    tied = alike >= greatest - TIE
+    return np.where(np.diagonal(tied), 1.0 / tied.sum(axis=1), 0.0)
+
+
+def between_people(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Each person's share (N,) in the covariance over people of `a` and `b` (N, C), averaged over cells.
+
+    Their mean is the unbiased covariance; means of scanners and what is independent on the two drop out.
+    """
+    people = len(a)
+    products = (a - a.mean(axis=0)) * (b - b.mean(axis=0))
+    return products.mean(axis=1) * people / (people - 1)
+
+
+def of_study(measured: Measured) -> dict[str, pd.DataFrame]:
+    """The table of identification: a row a person and pair of scanners, both ways averaged.
+
+    `people` are those whom the pair's two scanners saw.
+    """
+    rows: list[dict] = []
+    for method in measured.methods:
+        cells = common_cells(measured.arrays("identity", method))
+        for scanner_a, scanner_b in measured.study.pairs:
+            people = [
+                subject
+                for subject in measured.study.subjects
+                if (subject, scanner_a) in cells and (subject, scanner_b) in cells
+            ]
+            if len(people) < 2:
+                continue
+            a, b = (np.stack([cells[subject, scanner] for subject in people]) for scanner in (scanner_a, scanner_b))
+            if a.shape[1] < 2:
+                continue
+            alike = correlations(a, b)
+            own = np.diagonal(alike)
+            others = (alike.sum(axis=0) + alike.sum(axis=1) - 2 * own) / (2 * (len(people) - 1))
+            found = (identify(alike) + identify(alike.T)) / 2
+            shares = between_people(a, b)
+            rows += [
+                {
+                    "method": method,
+                    "subject": subject,
+                    "scanner_a": scanner_a,
+                    "scanner_b": scanner_b,
+                    "people": len(people),
+                    "identified": found[place],
+                    "own_correlation": own[place],
+                    "other_correlation": others[place],
+                    "between_person_variance": shares[place],
+                }
+                for place, subject in enumerate(people)
+            ]
+    return {IDENTIFICATION: pd.DataFrame(rows, columns=COLUMNS)}

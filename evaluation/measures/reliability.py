@@ -1,0 +1,163 @@
+"""How well volumes repeat from scanner to scanner: intraclass correlation and within-person variation."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import astuple, dataclass
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from evaluation.measures.interface import Measure, Measured, Summary
+from evaluation.segmentation import TISSUES
+
+TABLE = "reliability"
+CONFIDENCE = 0.95
+COLUMNS = [
+    "method",
+    "tissue",
+    "n",
+    "scanners",
+    "icc",
+    "icc_low",
+    "icc_high",
+    "within_person_cv",
+    "between_person_sd_ml",
+    "within_person_sd_ml",
+]
+
+
+def within_person_cv(values: np.ndarray) -> np.ndarray:
+    """Within-person coefficient of variation in % of volumes (..., people, scanners): the root mean square over people.
+
+    A person's is the standard deviation (ddof 1) over scanners, over the mean.  0 upwards, lower is
+    better (Quan and Shih 1996).
+    """
+    people = values.std(axis=-1, ddof=1) / values.mean(axis=-1)
+    return 100 * np.sqrt(np.mean(np.square(people), axis=-1))
+
+
+@dataclass(frozen=True)
+class MeanSquares:
+    """Mean squares of people (rows), scanners (columns) and what is left, each (...), of n people on k scanners."""
+
+    people: np.ndarray
+    scanners: np.ndarray
+    error: np.ndarray
+    n: int
+    k: int
+
+
+def mean_squares(values: np.ndarray) -> MeanSquares:
+    """The two-way analysis of variance of volumes (..., people, scanners) without gaps."""
+    n, k = values.shape[-2:]
+    whole = values.mean(axis=(-2, -1), keepdims=True)
+    people = values.mean(axis=-1, keepdims=True) - whole
+    scanners = values.mean(axis=-2, keepdims=True) - whole
+    error = values - whole - people - scanners
+    return MeanSquares(
+        people=k * np.square(people).sum(axis=(-2, -1)) / (n - 1),
+        scanners=n * np.square(scanners).sum(axis=(-2, -1)) / (k - 1),
+        error=np.square(error).sum(axis=(-2, -1)) / ((n - 1) * (k - 1)),
+        n=n,
+        k=k,
+    )
+
+
+def icc(values: np.ndarray) -> np.ndarray:
+    """ICC(A,1) of volumes (..., people, scanners): agreement of single measurements, scanners random.
+
+    McGraw and Wong 1996, Table 4, case 2A; Shrout and Fleiss's ICC(2,1).  At most 1, higher is better; a
+    scanner that reads high lowers it, unlike a consistency.  NaN where all volumes are the same.
+    Written here since neither scipy nor statsmodels has it.
+    """
+    found = mean_squares(values)
+    below = found.people + (found.k - 1) * found.error + found.k / found.n * (found.scanners - found.error)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(below > 0, (found.people - found.error) / below, math.nan)
+
+
+def icc_interval(values: np.ndarray, confidence: float = CONFIDENCE) -> tuple[float, float]:
+    """The interval of `icc` for one matrix (people, scanners); McGraw and Wong 1996, Table 7, case 2A.
+
+    NaN where people or what is left doesn't vary.
+    """
+    found, r = mean_squares(values), float(icc(values))
+    people, scanners, error, n, k = (float(part) for part in astuple(found))
+    if not (math.isfinite(r) and r < 1 and error > 0):
+        return math.nan, math.nan
+    a = k * r / (n * (1 - r))
+    b = 1 + k * r * (n - 1) / (n * (1 - r))
+    freedom = (a * scanners + b * error) ** 2 / ((a * scanners) ** 2 / (k - 1) + (b * error) ** 2 / ((n - 1) * (k - 1)))
+    tail = 1 - (1 - confidence) / 2
+    lower, upper = stats.f.ppf(tail, n - 1, freedom), stats.f.ppf(tail, freedom, n - 1)
+    rest = k * scanners + (k * n - k - n) * error
+    low = n * (people - lower * error) / (lower * rest + n * people)
+    high = n * (upper * people - error) / (rest + n * upper * people)
+    return float(low), float(high)
+
+
+def over_tissues(function):
+    """A measure of volumes (..., people, scanners) as the mean over tissues of (..., people, scanners, tissues)."""
+
+    def mean(values: np.ndarray) -> np.ndarray:
+        return function(np.moveaxis(values, -1, 0)).mean(axis=0)
+
+    return mean
+
+
+def volumes_of(volumes: pd.DataFrame, column: str = "volume_ml") -> tuple[np.ndarray, list[str]]:
+    """One method's and tissue's volumes (people, scanners) of the people seen by every scanner, and the scanners."""
+    wide = volumes.pivot(index="subject", columns="scanner", values=column)
+    wide = wide[list(dict.fromkeys(volumes["scanner"]))].dropna()
+    return wide.to_numpy(dtype=float), list(wide.columns)
+
+
+def of_study(measured: Measured) -> dict[str, pd.DataFrame]:
+    """A row a method and tissue; people without a scan on every scanner are left out, n says how many remain."""
+    volumes = measured.tables["volumes"]
+    rows = []
+    for method in measured.methods:
+        for tissue in TISSUES:
+            part = volumes[(volumes["method"] == method) & (volumes["tissue"] == tissue)]
+            if part.empty:
+                continue
+            values, scanners = volumes_of(part)
+            row = {"method": method, "tissue": tissue, "n": len(values), "scanners": len(scanners)}
+            if len(values) >= 2 and len(scanners) >= 2:
+                low, high = icc_interval(values)
+                found = mean_squares(values)
+                row |= {"icc": float(icc(values)), "icc_low": low, "icc_high": high}
+                row["within_person_cv"] = float(within_person_cv(values))
+                row["between_person_sd_ml"] = math.sqrt(max(0.0, float(found.people - found.error) / found.k))
+                row["within_person_sd_ml"] = math.sqrt(float(values.var(axis=1, ddof=1).mean()))
+            rows.append(row)
+    return {TABLE: pd.DataFrame(rows, columns=COLUMNS)}
+
+
+MEASURES = (
+    Measure(
+        "icc",
+        "ICC(A,1) of volumes",
+        "",
+        -math.inf,
+        1.0,
+        "higher",
+        "Intraclass correlation of a tissue's volumes over scanners, two-way, absolute agreement, single measurement; "
+        "between-person variance over all variance.",
+        reference="McGraw and Wong 1996",
+        summary=Summary("volumes", "volume_ml", "removed", over_people=over_tissues(icc)),
+    ),
+    Measure(
+        "within_person_cv",
+        "Within-person CV of volumes",
+        "%",
+        0.0,
+        math.inf,
+        "lower",
+        "Root mean square over people of the standard deviation over scanners of a tissue's volume, over its mean.",
+        reference="Quan and Shih 1996",
+        summary=Summary("volumes", "volume_ml", "removed", over_people=over_tissues(within_person_cv)),
+    ),
+)
