@@ -33,6 +33,7 @@ class Blur(Method):
     id = "blur"
     label = "Blur (control)"
     citation = "a control of this benchmark"
+    control = True
     limits = "A control: it removes detail and noise and knows nothing of scanners."
     fits_on = "scan"
     unseen_scanners = True

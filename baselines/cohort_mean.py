@@ -23,6 +23,7 @@ class CohortMean(Method):
     id = "cohort_mean"
     label = "Cohort mean (control)"
     citation = "a control of this benchmark"
+    control = True
     limits = "A control: it keeps nothing of a person but the outline of the mask."
     unseen_scanners = True
 

@@ -52,6 +52,8 @@ class Method(abc.ABC):
     """Whether it applies to people it was not fitted on."""
     unseen_scanners: ClassVar[bool] = False
     """Whether it applies to scanners it was not fitted on."""
+    control: ClassVar[bool] = False
+    """Whether it is there to pin the measures, not to harmonize: it gets no rank."""
 
     @dataclass(frozen=True)
     class Parameters:

@@ -25,6 +25,7 @@ class Oracle(Method):
     id = "oracle"
     label = "Oracle (control)"
     citation = "a control of this benchmark"
+    control = True
     limits = "A control: it looks up the truth, or uses all of a person's scans at once; no harmonization may."
     unseen_scanners = True
 

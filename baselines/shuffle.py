@@ -37,6 +37,7 @@ class Shuffle(Method):
     id = "shuffle"
     label = "Shuffle (control)"
     citation = "a control of this benchmark"
+    control = True
     limits = "A control: its method is taught nothing true of scanners, and people scanned once keep their label."
 
     @dataclass(frozen=True)

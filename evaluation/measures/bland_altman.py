@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from evaluation.measures.interface import Measure, Measured
 
@@ -52,6 +51,8 @@ class Agreement:
 
 def agreement(differences: np.ndarray) -> Agreement:
     """Bias and limits of differences (N,); the bias' interval is Student's.  NaN for what n doesn't allow."""
+    from scipy import stats  # takes half a second, which single people's measures needn't wait for
+
     found = differences[np.isfinite(differences)]
     n = len(found)
     bias = float(found.mean()) if n else math.nan

@@ -7,7 +7,6 @@ from dataclasses import astuple, dataclass
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from evaluation.measures.interface import Measure, Measured, Summary
 from evaluation.segmentation import TISSUES
@@ -83,6 +82,8 @@ def icc_interval(values: np.ndarray, confidence: float = CONFIDENCE) -> tuple[fl
 
     NaN where people or what is left doesn't vary.
     """
+    from scipy import stats  # takes half a second, which single people's measures needn't wait for
+
     found, r = mean_squares(values), float(icc(values))
     people, scanners, error, n, k = (float(part) for part in astuple(found))
     if not (math.isfinite(r) and r < 1 and error > 0):
