@@ -9,7 +9,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from benchmarks import gpu
 from mispel import bench
+from mispel.network import new_encoder
 from tests.mispel_data import write_study
 
 SETTINGS = ["width=4", "embeddings=3", "step1_epochs=3", "precision=float32", "learning_rate=0.01"]
@@ -85,3 +87,22 @@ def test_the_bench_compares_with_a_groups_first_variant(monkeypatch, capsys, tmp
     step1 = table[table["what"].str.startswith("Step 1")]
     assert list(step1["cpu_ratio"]) == [1.0] + [0.25] * (len(step1) - 1)
     assert all(task in bench.TASKS for _, _, task, _ in bench.plans(small=False))
+
+
+def test_the_gpu_benchmark_runs_on_the_cpu(capsys):
+    """Where no GPU is at hand, at least its code is tried."""
+    gpu.main(["--device", "cpu", "--height", "16", "--width", "16", "--slices", "8", "--steps", "2"])
+    assert "ms" in capsys.readouterr().out
+
+
+def test_multiplications_are_counted():
+    """A 3x3 convolution of c to d channels multiplies 9 c d times a pixel."""
+    encoder = new_encoder(width=4, embeddings=3, seed=0)
+    fine, middle, coarse = 16 * 16, 8 * 8, 4 * 4
+    pairs = {
+        fine: [(1, 4), (4, 4), (8, 4), (8, 4), (4, 4), (4, 3)],
+        middle: [(4, 8), (8, 8), (16, 8), (16, 8), (8, 8)],
+        coarse: [(8, 16), (16, 16)],
+    }
+    expected = sum(9 * a * b * pixels for pixels, convolutions in pairs.items() for a, b in convolutions)
+    assert gpu.multiply_adds(encoder, (16, 16)) == expected
