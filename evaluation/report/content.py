@@ -15,7 +15,7 @@ from markupsafe import Markup
 from evaluation.figures import figures as figure_modules
 from evaluation.figures import name_of, topic_of
 from evaluation.figures.finished_run import REFERENCE, TISSUES, FinishedRun, is_yes, text
-from evaluation.measures.registry import MEASURES
+from evaluation.measures.registry import measures
 from studies.files import read_json
 from studies.images import open_image, voxel_sizes
 
@@ -253,10 +253,14 @@ def definitions() -> list[dict[str, str]]:
     return [
         {
             "label": f"{measure.label}, {measure.unit}" if measure.unit else measure.label,
-            "range": f"{measure.lowest:g} to {measure.highest:g}, {measure.better} is better".replace("to inf", "up"),
-            "definition": measure.definition,
+            "range": f"{measure.lowest:g} to {measure.highest:g}, {measure.better} is better".replace(
+                "-inf to inf", "any number"
+            )
+            .replace("-inf to", "up to")
+            .replace("to inf", "up"),
+            "definition": f"{measure.definition} ({measure.reference})" if measure.reference else measure.definition,
         }
-        for measure in MEASURES.values()
+        for measure in measures().values()
     ]
 
 
