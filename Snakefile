@@ -24,6 +24,7 @@ localrules:
 wildcard_constraints:
     arm="|".join(STUDY.arms),
     batch="[0-9]{4}",
+    fold="[0-9]+",
 
 
 rule all:

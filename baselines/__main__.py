@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
-from baselines.commands import add_fit_options, add_run_options, fit_from, harmonize_from
+from baselines.commands import add_apply_options, add_fit_options, fit_from, harmonize_from
 from baselines.registry import methods
 from baselines.template import write_template
 from studies.commandline import run
@@ -24,8 +23,7 @@ def main() -> None:
 
     harmonize = verbs.add_parser("apply", help="harmonize the scans of a sheet with a saved model")
     harmonize.add_argument("method")
-    add_run_options(harmonize)
-    harmonize.add_argument("--out", type=Path, required=True, help="folder for the harmonized images")
+    add_apply_options(harmonize)
 
     new = verbs.add_parser("new", help="write a commented template of a method into this folder")
     new.add_argument("name", help="the method's id: lower case letters, digits and _")

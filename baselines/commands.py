@@ -7,7 +7,7 @@ from pathlib import Path
 
 from baselines.interface import Context
 from baselines.registry import method
-from baselines.running import apply_method, fit_method, model_scale, parse_parameters
+from baselines.running import apply_by_fold, apply_method, fit_method, fit_without_fold, model_scale, parse_parameters
 from studies.sheet import read_sheet
 from studies.status import run_step
 
@@ -36,6 +36,22 @@ def add_fit_options(parser: argparse.ArgumentParser) -> None:
         help="divide every image by its mean over the brain or the volume; none: they come scaled",
     )
     parser.add_argument("--checkpoint", type=Path, help="folder that lets a killed fit go on where it was")
+    parser.add_argument(
+        "--without-fold", metavar="FOLD", help="leave out the people of this fold (column fold of the sheet)"
+    )
+
+
+def add_apply_options(parser: argparse.ArgumentParser) -> None:
+    """Options of `apply`."""
+    add_run_options(parser)
+    parser.add_argument("--out", type=Path, required=True, help="folder for the harmonized images")
+    parser.add_argument(
+        "--by-fold",
+        type=Path,
+        metavar="TRAINING",
+        help="the model's folder holds one a fold, fold-1, ...: everyone is harmonized by the one fitted without "
+        "them; TRAINING/fold-1, ... get the images of those with them, from which the arm's range is taken",
+    )
 
 
 def fit_from(given: argparse.Namespace, name: str) -> None:
@@ -45,6 +61,10 @@ def fit_from(given: argparse.Namespace, name: str) -> None:
 
     def work() -> str:
         study = read_sheet(given.scans, scale=given.scale)
+        if given.without_fold is not None:
+            return fit_without_fold(
+                name, study, given.without_fold, given.model, parameters=parameters, context=context
+            )
         return fit_method(name, study, given.model, parameters=parameters, context=context)
 
     run_step(
@@ -64,6 +84,8 @@ def harmonize_from(given: argparse.Namespace, name: str) -> None:
 
     def work() -> str:
         study = read_sheet(given.scans, scale=model_scale(given.model))
+        if given.by_fold is not None:
+            return apply_by_fold(name, given.model, study, given.out, given.by_fold, context=context)
         return apply_method(name, given.model, study, given.out, context=context)
 
     run_step(
@@ -74,4 +96,6 @@ def harmonize_from(given: argparse.Namespace, name: str) -> None:
         on_failure=given.on_failure,
         requires=given.requires,
     )
-    given.out.mkdir(parents=True, exist_ok=True)
+    for folder in (given.out, given.by_fold):
+        if folder is not None:
+            folder.mkdir(parents=True, exist_ok=True)

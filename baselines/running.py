@@ -15,6 +15,7 @@ import numpy as np
 
 from baselines.interface import Context, Method
 from baselines.registry import method
+from studies import folds
 from studies.commandline import progress
 from studies.errors import InputError, NotApplicable, nearest
 from studies.files import checksum, read_json, write_json
@@ -110,6 +111,21 @@ def fit_method(name: str, study: Study, folder: Path, *, parameters: Any = None,
     return arm.used_device
 
 
+def fit_without_fold(
+    name: str, study: Study, fold: str, folder: Path, *, parameters: Any = None, context: Context | None = None
+) -> str:
+    """`fit_method` on everyone but the people of a fold.
+
+    Raises `NotApplicable` for a method that cannot be applied to those people afterwards.
+    """
+    if not method(name).unseen_subjects:
+        raise NotApplicable("it cannot be applied to people it was not fitted on, as held-out evaluation asks")
+    try:
+        return fit_method(name, folds.training(study, fold), folder, parameters=parameters, context=context)
+    except (InputError, NotApplicable) as error:
+        raise type(error)(f"without fold {fold}: {error}") from None
+
+
 def _plain(value: Any) -> Any:
     return str(value) if isinstance(value, Path) else value
 
@@ -119,8 +135,9 @@ def _is_paired(study: Study) -> bool:
 
 
 def model_scale(folder: Path) -> str:
-    """The scale of the scans that the model in `folder` was fitted on."""
-    return _description(folder)["scale"]
+    """The scale of the scans that the model in `folder`, or the first of its folds' models, was fitted on."""
+    first = next(iter(sorted(folder.glob(folds.folder_name("*")))), folder)
+    return _description(first)["scale"]
 
 
 def _description(folder: Path) -> dict[str, Any]:
@@ -165,6 +182,29 @@ def apply_method(name: str, folder: Path, study: Study, out: Path, *, context: C
         check_output(harmonized, scan, name)
         save_image(out / f"{scan.name}_T1w.nii.gz", harmonized, scan.affine)
     return arm.used_device
+
+
+def apply_by_fold(
+    name: str, folder: Path, study: Study, out: Path, training: Path, *, context: Context | None = None
+) -> str:
+    """Harmonize everyone with the model fitted without them, `folder/fold-<fold>`; images go to `out`.
+
+    `training/fold-<fold>` gets the images of the people that the model was fitted on, of which the arm's
+    range of intensities is taken; a method that learns nothing from a study gives the same images in every
+    fold, so that it needs none.  Raises `InputError` for a model that has seen people of its fold.  Returns
+    the devices used.
+    """
+    devices = []
+    for fold, people in folds.by_fold(study):
+        model = folder / folds.folder_name(fold)
+        seen = [subject for subject in people.subjects if subject in _description(model)["subjects"]]
+        if seen:
+            raise InputError(f"{model}: was fitted on {', '.join(seen)} of fold {fold}; fit it again without that fold")
+        devices.append(apply_method(name, model, people, out, context=context))
+        if method(name).fits_on == "study":
+            others = folds.training(study, fold)
+            apply_method(name, model, others, training / folds.folder_name(fold), context=context)
+    return ", ".join(dict.fromkeys(devices))
 
 
 def _check_seen(arm: Method, what: str, applies: bool, asked: list[str], known: list[str]) -> None:

@@ -40,6 +40,12 @@ def _add_arm_verbs(verbs) -> None:
     _arm_options(verb)
     verb.add_argument("--images", type=Path, required=True, help="folder of the arm's images")
     verb.add_argument("--out", type=Path, required=True, help="JSON to write")
+    verb.add_argument(
+        "--by-fold",
+        type=Path,
+        metavar="TRAINING",
+        help="a range a fold: of the images TRAINING/fold-1, ... or, where there are none, of the others' in --images",
+    )
 
     verb = _verb(verbs, "segment-arm", segment_arm, "segment an arm's images, mapped onto RAW's scale")
     _arm_options(verb)
@@ -207,10 +213,15 @@ def intensities(arguments: Arguments) -> None:
     """Write an arm's `Intensities`."""
 
     def work() -> None:
-        from evaluation.run import arm_intensities
+        from evaluation.intensities import write_by_fold
+        from evaluation.run import arm_intensities, fold_intensities
 
         _, chosen = _read_study(arguments)
-        arm_intensities(_method(arguments), chosen, arguments.images).write(arguments.out)
+        if arguments.by_fold is None:
+            arm_intensities(_method(arguments), chosen, arguments.images).write(arguments.out)
+        else:
+            found = fold_intensities(_method(arguments), chosen, arguments.images, arguments.by_fold)
+            write_by_fold(arguments.out, found)
 
     _arm_step(arguments, "intensities", work, [arguments.out])
 
@@ -220,23 +231,27 @@ def segment_arm(arguments: Arguments) -> None:
 
     def work() -> None:
         from evaluation.intensities import Intensities
-        from evaluation.run import segment_arm
+        from evaluation.run import join, segment_arm
         from studies.files import write_table
+        from studies.folds import by_fold
 
         _, chosen = _read_study(arguments)
-        volumes = segment_arm(
-            chosen,
-            method=_method(arguments),
-            images=arguments.images,
-            intensities=Intensities.read(arguments.intensities),
-            reference=Intensities.read(arguments.reference),
-            engine=arguments.engine,
-            rule=arguments.rule,
-            threshold=arguments.threshold,
-            threads=arguments.threads,
-            out=arguments.out,
-        )
-        write_table(arguments.volumes, volumes)
+        volumes = [
+            segment_arm(
+                people,
+                method=_method(arguments),
+                images=arguments.images,
+                intensities=Intensities.read(arguments.intensities, fold),
+                reference=Intensities.read(arguments.reference, fold),
+                engine=arguments.engine,
+                rule=arguments.rule,
+                threshold=arguments.threshold,
+                threads=arguments.threads,
+                out=arguments.out,
+            )
+            for fold, people in by_fold(chosen)
+        ]
+        write_table(arguments.volumes, join(volumes))
 
     _arm_step(arguments, "segmentation", work, [arguments.volumes])
 
@@ -251,23 +266,30 @@ def measure_arm(arguments: Arguments) -> None:
 
     def work() -> None:
         from evaluation.intensities import Intensities
-        from evaluation.run import measure_arm
+        from evaluation.run import PersonMeasures, join, measure_arm
         from studies.files import write_table
+        from studies.folds import by_fold
 
         study, chosen = _read_study(arguments)
-        tables, further = measure_arm(
-            study,
-            chosen.subjects,
-            method=_method(arguments),
-            images=arguments.images,
-            segmentations=arguments.segmentations,
-            reference_segmentations=arguments.reference_segmentations,
-            intensities=Intensities.read(arguments.intensities),
-            reference=Intensities.read(arguments.reference),
-            sheet_folder=arguments.scans.parent,
-        )
-        for name, table in tables.items():
-            write_table(files[name], table)
+        parts = [
+            measure_arm(
+                study,
+                people.subjects,
+                method=_method(arguments),
+                images=arguments.images,
+                segmentations=arguments.segmentations,
+                reference_segmentations=arguments.reference_segmentations,
+                intensities=Intensities.read(arguments.intensities, fold),
+                reference=Intensities.read(arguments.reference, fold),
+                sheet_folder=arguments.scans.parent,
+            )
+            for fold, people in by_fold(chosen)
+        ]
+        for name, file in files.items():
+            write_table(file, join([tables[name] for tables, _ in parts]))
+        further = PersonMeasures()
+        for _, measured in parts:
+            further.extend(measured)
         further.write(arguments.out, arguments.batch)
 
     _arm_step(arguments, "measures", work, [*files.values(), *others])

@@ -2,12 +2,12 @@
 
 RAW goes in multiplied by 1000.  Every other arm first goes through ONE affine map an arm, which takes
 its 0.5th and 99.5th percentile (brain voxels of all its scans) to RAW's.  So an arm that is an affine
-copy of RAW gives RAW's segmentation.
+copy of RAW gives RAW's segmentation.  Held out, there is a map a fold, from the training scans alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -49,15 +49,29 @@ class Intensities:
         write_json(path, asdict(self))
 
     @classmethod
-    def read(cls, path: Path | str) -> Intensities:
-        """Read what `write` wrote; raises `InputError` for a file that isn't that."""
+    def read(cls, path: Path | str, fold: str = "") -> Intensities:
+        """Read what `write` or `write_by_fold` wrote: the range that images of people of `fold` are judged by.
+
+        Raises `InputError` for a file that isn't that, or has no range for that fold.
+        """
         content = read_json(path)
+        if "folds" in content:
+            if fold not in content["folds"]:
+                raise InputError(
+                    f"{path}: ranges of fold {', '.join(content['folds'])}, none for '{fold}'; take them anew"
+                )
+            content = content["folds"][fold]
         try:
             return cls(**content)
         except TypeError:
             raise InputError(
                 f"{path}: not an arm's intensities; make it with `python -m evaluation intensities`"
             ) from None
+
+
+def write_by_fold(path: Path | str, folds: Mapping[str, Intensities]) -> None:
+    """Write an arm's range for each fold, taken from the images of the people that the fold's model was fitted on."""
+    write_json(path, {"folds": {fold: asdict(intensities) for fold, intensities in folds.items()}})
 
 
 def ordered_keys(values: np.ndarray) -> np.ndarray:

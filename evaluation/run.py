@@ -28,6 +28,7 @@ from evaluation.measures.similarity import bounding_box, pairwise
 from evaluation.measures.truth import similarity_with_truth
 from evaluation.measures.volumes import fraction_volumes, label_volumes, rmse_table, volume_differences
 from evaluation.segmentation import TISSUES, labels_at, segment, volumes_ml
+from studies import folds
 from studies.commandline import progress
 from studies.errors import InputError
 from studies.files import read_json, read_table, write_beside, write_json, write_table
@@ -105,6 +106,12 @@ class PersonMeasures:
                 for scanner, array in module.arrays_of_person(person).items():
                     self.arrays[f"{name}/{identity['subject']}/{scanner}"] = array
 
+    def extend(self, others: PersonMeasures) -> None:
+        """Add what was measured of other people."""
+        for table, rows in others.rows.items():
+            self.rows.setdefault(table, []).extend(rows)
+        self.arrays |= others.arrays
+
     def write(self, folder: Path, batch: str) -> None:
         """Write `further-<batch>.json` and `arrays-<batch>.npz`; NaN becomes null."""
         finite = {
@@ -159,6 +166,25 @@ def arm_intensities(method: str, study: Study, images: Path) -> Intensities:
             yield read_arm_image(images, scan, mask)[mask]
 
     return measure_intensities(method, brains, len(study.scans))
+
+
+def fold_intensities(method: str, study: Study, images: Path, training: Path) -> dict[str, Intensities]:
+    """The arm's range for each fold, from everyone but the fold's people.
+
+    Their images by the fold's own model are in `training/fold-<fold>`; an arm that learns nothing from a
+    study has none there, since those in `images` are the same.
+    """
+    found = {}
+    for fold, _ in folds.by_fold(study):
+        own = training / folds.folder_name(fold)
+        found[fold] = arm_intensities(method, folds.training(study, fold), own if own.is_dir() else images)
+    return found
+
+
+def join(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """Tables of the same columns under each other; empty ones, whose columns have no type, left out."""
+    filled = [table for table in tables if not table.empty] or tables[:1]
+    return pd.concat(filled, ignore_index=True)
 
 
 def segment_arm(
@@ -362,8 +388,7 @@ def read_parts(run: Path, name: str, methods: Sequence[str], batches: Sequence[s
     tables = [pd.DataFrame(columns=PARTS[name])]
     for method in methods:
         tables += [read_table(path) for path in part_files(run, (name, "tsv"), method, batches)]
-    filled = [table for table in tables if not table.empty] or tables[:1]
-    joined = pd.concat(filled, ignore_index=True)
+    joined = join(tables)
     refuse_doubles(joined, name, run)
     return joined
 
@@ -452,7 +477,8 @@ def gather(
 ) -> list[Path]:
     """Join the arms' parts into `RUN/metrics/*.tsv`; returns the files written.
 
-    `seed` and `resamples` are those of the bootstrap, which the intervals of some tables are from.
+    `seed` and `resamples` are those of the bootstrap, which the intervals of some tables are from.  Where
+    people are divided into folds, tables by subject end in the column `fold`.
     """
     parts = {name: in_order(read_parts(run, name, methods, batches), study, methods) for name in PARTS}
     differences = in_order(volume_differences(parts["volumes"], study.pairs), study, methods)
@@ -477,8 +503,11 @@ def gather(
     for module in registry.modules():
         if hasattr(module, "of_study"):
             tables |= module.of_study(measured)
+    fold_of = {scan.subject: folds.fold_of(scan) for scan in study.scans}
     written = []
     for name, table in tables.items():
+        if any(fold_of.values()) and "subject" in table:
+            table[folds.COLUMN] = table["subject"].map(fold_of)
         path = run / "metrics" / f"{name}.tsv"
         write_table(path, table)
         written.append(path)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from baselines.commands import add_fit_options, add_run_options, fit_from, harmonize_from
+from baselines.commands import add_apply_options, add_fit_options, fit_from, harmonize_from
 from mispel.presets import PRESETS
 from studies.commandline import run
 
@@ -22,8 +22,7 @@ def main() -> None:
     harmonize = verbs.add_parser(
         "harmonize", help="harmonize scans, also of people never seen in training, from scanners seen"
     )
-    add_run_options(harmonize)
-    harmonize.add_argument("--out", type=Path, required=True, help="folder for the harmonized images")
+    add_apply_options(harmonize)
 
     measure = verbs.add_parser("bench", help="measure what the speed-ups bring, as a table")
     measure.add_argument("--rounds", type=int, default=3, help="medians are taken over so many (default: 3)")

@@ -99,7 +99,10 @@ def add_gather(verbs: Verbs) -> None:
     parser = verbs.add_parser("gather", help="join part sheets into one sheet")
     parser.add_argument("--parts", required=True, nargs="+", type=Path, help="part sheets, in order")
     parser.add_argument("--out", required=True, type=Path, help="the sheet to write")
-    parser.set_defaults(main=lambda arguments: gather(arguments.parts, arguments.out))
+    parser.add_argument("--folds", type=int, help="divide the people into so many folds (column fold)")
+    parser.add_argument("--stratify", metavar="COLUMN", help="a covariate that the folds share alike")
+    parser.add_argument("--seed", type=int, default=0, help="of the division into folds (default: 0)")
+    parser.set_defaults(main=gather_parts)
 
 
 VERBS: tuple[Callable[[Verbs], None], ...] = (
@@ -232,6 +235,11 @@ def prepare(arguments: argparse.Namespace) -> None:
     if not isinstance(options, dict):
         raise InputError(f"{arguments.options}: not a mapping of options")
     prepare_subjects(arguments.source, options, arguments.subject, arguments.out)
+
+
+def gather_parts(arguments: argparse.Namespace) -> None:
+    """Join part sheets, and divide their people where that is asked for."""
+    gather(arguments.parts, arguments.out, fold_count=arguments.folds, seed=arguments.seed, stratify=arguments.stratify)
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -8,13 +8,19 @@ from pathlib import Path
 
 import pandas as pd
 
-from studies.errors import InputError
+from studies import folds
+from studies.errors import InputError, nearest
 from studies.files import write_table
 from studies.sheet import read_rows
 
 
-def gather(parts: Sequence[Path], out: Path) -> None:
+def gather(
+    parts: Sequence[Path], out: Path, *, fold_count: int | None = None, seed: int = 0, stratify: str | None = None
+) -> None:
     """Join part sheets, in the order given, into `out`; their paths are rewritten relative to it.
+
+    With `fold_count`, people are divided into so many folds (column `fold`) by chance from `seed`, sharing
+    the values of the covariate `stratify` alike; see `studies.folds.assign_folds`.
 
     Raises `InputError` for no parts, a part that is no sheet, and a scan that stands in two of them.
     """
@@ -34,7 +40,21 @@ def gather(parts: Sequence[Path], out: Path) -> None:
         raise InputError(
             f"{out}: subject '{row['subject']}' on scanner '{row['scanner']}' stands in two part sheets; give each once"
         )
+    # the column is the run's own; one that a sheet brought belongs to another run
+    joined = joined.drop(columns=folds.COLUMN, errors="ignore")
+    if fold_count is not None:
+        joined[folds.COLUMN] = joined["subject"].map(_fold_of_each(joined, fold_count, seed, stratify))
     write_table(out, joined)
+
+
+def _fold_of_each(scans: pd.DataFrame, count: int, seed: int, stratify: str | None) -> dict[str, str]:
+    """Each subject's fold, from the rows of a sheet."""
+    strata = None
+    if stratify is not None:
+        if stratify not in scans.columns:
+            raise InputError(f"folds.stratify: the sheet has no column '{stratify}'{nearest(stratify, scans.columns)}")
+        strata = folds.one_value_each(zip(scans["subject"], scans[stratify], strict=True), stratify)
+    return folds.assign_folds(list(scans["subject"].unique()), count, seed=seed, strata=strata)
 
 
 def _moved(path: str, old: Path, new: Path) -> str:

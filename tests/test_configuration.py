@@ -28,7 +28,7 @@ def test_the_demo(config):
     demo.check_arms()
 
 
-@pytest.mark.parametrize("name", ["paper", "real-anatomy"])
+@pytest.mark.parametrize("name", ["paper", "real-anatomy", "heldout", "all-methods"])
 def test_every_key_of_the_other_files_is_known(config, name, tmp_path):
     overlay = yaml.safe_load((ROOT / "config" / f"{name}.yaml").read_text())
 
@@ -56,6 +56,8 @@ def test_every_key_of_the_other_files_is_known(config, name, tmp_path):
         (["methods", "raw"], None, "'raw' is missing"),
         (["study", "phantom", "subjects"], 1, "1 subject"),
         (["study", "phantom", "scanners"], ["GE"], "1 scanner"),
+        (["protocol"], "kfolds", "protocol: 'kfolds' is not one of"),
+        (["folds", "counts"], 3, "'folds.counts' .did you mean 'count'"),
     ],
 )
 def test_refused_at_once(config, path, value, message):
@@ -81,6 +83,17 @@ def test_methods_and_parameters_are_checked(config, methods, message):
     config["methods"].update(methods)
     with pytest.raises(InputError, match=message):
         Configuration(config).check_arms()
+
+
+def test_the_protocol_of_held_out_people(config):
+    assert Configuration(config).folds == Configuration(config).division == []
+    config |= {"protocol": "kfold", "folds": {"count": 3, "stratify": "diagnosis"}}
+    held_out = Configuration(config)
+    assert held_out.folds == ["1", "2", "3"]
+    assert held_out.division == ["--folds=3", "--seed=0", "--stratify=diagnosis"]
+    config["folds"]["count"] = 7
+    with pytest.raises(InputError, match="folds.count is 7 for 6 people"):
+        Configuration(config)
 
 
 def test_a_method_twice_under_two_ids(config):

@@ -13,10 +13,20 @@ import pytest
 
 from baselines.interface import Context, Method
 from baselines.registry import label, methods
-from baselines.running import apply_method, check_output, fit_method, load_method, make_parameters, parse_parameters
+from baselines.running import (
+    MODEL_FILE,
+    apply_method,
+    check_output,
+    fit_method,
+    fit_without_fold,
+    load_method,
+    make_parameters,
+    parse_parameters,
+)
 from baselines.template import TEMPLATE, write_template
+from studies import folds
 from studies.errors import InputError
-from studies.images import load_image, save_image
+from studies.images import load_image, save_image, save_labels
 from studies.sheet import Scan, Study, read_sheet
 from tests.conftest import write_study
 
@@ -147,6 +157,56 @@ def test_an_unseen_scanner(model, study, tmp_path):
     else:
         with pytest.raises(InputError, match="Unheard-of.*knows Alpha, Beta 2, Gamma"):
             apply_method(name, folder, other, tmp_path / "out")
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in filter(Path.is_file, folder.rglob("*"))}
+
+
+@every_model
+def test_a_held_out_persons_scans_change_no_fitted_number(model, tmp_path):
+    """Whatever they look like, the model is the one of a study that never had that person."""
+    name, folder = model
+    study = read_sheet(write_study(tmp_path, subjects=4), scale="brain")
+    study = folds.with_folds(study, {"01": "2", "02": "2", "03": "3", "04": "1"})
+    for scan in folds.held_out(study, "1").scans:
+        save_image(scan.image, 50 + np.square(scan.read()), scan.affine)
+    fit_without_fold(
+        name,
+        study,
+        "1",
+        tmp_path / "model",
+        parameters=make_parameters(methods()[name], QUICK.get(name, {})),
+        context=Context(seed=1, device="cpu"),
+    )
+    assert contents(tmp_path / "model") == contents(folder)
+
+
+@every_model
+def test_a_method_of_single_scans_learns_nothing_from_a_study(model, study, tmp_path):
+    """So that its images are the same in every fold, and one set of them stands for all."""
+    name, folder = model
+    if methods()[name].fits_on == "study":
+        pytest.skip("it fits on a study")
+    fitted(name, study.select(["02"]), tmp_path / "model")
+    found, all_scans = contents(tmp_path / "model"), contents(folder)
+    del found[MODEL_FILE], all_scans[MODEL_FILE]
+    assert found == all_scans
+
+
+@every_model
+def test_a_scan_on_another_grid_is_refused_or_harmonized_on_its_own(model, study, tmp_path):
+    name, folder = model
+    first = study.scans[0]
+    image, mask = tmp_path / f"{first.scanner}.nii.gz", tmp_path / "mask.nii.gz"
+    save_image(image, first.read()[:-2, :, :-1], first.affine)
+    save_labels(mask, first.read_mask()[:-2, :, :-1], first.affine)
+    other = dataclasses.replace(first, image=image, mask=mask)
+    try:
+        method = ready(name, folder, Study((other,)))
+        check_output(method.transform(other), other, name)
+    except InputError as error:
+        assert len(str(error)) > 20
 
 
 @every_method

@@ -20,6 +20,7 @@ import yaml
 from jsonschema import Draft202012Validator
 
 from studies.errors import InputError, nearest
+from studies.folds import check_count, fold_names
 from studies.sources import source
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -58,10 +59,23 @@ class Configuration:
                     f"study: {len(found)} {what} ({', '.join(found) or 'none'}); a study run needs at least 2 "
                     f"{what}s: add scans, or harmonize single scans with `python -m baselines`"
                 )
+        self.folds: list[str] = []
+        if config["protocol"] == "kfold":
+            check_count(config["folds"]["count"], len(self.subjects))
+            self.folds = fold_names(config["folds"]["count"])
+        self.division = self._division()
         size = config["people_per_job"]
         self.batches = {
             f"{first // size:04d}": self.subjects[first : first + size] for first in range(0, len(self.subjects), size)
         }
+
+    def _division(self) -> list[str]:
+        """The options by which people are divided into folds; none where they aren't."""
+        if not self.folds:
+            return []
+        stratify = self.content["folds"]["stratify"]
+        options = [f"--folds={len(self.folds)}", f"--seed={self.content['seed']}"]
+        return options if stratify is None else [*options, f"--stratify={stratify}"]
 
     def method_of(self, arm: str) -> str:
         """The method that the arm uses: the one it names, or the one of the same id."""

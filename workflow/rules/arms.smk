@@ -1,17 +1,25 @@
 # Arms: fitted on the study, applied to it, and their range of intensities taken.  They go first: the
 # slowest arm's images are what the longest chain of jobs waits for.
+#
+# Held out, an arm is fitted once a fold without its people, and applied to them; the fold's training
+# scans are harmonized too, since the range is theirs.
+
+FITTED = "{arm}/fold-{fold}" if FOLDS else "{arm}"
+FIT = "fit-{fold}" if FOLDS else "fit"
+TRAINING = f"{RUN}/training/{{arm}}"
+BY_FOLD = f"--by-fold {TRAINING}" if FOLDS else ""
 
 
 rule fit:
     input:
         sheet=rules.scans.output.sheet,
     output:
-        model=directory(f"{RUN}/models/{{arm}}"),
-        status=f"{RUN}/status/{{arm}}/fit.json",
+        model=directory(f"{RUN}/models/{FITTED}"),
+        status=f"{RUN}/status/{{arm}}/{FIT}.json",
     log:
-        f"{RUN}/logs/fit/{{arm}}.log",
+        f"{RUN}/logs/fit/{FITTED}.log",
     benchmark:
-        f"{RUN}/benchmarks/fit/{{arm}}.tsv"
+        f"{RUN}/benchmarks/fit/{FITTED}.tsv"
     priority: 1
     threads: config["fit_threads"]
     resources:
@@ -22,22 +30,24 @@ rule fit:
         method=lambda wildcards: STUDY.method_of(wildcards.arm),
         settings=settings,
         seed=lambda wildcards: STUDY.seed_of(wildcards.arm),
-        checkpoint=f"{RUN}/checkpoints/{{arm}}",
+        checkpoint=f"{RUN}/checkpoints/{FITTED}",
+        without="--without-fold {fold}" if FOLDS else "",
         on_failure=ON_FAILURE,
         code=lambda wildcards: STUDY.code_of(wildcards.arm),
     shell:
         "python -m baselines fit {params.method} --arm {wildcards.arm} --scans {input.sheet}"
         " --model {output.model} --scale none --seed {params.seed} --threads {threads}"
-        " --checkpoint {params.checkpoint} {params.settings:q}"
+        " --checkpoint {params.checkpoint} {params.without} {params.settings:q}"
         " --status {output.status} --on-failure {params.on_failure} > {log} 2>&1"
 
 
 rule harmonize:
     input:
         sheet=rules.scans.output.sheet,
-        model=rules.fit.output.model,
-        fitted=rules.fit.output.status,
+        model=every_fold(rules.fit.output.model),
+        fitted=every_fold(rules.fit.output.status),
     output:
+        **({"training": temp(directory(TRAINING))} if FOLDS else {}),
         images=directory(f"{RUN}/images/{{arm}}"),
         status=f"{RUN}/status/{{arm}}/apply.json",
     log:
@@ -51,15 +61,18 @@ rule harmonize:
         gpu=lambda wildcards: STUDY.gpus_of(wildcards.arm),
     params:
         method=lambda wildcards: STUDY.method_of(wildcards.arm),
+        model=lambda wildcards: f"{RUN}/models/{wildcards.arm}",
+        by_fold=BY_FOLD,
         on_failure=ON_FAILURE,
     shell:
-        "python -m baselines apply {params.method} --arm {wildcards.arm} --model {input.model}"
-        " --scans {input.sheet} --out {output.images} --threads {threads}"
+        "python -m baselines apply {params.method} --arm {wildcards.arm} --model {params.model}"
+        " --scans {input.sheet} --out {output.images} --threads {threads} {params.by_fold}"
         " --status {output.status} --requires {input.fitted} --on-failure {params.on_failure} > {log} 2>&1"
 
 
 rule intensities:
     input:
+        **({"training": TRAINING} if FOLDS else {}),
         sheet=rules.scans.output.sheet,
         images=rules.harmonize.output.images,
         applied=rules.harmonize.output.status,
@@ -73,9 +86,10 @@ rule intensities:
         mem_mb=1500,
         runtime=120,
     params:
+        by_fold=BY_FOLD,
         on_failure=ON_FAILURE,
         code=source_hash("evaluation.intensities"),
     shell:
         "python -m evaluation intensities --method {wildcards.arm} --scans {input.sheet}"
-        " --images {input.images} --out {output.intensities}"
+        " --images {input.images} --out {output.intensities} {params.by_fold}"
         " --status {output.status} --requires {input.applied} --on-failure {params.on_failure} > {log} 2>&1"

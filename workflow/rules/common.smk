@@ -18,6 +18,7 @@ use_this_python()
 RUN = STUDY.run
 ARMS = list(STUDY.arms)
 BATCHES = list(STUDY.batches)
+FOLDS = STUDY.folds
 ON_FAILURE = config["on_failure"]
 FIGURES = [
     "figure1_scanner_effects",
@@ -41,11 +42,13 @@ def settings(wildcards):
     ]
 
 
+def every_fold(pattern):
+    """The pattern's files of all folds, where people are divided into folds; else the pattern."""
+    return expand(pattern, fold=FOLDS, allow_missing=True) if FOLDS else [pattern]
+
+
 def statuses(step):
-    """The records of how a step ended, of every arm; a step by batches has one a batch."""
-    batched = "{batch}" in step
+    """The records of how a step ended, of every arm; a step by batches or folds has one of each."""
     return expand(
-        f"{RUN}/status/{{arm}}/{step}.json",
-        arm=ARMS,
-        **({"batch": BATCHES} if batched else {}),
+        f"{RUN}/status/{{arm}}/{step}.json", arm=ARMS, batch=BATCHES, fold=FOLDS or [""]
     )

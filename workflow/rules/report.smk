@@ -5,7 +5,7 @@ FORMATS = ["tsv", "md", "tex"]
 
 rule status:
     input:
-        fitted=statuses("fit"),
+        fitted=statuses(FIT),
         applied=statuses("apply"),
         ranged=statuses("intensities"),
         segmented=statuses("segment-{batch}"),

@@ -48,5 +48,6 @@ rule scans:
         f"{RUN}/logs/scans.log",
     params:
         parts=[f"{RUN}/study/sub-{subject}.tsv" for subject in STUDY.subjects],
+        division=STUDY.division,
     shell:
-        "python -m studies gather --parts {params.parts:q} --out {output.sheet} > {log} 2>&1"
+        "python -m studies gather --parts {params.parts:q} --out {output.sheet} {params.division:q} > {log} 2>&1"
