@@ -134,6 +134,9 @@ def _add_run_verbs(verbs) -> None:
     verb.add_argument("--relative", type=float, default=1e-5, help="tolerance, relative to RUN_B (default: 1e-5)")
     verb.add_argument("--absolute", type=float, default=1e-9, help="and absolute (default: 1e-9)")
 
+    verb = _verb(verbs, "protocols", protocols, "one table of a study's runs, fitted on everyone and held out")
+    verb.add_argument("runs", type=Path, nargs=2, metavar="RUN", help="one of each protocol")
+
 
 def _run_argument(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("run", type=Path, metavar="RUN", help="a run's folder, such as results/demo")
@@ -402,6 +405,13 @@ def compare(arguments: Arguments) -> int:
     found = compare(arguments.run_a, arguments.run_b, relative=arguments.relative, absolute=arguments.absolute)
     print("nothing differs" if found.empty else found.to_string(index=False))
     return 0 if found.empty else 1
+
+
+def protocols(arguments: Arguments) -> None:
+    """Write `RUN/tables/table_protocols.*` of the held-out run."""
+    from evaluation.protocols import write_protocols
+
+    _print_paths(write_protocols(arguments.runs))
 
 
 def segment(arguments: Arguments) -> None:

@@ -16,6 +16,7 @@ import nibabel as nib
 import numpy as np
 import pandas as pd
 
+from studies import folds
 from studies.errors import InputError
 from studies.files import read_table
 from studies.images import load_image, voxel_sizes
@@ -71,6 +72,11 @@ class FinishedRun:
         return "simulated" in self.scans and says_simulated(self.scans["simulated"])
 
     @cached_property
+    def folds(self) -> int:
+        """How many folds people were divided into; 0 where all are judged by fits that saw them."""
+        return self.scans[folds.COLUMN].nunique() if folds.COLUMN in self.scans else 0
+
+    @cached_property
     def status(self) -> pd.DataFrame:
         """`status.tsv`, or an empty table with its columns."""
         columns = ["method", "step", "status", "reason", "seconds", "peak_mb", "device"]
@@ -105,7 +111,12 @@ class FinishedRun:
         ]
 
     def notes(self) -> list[str]:
-        """Sentences for a figure's footnote on the arms that failed or didn't apply."""
+        """Sentences for a figure's footnote: on held-out people, and on the arms that failed or didn't apply."""
+        protocol = f"Held out: everyone's images come from fits without them ({self.folds} folds)."
+        return [*([protocol] if self.folds else []), *self.setback_notes()]
+
+    def setback_notes(self) -> list[str]:
+        """A sentence on the arms that failed or didn't apply."""
         words = {"failed": "failed", "not_applicable": "not applicable"}
         told = [
             f"{self.label(setback.method)} ({setback.step}: {words[setback.status]}"

@@ -1,0 +1,136 @@
+"""Both protocols side by side: a study judged on the people it was fitted on, and on people held out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from evaluation.figures.finished_run import FinishedRun, read_run
+from evaluation.measures import registry
+from evaluation.tables import (
+    MISSING,
+    SIMULATED,
+    TISSUES,
+    Entry,
+    Panel,
+    Table,
+    entry,
+    pair_cells,
+    pair_name,
+    row_entries,
+    summarize,
+    write,
+)
+from studies.errors import InputError
+
+MEASURES = {
+    # measure: its table in metrics/, the table's column, whether it is by tissue, decimals
+    "ssim": ("ssim", "ssim", False, 3),
+    "volume_difference": ("volume_differences", "absolute_difference_ml", True, 2),
+    "dice": ("dice", "dice", True, 3),
+}
+
+
+def protocol_of(run: FinishedRun) -> str:
+    """What a table calls the run's protocol."""
+    return f"held out, {run.folds} folds" if run.folds else "transductive"
+
+
+def table_protocols(runs: Sequence[FinishedRun]) -> Table:
+    """A row a method and protocol: the mean over pairs of scanners of each measure, then each pair.
+
+    Raises `InputError` where the runs aren't of the same scans, or their protocols don't differ.
+    """
+    first = runs[0]
+    for run in runs[1:]:
+        if set(_scans(run)) != set(_scans(first)):
+            raise InputError(
+                f"{run.folder / 'scans.tsv'}: other subjects or scanners than in {first.folder / 'scans.tsv'}; "
+                "give runs of one study"
+            )
+    protocols = [protocol_of(run) for run in runs]
+    if len(set(protocols)) < len(protocols):
+        raise InputError(
+            f"{', '.join(str(run.folder) for run in runs)}: all are {protocols[0]}; give a run of each protocol, "
+            "such as results/demo and results/heldout"
+        )
+    panels, data = [_overview(runs)], []
+    for name, (file, column, by_tissue, decimals) in MEASURES.items():
+        measure = registry.find(name)
+        cells = [pair_cells(run, file, column, measure) for run in runs]
+        panels.append(_by_pair(runs, cells, title=f"{measure.label} by pair", decimals=decimals, by_tissue=by_tissue))
+        for run, part in zip(runs, cells, strict=True):
+            labels = [run.label(method) for method in part["method"]]
+            data.append(part.assign(measure=name, protocol=protocol_of(run), label=labels, pair=part["column"]))
+    columns = ["measure", "tissue", "method", "label", "protocol", "pair", "n", "mean", "sd", "best", "significant"]
+    notes = [
+        "Mean (SD) over n subjects; bold: best of the methods under that protocol; *: better than RAW under that "
+        "protocol (two-sided paired t-test over subjects, p < 0.05 uncorrected).",
+        "Transductive: every arm was fitted on the scans it is judged on. Held out: everyone's images, and the ranges "
+        "by which they are judged, come from fits without that person.",
+        *[note for run in runs for note in run.setback_notes()],
+    ]
+    if any(run.simulated for run in runs):
+        notes.insert(0, SIMULATED)
+    title = "Both protocols side by side"
+    return Table("table_protocols", title, pd.concat(data, ignore_index=True)[columns], panels, notes)
+
+
+def _scans(run: FinishedRun) -> zip:
+    return zip(run.scans["subject"], run.scans["scanner"], strict=True)
+
+
+def _overview(runs: Sequence[FinishedRun]) -> Panel:
+    """Rows of methods and protocols by measures and tissues."""
+    header = ["Method", "Protocol", "n"]
+    cells: dict[tuple[int, str], list[Entry | str]] = {}
+    for name, (file, column, by_tissue, decimals) in MEASURES.items():
+        measure = registry.find(name)
+        for tissue in TISSUES if by_tissue else (None,):
+            header.append(f"{measure.label} {tissue}" if tissue else measure.label)
+            for place, run in enumerate(runs):
+                table = run.table(f"metrics/{file}.tsv", ["method", "subject", column])
+                part = table if tissue is None else table[table["tissue"] == tissue]
+                means = part.groupby(["method", "subject"], sort=False)[column].mean().rename("value").reset_index()
+                found = summarize(means.assign(tissue=MISSING, column=column), {column: measure})
+                for cell in found.to_dict("records"):
+                    row = cells.setdefault((place, cell["method"]), [str(cell["n"])])
+                    row.append(entry(cell, decimals))
+    rows = [
+        [run.label(method), protocol_of(run), *cells[place, method]]
+        for method in _methods(runs)
+        for place, run in enumerate(runs)
+        if (place, method) in cells
+    ]
+    return Panel("Means over pairs of scanners", header, rows)
+
+
+def _by_pair(
+    runs: Sequence[FinishedRun], cells: Sequence[pd.DataFrame], *, title: str, decimals: int, by_tissue: bool
+) -> Panel:
+    """Rows of methods and protocols, under each tissue if any, by pairs of scanners."""
+    pairs = [pair_name(*pair) for pair in runs[0].pairs]
+    rows = []
+    for tissue in TISSUES if by_tissue else (MISSING,):
+        for method in _methods(runs):
+            for run, table in zip(runs, cells, strict=True):
+                row = table[(table["tissue"] == tissue) & (table["method"] == method)]
+                if not row.empty:
+                    heads = [tissue] if by_tissue else []
+                    rows.append([*heads, run.label(method), protocol_of(run), *row_entries(row, pairs, decimals)])
+    heads = ["Tissue"] if by_tissue else []
+    return Panel(title, [*heads, "Method", "Protocol", "n", *pairs], rows)
+
+
+def _methods(runs: Sequence[FinishedRun]) -> list[str]:
+    return list(dict.fromkeys(method for run in runs for method in run.methods))
+
+
+def write_protocols(folders: Sequence[Path]) -> list[Path]:
+    """Write the table of these runs into the last held-out run's `tables`; returns what was written."""
+    runs = [read_run(folder) for folder in folders]
+    table = table_protocols(runs)
+    held_out = [run for run in runs if run.folds]
+    return write(table, held_out[-1].folder / "tables")
