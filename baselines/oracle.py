@@ -7,8 +7,6 @@ no harmonization can surpass: it pins the top of the measures.
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 
 from baselines.interface import Method
@@ -32,7 +30,7 @@ class Oracle(Method):
     def prepare(self, study: Study) -> None:
         """Note whose scans are at hand, and whether the truth is known for all of them."""
         self._study = study
-        self._true = all(scan.covariates.get(COLUMN, "") not in ("", "n/a") for scan in study.scans)
+        self._true = all(scan.file(COLUMN) is not None for scan in study.scans)
         self._subject = None
 
     def transform(self, scan: Scan) -> np.ndarray:
@@ -55,24 +53,8 @@ class Oracle(Method):
 
 def _true_image(scan: Scan, mask: np.ndarray) -> np.ndarray:
     """The scan's true image on the study's scale."""
-    path = true_image_path(scan)
+    path = scan.file(COLUMN)
     image, _ = load_image(path)
     if image.shape != scan.shape:
         raise InputError(f"{path}: shape {image.shape}, its scan has {scan.shape}; give the truth on the scans' grid")
     return scale_to_mean(image, mask, scan.scale)
-
-
-def true_image_path(scan: Scan) -> Path:
-    """The file of the sheet's column `truth_image`, which is relative to the sheet.
-
-    A scan knows its image, whose path began with the sheet's folder, but not the sheet: the folder is one
-    of those above the image.  Raises `InputError` where the file is in none of them.
-    """
-    name = scan.covariates[COLUMN]
-    for folder in scan.image.parents:
-        if (folder / name).is_file():
-            return folder / name
-    raise InputError(
-        f"{scan.name}: {COLUMN} '{name}' is in no folder above {scan.image}; give the images' paths relative to the "
-        f"sheet, or the truth's in full"
-    )

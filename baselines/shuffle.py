@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from baselines.combat import ComBat
 from baselines.interface import Context, Method
 from studies.errors import InputError
 from studies.sheet import Scan, Study
@@ -44,7 +45,7 @@ class Shuffle(Method):
     class Parameters:
         """base: the id of the method that is fitted.  settings: its parameters, `name=value name=value`."""
 
-        base: str = "combat"
+        base: str = ComBat.id
         settings: str = ""
 
     def __init__(self, parameters: Parameters | None = None, context: Context | None = None) -> None:

@@ -284,7 +284,6 @@ def measure_arm(arguments: Arguments) -> None:
                 reference_segmentations=arguments.reference_segmentations,
                 intensities=Intensities.read(arguments.intensities, fold),
                 reference=Intensities.read(arguments.reference, fold),
-                sheet_folder=arguments.scans.parent,
             )
             for fold, people in by_fold(chosen)
         ]

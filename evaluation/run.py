@@ -251,14 +251,13 @@ def measure_arm(
     reference_segmentations: Path,
     intensities: Intensities,
     reference: Intensities,
-    sheet_folder: Path,
 ) -> tuple[dict[str, pd.DataFrame], PersonMeasures]:
     """An arm's similarity, overlap and nearness to the truth for some subjects of `study`, and further measures.
 
     Returns the tables `ssim`, `dice`, `truth` and `truth_similarity` (see `PARTS`); the last two have
-    rows for the scans whose truth the sheet names (columns truth_image, truth_labels, truth_fractions,
-    relative to `sheet_folder`); true images are on RAW's scale.  And what the files of
-    `evaluation.measures` give of each person; `reference_segmentations` is the folder of RAW's labels.
+    rows for the scans whose truth the sheet names (columns truth_image, truth_labels, truth_fractions); true
+    images are on RAW's scale.  And what the files of `evaluation.measures` give of each person;
+    `reference_segmentations` is the folder of RAW's labels.
     """
     further = PersonMeasures()
     tables: dict[str, list[dict]] = {name: [] for name in PARTS if name != "volumes"}
@@ -282,11 +281,11 @@ def measure_arm(
             tables["ssim"].append({**pair, **vars(found)})
             by_tissue = dice_by_tissue(labels[scanner_a], labels[scanner_b])
             tables["dice"] += [{**pair, "tissue": tissue, "dice": value} for tissue, value in by_tissue.items()]
-        tables["truth"] += _truth_of_labels(scans, labels, sheet_folder, identity)
+        tables["truth"] += _truth_of_labels(scans, labels, identity)
         mapped = {
             scanner: on_reference_scale(image, masks[scanner], intensities, reference) for scanner, image in arm.items()
         }
-        tables["truth_similarity"] += _truth_of_images(scans, mapped, masks, reference, sheet_folder, identity)
+        tables["truth_similarity"] += _truth_of_images(scans, mapped, masks, reference, identity)
         if reference_segmentations != segmentations:
             labels = {
                 scan.scanner: read_on_grid(labels_path(reference_segmentations, scan), scan).astype(np.uint8)
@@ -320,13 +319,11 @@ def make_person(
     )
 
 
-def _truth_of_labels(
-    scans: Sequence[Scan], labels: Mapping[str, np.ndarray], sheet_folder: Path, identity: dict
-) -> list[dict]:
+def _truth_of_labels(scans: Sequence[Scan], labels: Mapping[str, np.ndarray], identity: dict) -> list[dict]:
     rows = []
     for scan in scans:
-        labels_file = truth_path(scan, "truth_labels", sheet_folder)
-        fractions_file = truth_path(scan, "truth_fractions", sheet_folder)
+        labels_file = scan.file("truth_labels")
+        fractions_file = scan.file("truth_fractions")
         if labels_file is None or fractions_file is None:
             continue
         true_labels = read_on_grid(labels_file, scan).astype(np.uint8)
@@ -349,23 +346,16 @@ def _truth_of_images(
     mapped: Mapping[str, np.ndarray],
     masks: Mapping[str, np.ndarray],
     reference: Intensities,
-    sheet_folder: Path,
     identity: dict,
 ) -> list[dict]:
     truths = {}
     for scan in scans:
-        path = truth_path(scan, "truth_image", sheet_folder)
+        path = scan.file("truth_image")
         if path is not None:
             truths[scan.scanner] = np.where(masks[scan.scanner], read_on_grid(path, scan), np.float32(0))
     known = {scanner: mapped[scanner] for scanner in truths}
     found = similarity_with_truth(known, masks, truths, low=reference.low, high=reference.high)
     return [{**identity, "scanner": scanner, **vars(similarity)} for scanner, similarity in found.items()]
-
-
-def truth_path(scan: Scan, column: str, sheet_folder: Path) -> Path | None:
-    """The file that the sheet's column names for a scan's truth, or None where it names none."""
-    name = scan.covariates.get(column, "")
-    return sheet_folder / name if name not in ("", "n/a") else None
 
 
 def load_fractions(path: Path) -> np.ndarray:

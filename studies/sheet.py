@@ -26,7 +26,8 @@ SAFE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._+-]{0,63}")
 class Scan:
     """One image of one subject on one scanner, on the study's grid.
 
-    `scale` is applied whenever the image is read (see `studies.images.scale_to_mean`).
+    `scale` is applied whenever the image is read (see `studies.images.scale_to_mean`).  `folder` is the
+    sheet's, from which paths in its further columns count.
     """
 
     subject: str
@@ -35,6 +36,7 @@ class Scan:
     mask: Path
     covariates: Mapping[str, str] = field(default_factory=dict)
     scale: Scale = "none"
+    folder: Path = Path()
 
     @property
     def name(self) -> str:
@@ -48,6 +50,11 @@ class Scan:
     def read_mask(self) -> np.ndarray:
         """The brain mask (X, Y, Z), bool."""
         return load_mask(self.mask)[0]
+
+    def file(self, column: str) -> Path | None:
+        """The file that a further column of the sheet names, such as truth_image; None where it names none."""
+        name = self.covariates.get(column, "")
+        return self.folder / name if name not in ("", "n/a") else None
 
     @cached_property
     def affine(self) -> np.ndarray:
@@ -210,6 +217,7 @@ def read_sheet(path: Path | str, *, scale: Scale = "none", check: bool = True) -
             mask=path.parent / row["mask"],
             covariates={column: row[column] for column in covariates},
             scale=scale,
+            folder=path.parent,
         )
         for row in table.to_dict("records")
     )

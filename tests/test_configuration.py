@@ -105,6 +105,19 @@ def test_a_method_twice_under_two_ids(config):
     assert (checked.seed_of("ravel"), checked.seed_of("ravel_two")) == (config["seed"], 5)
 
 
+def test_a_method_that_wraps_another_is_refitted_with_it(config, monkeypatch):
+    """Its default is among its imports; one that the configuration names counts too."""
+    from workflow.configuration import _closure
+
+    assert "combat.py" in {path.name for path in _closure(("baselines.shuffle",))}
+    monkeypatch.setattr("workflow.configuration.source_hash", lambda *modules: modules)
+    config["methods"] |= {"shuffle": {}, "shuffled": {"method": "shuffle", "base": "nyul", "settings": "step=20"}}
+    checked = Configuration(config)
+    assert checked.code_of("shuffle") == ("baselines.shuffle",)
+    assert checked.code_of("shuffled") == ("baselines.shuffle", "baselines.nyul")
+    assert checked.code_of("mispel") == ("mispel",)
+
+
 def test_source_hash_follows_imports():
     """RAVEL's hash covers White Stripe and the segmenter; RAW's covers neither."""
     assert source_hash("baselines.raw") != source_hash("baselines.ravel")

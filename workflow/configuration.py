@@ -90,9 +90,12 @@ class Configuration:
         return self.arms[arm].get("seed", self.content["seed"])
 
     def code_of(self, arm: str) -> str:
-        """A hash of the arm's method, so that a change of one method refits that one alone."""
-        name = self.method_of(arm)
-        return source_hash(f"baselines.{name}" if _is_own_file(name) else name)
+        """A hash of the arm's method, so that a change of one method refits that one alone.
+
+        A parameter that names a method, as `base` of `shuffle` does, adds that one.
+        """
+        named = [self.method_of(arm), *self.parameters_of(arm).values()]
+        return source_hash(*filter(None, map(_module_of, map(str, named))))
 
     def check_arms(self) -> None:
         """Refuse unknown methods, parameters and engines.  Imports every method, so not for every job."""
@@ -123,8 +126,13 @@ def use_this_python() -> None:
     os.environ["PATH"] = os.pathsep.join([os.path.dirname(sys.executable), os.environ.get("PATH", "")])
 
 
-def _is_own_file(method: str) -> bool:
-    return (ROOT / "baselines" / f"{method}.py").exists()
+def _module_of(name: str) -> str | None:
+    """The module or package of a method of this project; None for any other name."""
+    if not name.isidentifier():
+        return None
+    if (ROOT / "baselines" / f"{name}.py").exists():
+        return f"baselines.{name}"
+    return name if (ROOT / name / "method.py").exists() else None
 
 
 def check_keys(config: dict[str, Any], schema: dict[str, Any]) -> None:
