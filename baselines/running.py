@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import shutil
 import typing
+import zipfile
 from collections.abc import Iterable
 from importlib.metadata import version
 from pathlib import Path
@@ -23,6 +24,8 @@ from studies.images import save_image
 from studies.sheet import Scan, Study
 
 MODEL_FILE = "method.json"
+DESCRIBED = {"method", "parameters", "seed", "subjects", "scanners", "scale", "files"}
+"""What loading needs of `MODEL_FILE`."""
 
 
 def parse_parameters(method_class: type[Method], settings: Iterable[str]) -> Any:
@@ -144,7 +147,11 @@ def _description(folder: Path) -> dict[str, Any]:
     path = folder / MODEL_FILE
     if not path.exists():
         raise InputError(f"{folder}: no model there ({MODEL_FILE} is missing); fit one with `python -m baselines fit`")
-    return read_json(path)
+    description = read_json(path)
+    missing = DESCRIBED - set(description) if isinstance(description, dict) else DESCRIBED
+    if missing:
+        raise InputError(f"{path}: lacks {', '.join(sorted(missing))}; fit the model again")
+    return description
 
 
 def load_method(name: str, folder: Path, context: Context | None = None) -> Method:
@@ -162,7 +169,11 @@ def load_method(name: str, folder: Path, context: Context | None = None) -> Meth
     method_class = method(name)
     context = dataclasses.replace(context or Context(), seed=description["seed"])
     arm = method_class(make_parameters(method_class, description["parameters"]), context)
-    arm.load(folder)
+    try:
+        arm.load(folder)
+    except (ValueError, KeyError, TypeError, OSError, EOFError, zipfile.BadZipFile) as error:
+        # numpy says ValueError to pickled objects, which would run what their author likes
+        raise InputError(f"{folder}: the model cannot be read ({error}); fit it again") from None
     return arm
 
 

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import nibabel as nib
 import numpy as np
 import pandas as pd
 
@@ -32,7 +31,7 @@ from studies import folds
 from studies.commandline import progress
 from studies.errors import InputError
 from studies.files import read_json, read_table, write_beside, write_json, write_table
-from studies.images import load_image, save_labels, voxel_sizes, voxel_volume_ml
+from studies.images import load_image, open_image, read_voxels, save_labels, voxel_sizes, voxel_volume_ml
 from studies.sheet import Scan, Study
 
 SSIM_COLUMNS = ["method", "subject", "scanner_a", "scanner_b", "ssim", "ssim_common_scale", "pearson"]
@@ -360,11 +359,8 @@ def _truth_of_images(
 
 def load_fractions(path: Path) -> np.ndarray:
     """True fractions of CSF, GM and WM (X, Y, Z, 3), float32; raises `InputError` for another shape."""
-    try:
-        fractions = np.asarray(nib.load(path).dataobj, dtype=np.float32)
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file") from None
-    if fractions.ndim != 4 or fractions.shape[3] != len(TISSUES):
+    fractions = read_voxels(path, open_image(path, dimensions=4))
+    if fractions.shape[3] != len(TISSUES):
         raise InputError(f"{path}: shape {fractions.shape}; true fractions have a fourth axis of CSF, GM, WM")
     return fractions
 

@@ -21,26 +21,69 @@ AFFINE_TOLERANCE_MM = 1e-3
 LARGEST_VOXEL_COUNT = 2**31
 """A header that claims more voxels than this (8 GB as float32) is broken or hostile."""
 
+MOST_COMPRESSED = 1040
+"""gzip makes nothing smaller than by about 1032 to 1."""
 
-def open_image(path: Path | str) -> nib.spatialimages.SpatialImage:
+UNREADABLE = (
+    nib.filebasedimages.ImageFileError,
+    nib.spatialimages.HeaderDataError,
+    nib.wrapstruct.WrapStructError,
+    OSError,
+    EOFError,
+    ValueError,
+    TypeError,
+    OverflowError,
+    zlib.error,
+)
+"""What nibabel raises for a file that isn't what it says."""
+
+
+def open_image(path: Path | str, *, dimensions: int = 3) -> nib.Nifti1Pair:
     """Open a NIfTI file without reading its voxels.
 
-    Raises `InputError` when the file is absent, not a NIfTI image, not 3-D, or claims an absurd size.
+    Raises `InputError` when the file is absent, not a NIfTI image, not of so many dimensions, has an affine
+    that isn't one, or claims more voxels than a scan has or than the file can hold.
     """
+    path = Path(path)
+    check_is_file(path)
     try:
-        image = nib.load(path)
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file") from None
-    except (nib.filebasedimages.ImageFileError, OSError, EOFError, ValueError, zlib.error) as error:
+        # a header's numbers may overflow; what comes of it is refused below
+        with np.errstate(all="ignore"):
+            image = nib.load(path)
+            shape, affine = image.shape, np.asarray(image.affine, dtype=np.float64)
+    except UNREADABLE as error:
         raise InputError(f"{path}: not a readable NIfTI image ({error})") from None
-    shape = image.shape
-    if len(shape) == 4 and shape[3] == 1:
+    if not isinstance(image, nib.Nifti1Pair):
+        raise InputError(f"{path}: a {type(image).__name__}, not a NIfTI image; convert it to .nii.gz")
+    if len(shape) == 4 and shape[3] == 1 and dimensions == 3:
         shape = shape[:3]
-    if len(shape) != 3:
-        raise InputError(f"{path}: has {len(shape)} dimensions {image.shape}; give a 3-D image")
-    if np.prod(shape, dtype=float) > LARGEST_VOXEL_COUNT:
-        raise InputError(f"{path}: its header claims {shape} voxels, more than any scan has")
+    if len(shape) != dimensions:
+        raise InputError(f"{path}: has {len(shape)} dimensions {image.shape}; give a {dimensions}-D image")
+    if min(shape) < 1 or np.prod(shape, dtype=float) > LARGEST_VOXEL_COUNT:
+        raise InputError(f"{path}: its header claims {shape} voxels, which no scan has; copy it anew")
+    stored = Path(image.file_map["image"].filename or path)
+    size = stored.stat().st_size * (1 if stored.suffix in (".nii", ".img") else MOST_COMPRESSED)
+    claimed = np.prod(shape, dtype=float) * image.get_data_dtype().itemsize
+    if claimed > size:
+        raise InputError(
+            f"{path}: its header claims {claimed:.0f} bytes of voxels, more than the file holds "
+            f"({stored.stat().st_size} bytes); it is truncated or broken: copy it anew"
+        )
+    if not np.isfinite(affine).all() or not np.linalg.det(affine[:3, :3]):
+        raise InputError(f"{path}: its affine isn't one (not finite, or voxels of no volume); repair the header")
     return image
+
+
+def check_is_file(path: Path) -> None:
+    """Refuse what is absent, and what isn't a regular file: reading a pipe or a device might never end."""
+    try:
+        there, regular = path.exists(), path.is_file()
+    except (OSError, ValueError) as error:
+        raise InputError(f"{str(path)[:200]!r}: not a usable path ({error})") from None
+    if not there:
+        raise InputError(f"{path}: no such file")
+    if not regular:
+        raise InputError(f"{path}: not a regular file")
 
 
 def load_image(path: Path | str) -> tuple[np.ndarray, np.ndarray]:
@@ -50,11 +93,17 @@ def load_image(path: Path | str) -> tuple[np.ndarray, np.ndarray]:
     Raises `InputError` for what `open_image` refuses and for a broken or truncated body.
     """
     image = open_image(path)
-    try:
-        voxels = np.asarray(image.dataobj, dtype=np.float32)
-    except (OSError, EOFError, ValueError, zlib.error) as error:
-        raise InputError(f"{path}: its voxels cannot be read ({error}); copy it anew") from None
+    voxels = read_voxels(path, image)
     return np.ascontiguousarray(voxels.reshape(voxels.shape[:3])), np.array(image.affine, dtype=np.float64)
+
+
+def read_voxels(path: Path | str, image: nib.Nifti1Pair) -> np.ndarray:
+    """The voxels of an opened image as float32; raises `InputError` for a broken or truncated body."""
+    try:
+        with np.errstate(all="ignore"):
+            return np.asarray(image.dataobj, dtype=np.float32)
+    except (*UNREADABLE, MemoryError) as error:
+        raise InputError(f"{path}: its voxels cannot be read ({error}); copy it anew") from None
 
 
 def load_mask(path: Path | str) -> tuple[np.ndarray, np.ndarray]:

@@ -16,7 +16,7 @@ import pandas as pd
 
 from studies.errors import InputError, nearest
 from studies.files import write_table
-from studies.images import AFFINE_TOLERANCE_MM, Scale, load_image, load_mask, open_image, scale_to_mean
+from studies.images import AFFINE_TOLERANCE_MM, Scale, check_is_file, load_image, load_mask, open_image, scale_to_mean
 
 REQUIRED = ("subject", "scanner", "image", "mask")
 SAFE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._+-]{0,63}")
@@ -175,12 +175,14 @@ def require_two_of_each(subjects: Iterable[str], scanners: Iterable[str], where:
 def read_rows(path: Path | str) -> pd.DataFrame:
     """Read the sheet's rows as text and check ids and duplicates, without opening an image."""
     path = Path(path)
+    check_is_file(path)
     try:
         table = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False, encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such sheet") from None
     except (pd.errors.EmptyDataError, pd.errors.ParserError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: not a tab-separated table ({str(error).strip()})") from None
+    if not isinstance(table.index, pd.RangeIndex):
+        # pandas takes columns without a name for an index, which would move all others by one
+        raise InputError(f"{path}: its rows have more fields than its header has names; name every column")
     for column in REQUIRED:
         if column not in table.columns:
             raise InputError(f"{path}: no column '{column}'; it needs {', '.join(REQUIRED)}, separated by tabs")
@@ -196,6 +198,11 @@ def read_rows(path: Path | str) -> pd.DataFrame:
             f"{path}, row {row + 2}: subject '{table['subject'][row]}' on scanner '{table['scanner'][row]}' "
             "stands there a second time; keep one row a scan"
         )
+    names = pd.Series([scan_name(*ids) for ids in zip(table["subject"], table["scanner"], strict=True)])
+    if names.duplicated().any():
+        # subject "a", scanner "b_scanner-c" and subject "a_scanner-b", scanner "c"
+        row = int(np.flatnonzero(names.duplicated())[0])
+        raise InputError(f"{path}, row {row + 2}: its files would have another row's names, {names[row]}; rename it")
     return table
 
 

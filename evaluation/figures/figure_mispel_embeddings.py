@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -63,17 +64,20 @@ def read_columns(path: Path) -> tuple[list[tuple[str, np.ndarray]], list[str], s
     The npz file holds `embeddings` (scanners, L, rows, columns) and `scanners`, and may hold `images` and
     `outputs` (scanners, rows, columns), `subject` and `slice`.  Raises `InputError` for anything else.
     """
-    with np.load(path, allow_pickle=False) as content:
-        if not {"embeddings", "scanners"} <= set(content) or content["embeddings"].ndim != 4:
-            raise InputError(f"{path}: no array 'embeddings' of (scanners, L, rows, columns); fit the model anew")
-        maps = np.moveaxis(content["embeddings"].astype(np.float32), 1, 0)
-        columns = [(f"l = {number}", pictures) for number, pictures in enumerate(maps, start=1)]
-        if "images" in content:
-            columns.insert(0, ("scan", content["images"]))
-        if "outputs" in content:
-            columns.append(("harmonized", content["outputs"]))
-        scanners = [str(name) for name in content["scanners"]]
-        told = [f"{word} {content[word]}" for word in ("subject", "slice") if word in content]
+    try:
+        with np.load(path, allow_pickle=False) as content:
+            if not {"embeddings", "scanners"} <= set(content) or content["embeddings"].ndim != 4:
+                raise InputError(f"{path}: no array 'embeddings' of (scanners, L, rows, columns); fit the model anew")
+            maps = np.moveaxis(content["embeddings"].astype(np.float32), 1, 0)
+            columns = [(f"l = {number}", pictures) for number, pictures in enumerate(maps, start=1)]
+            if "images" in content:
+                columns.insert(0, ("scan", content["images"]))
+            if "outputs" in content:
+                columns.append(("harmonized", content["outputs"]))
+            scanners = [str(name) for name in content["scanners"]]
+            told = [f"{word} {content[word]}" for word in ("subject", "slice") if word in content]
+    except (ValueError, OSError, zipfile.BadZipFile) as error:
+        raise InputError(f"{path}: cannot be read ({error}); fit the model anew") from None
     return columns, scanners, ", ".join(told)
 
 
