@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shutil
 from pathlib import Path
 
 from baselines.interface import Context
@@ -22,6 +23,7 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--status", type=Path, help="record here how the step ended")
     parser.add_argument("--requires", type=Path, nargs="*", default=[], help="records of the steps before")
     parser.add_argument("--on-failure", choices=["stop", "record"], default="stop", help="with --status")
+    parser.add_argument("--minutes", type=float, default=0, help="with --status: fail after this long (0: never)")
 
 
 def add_fit_options(parser: argparse.ArgumentParser) -> None:
@@ -73,6 +75,7 @@ def fit_from(given: argparse.Namespace, name: str) -> None:
         method=given.arm or name,
         step="fit",
         on_failure=given.on_failure,
+        minutes=given.minutes,
         requires=given.requires,
     )
     given.model.mkdir(parents=True, exist_ok=True)
@@ -88,14 +91,19 @@ def harmonize_from(given: argparse.Namespace, name: str) -> None:
             return apply_by_fold(name, given.model, study, given.out, given.by_fold, context=context)
         return apply_method(name, given.model, study, given.out, context=context)
 
-    run_step(
+    ended = run_step(
         work,
         status_file=given.status,
         method=given.arm or name,
         step="apply",
         on_failure=given.on_failure,
+        minutes=given.minutes,
         requires=given.requires,
     )
     for folder in (given.out, given.by_fold):
-        if folder is not None:
-            folder.mkdir(parents=True, exist_ok=True)
+        if folder is None:
+            continue
+        if ended != "ok":
+            # some of an arm's images would pass for all of them
+            shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True, exist_ok=True)

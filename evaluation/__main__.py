@@ -69,6 +69,7 @@ def _arm_options(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("--method", help="the arm's id (default: the name of the folder of images)")
     verb.add_argument("--status", type=Path, help="JSON in which to record how the step ended")
     verb.add_argument("--on-failure", choices=("stop", "record"), default="stop", help="default: stop")
+    verb.add_argument("--minutes", type=float, default=0, help="with --status: fail after this long (0: never)")
     verb.add_argument(
         "--requires", type=Path, nargs="*", default=[], metavar="STATUS", help="status files of earlier steps"
     )
@@ -194,6 +195,7 @@ def _arm_step(arguments: Arguments, step: str, work: Callable[[], None], placeho
         method=_method(arguments),
         step=step,
         on_failure=arguments.on_failure,
+        minutes=arguments.minutes,
         requires=arguments.requires,
         placeholders=placeholders,
     )

@@ -38,7 +38,7 @@ rule fit:
         "python -m baselines fit {params.method} --arm {wildcards.arm} --scans {input.sheet}"
         " --model {output.model} --scale none --seed {params.seed} --threads {threads}"
         " --checkpoint {params.checkpoint} {params.without} {params.settings:q}"
-        " --status {output.status} --on-failure {params.on_failure} > {log} 2>&1"
+        " --status {output.status} --on-failure {params.on_failure} --minutes {config[minutes_per_step]} > {log} 2>&1"
 
 
 rule harmonize:
@@ -67,7 +67,7 @@ rule harmonize:
     shell:
         "python -m baselines apply {params.method} --arm {wildcards.arm} --model {params.model}"
         " --scans {input.sheet} --out {output.images} --threads {threads} {params.by_fold}"
-        " --status {output.status} --requires {input.fitted} --on-failure {params.on_failure} > {log} 2>&1"
+        " --status {output.status} --requires {input.fitted} --on-failure {params.on_failure} --minutes {config[minutes_per_step]} > {log} 2>&1"
 
 
 rule intensities:
@@ -92,4 +92,4 @@ rule intensities:
     shell:
         "python -m evaluation intensities --method {wildcards.arm} --scans {input.sheet}"
         " --images {input.images} --out {output.intensities} {params.by_fold}"
-        " --status {output.status} --requires {input.applied} --on-failure {params.on_failure} > {log} 2>&1"
+        " --status {output.status} --requires {input.applied} --on-failure {params.on_failure} --minutes {config[minutes_per_step]} > {log} 2>&1"

@@ -39,7 +39,7 @@ rule measure:
         " --intensities {input.intensities} --reference {input.reference}"
         " --batch {wildcards.batch} --out {params.folder}"
         " --status {output.status} --requires {input.segmented} {input.reference_segmented}"
-        " --on-failure {params.on_failure} > {log} 2>&1"
+        " --on-failure {params.on_failure} --minutes {config[minutes_per_step]} > {log} 2>&1"
 
 
 rule metrics:

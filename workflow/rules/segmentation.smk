@@ -34,4 +34,4 @@ rule segment:
         " --engine {params.engine} --rule {params.rule} --threshold {params.threshold}"
         " --threads {threads} --out {params.folder} --volumes {output.volumes}"
         " --status {output.status} --requires {input.measured} {input.reference_measured}"
-        " --on-failure {params.on_failure} > {log} 2>&1"
+        " --on-failure {params.on_failure} --minutes {config[minutes_per_step]} > {log} 2>&1"
