@@ -134,6 +134,7 @@ def _add_run_verbs(verbs) -> None:
     verb.add_argument("run_b", type=Path, metavar="RUN_B")
     verb.add_argument("--relative", type=float, default=1e-5, help="tolerance, relative to RUN_B (default: 1e-5)")
     verb.add_argument("--absolute", type=float, default=1e-9, help="and absolute (default: 1e-9)")
+    verb.add_argument("--bytes", action="store_true", help="name every file of the results that isn't identical")
 
     verb = _verb(verbs, "protocols", protocols, "one table of a study's runs, fitted on everyone and held out")
     verb.add_argument("runs", type=Path, nargs=2, metavar="RUN", help="one of each protocol")
@@ -400,12 +401,17 @@ def provenance(arguments: Arguments) -> None:
 
 
 def compare(arguments: Arguments) -> int:
-    """Print what differs between two runs; 1 if anything does."""
-    from evaluation.comparison import compare
+    """Print what differs between two runs; 1 if any of the results does."""
+    from evaluation.comparison import compare, same_files
 
+    if arguments.bytes:
+        differing = same_files(arguments.run_a, arguments.run_b)
+        print("\n".join(differing) or "every file of the results is identical")
+        return 1 if differing else 0
     found = compare(arguments.run_a, arguments.run_b, relative=arguments.relative, absolute=arguments.absolute)
     print("nothing differs" if found.empty else found.to_string(index=False))
-    return 0 if found.empty else 1
+    # what was run differently explains, but is no result
+    return 0 if (found["file"] == "provenance.json").all() else 1
 
 
 def protocols(arguments: Arguments) -> None:

@@ -2,22 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from studies.errors import InputError
-from studies.files import checksum, read_table
+from studies.files import checksum, read_json, read_table
 from studies.images import load_image
 
-KEYS = ("measure", "quantity", "method", "step", "reference", "subject", "scanner", "scanner_a", "scanner_b", "tissue")
+KEYS = (
+    "measure",
+    "quantity",
+    "method",
+    "step",
+    "reference",
+    "subject",
+    "scanner",
+    "scanner_a",
+    "scanner_b",
+    "tissue",
+)
 NOT_COMPARED = ("seconds", "peak_mb", "device")
 """Columns of `status.tsv` that tell of the machine."""
 
 PATTERNS = ("scans.tsv", "status.tsv", "metrics/*.tsv", "statistics/*.tsv", "images/*/*.nii.gz")
+OF_THE_MACHINE = ("logs", "benchmarks", "checkpoints", "status")
+"""Folders of a run that hold no results: what was said, timed and recorded on the way."""
+
+TIMES_OF_THE_REPORT = re.compile(
+    r'<section id="times">.*?</section>|<details[^>]*>\s*<summary>machine</summary>.*?</details>', re.DOTALL
+)
 LABEL_PATTERN = "segmentations/*/*.nii.gz"
 
 
@@ -41,9 +61,10 @@ class Difference:
 def compare(run_a: Path, run_b: Path, *, relative: float, absolute: float) -> pd.DataFrame:
     """Everything that differs between two runs by more than `absolute + relative x |b|`; empty if nothing.
 
-    Compared are the sheet, the metrics, the statistics, how the steps ended, the arms' images and their
-    labels; not times, memory or provenance.  An image's tolerance is relative to its largest intensity; a
-    label differs or not.  Raises `InputError` where a folder holds no run.
+    Compared are the sheet, the metrics, the statistics, how the steps ended, the arms' images
+    and their labels, and what was run (`provenance.json`); not times, memory and machines.  An image's
+    tolerance is relative to its largest intensity; a label differs or not.  Raises `InputError`
+    where a folder holds no run.
     """
     for run in (run_a, run_b):
         if not (run / "scans.tsv").is_file():
@@ -65,7 +86,70 @@ def compare(run_a: Path, run_b: Path, *, relative: float, absolute: float) -> pd
                 images = [load_image(run / name) for run in (run_a, run_b)]
                 tolerances = (0.0, 0.0) if pattern == LABEL_PATTERN else (relative, absolute)
                 found += compare_images(name, *images, relative=tolerances[0], absolute=tolerances[1])
+    found += compare_provenance(*(_provenance(run) for run in (run_a, run_b)))
     return pd.DataFrame([asdict(item) for item in found], columns=[field.name for field in fields(Difference)])
+
+
+def same_files(run_a: Path, run_b: Path) -> list[str]:
+    """The files of two runs' results that aren't the same byte for byte, or are in one run alone.
+
+    Left out are logs, benchmarks and records, `status.tsv`'s times, `provenance.json`'s machine, what the
+    report shows of these, and hidden files.  Raises `InputError` where a folder holds no run.
+    """
+    for run in (run_a, run_b):
+        if not (run / "scans.tsv").is_file():
+            raise InputError(f"{run / 'scans.tsv'}: no such file; give the folders of two runs")
+    names = {
+        path.relative_to(run)
+        for run in (run_a, run_b)
+        for path in run.rglob("*")
+        if path.is_file() and not _is_no_result(path.relative_to(run))
+    }
+    return sorted(
+        name.as_posix()
+        for name in names
+        if not all((run / name).is_file() for run in (run_a, run_b)) or _result(run_a, name) != _result(run_b, name)
+    )
+
+
+def _is_no_result(name: Path) -> bool:
+    return name.parts[0] in OF_THE_MACHINE or any(part.startswith(".") for part in name.parts)
+
+
+def _result(run: Path, name: Path) -> object:
+    """What a file holds of the run's results, to be compared."""
+    path = run / name
+    if name == Path("status.tsv"):
+        table = _read(path)
+        return table.drop(columns=[column for column in NOT_COMPARED if column in table]).to_csv(index=False)
+    if name == Path("provenance.json"):
+        return _provenance(run)
+    if name == Path("report.html"):
+        return TIMES_OF_THE_REPORT.sub("", path.read_text(encoding="utf-8"))
+    return checksum(path)
+
+
+def _provenance(run: Path) -> dict[str, Any]:
+    """What was run, but for the machine's part."""
+    path = run / "provenance.json"
+    return {name: value for name, value in read_json(path).items() if name != "machine"} if path.is_file() else {}
+
+
+def compare_provenance(a: Mapping[str, Any], b: Mapping[str, Any]) -> Iterator[Difference]:
+    """What was run differently: configuration (but for the run's name), seed, versions, code and inputs."""
+    left, right = (dict(_leaves(content)) for content in (a, b))
+    for name in sorted(left.keys() | right.keys()):
+        cells = [json.dumps(side[name]) if name in side else "absent" for side in (left, right)]
+        if name != "config.run" and cells[0] != cells[1]:
+            yield Difference("provenance.json", name, 1, 1, "", *cells)
+
+
+def _leaves(content: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in content.items():
+        if isinstance(value, Mapping) and value:
+            yield from _leaves(value, f"{path}{name}.")
+        else:
+            yield f"{path}{name}", value
 
 
 def _read(path: Path) -> pd.DataFrame:

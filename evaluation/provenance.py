@@ -9,8 +9,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from studies.files import checksum
+from studies.files import checksum, read_json
 from studies.sheet import Study
+from studies.sources import source
 
 ROOT = Path(__file__).resolve().parent.parent
 LIBRARIES = (
@@ -32,6 +33,7 @@ LIBRARIES = (
 def describe(study: Study, sheet: Path, config: dict[str, Any]) -> dict[str, Any]:
     """All that someone needs to run it again, with the machine's part apart under `machine`."""
     inputs = {sheet.name: checksum(sheet)}
+    inputs |= {str(path): checksum(path) for path in source_files(sheet, config)}
     for scan in study.scans:
         for path in (scan.image, scan.mask):
             inputs[os.path.relpath(path, sheet.parent)] = checksum(path)
@@ -44,6 +46,16 @@ def describe(study: Study, sheet: Path, config: dict[str, Any]) -> dict[str, Any
         "inputs": inputs,
         "machine": machine(),
     }
+
+
+def source_files(sheet: Path, config: dict[str, Any]) -> list[Path]:
+    """The user's own files that the run's scans were made from, where its source names them."""
+    options = sheet.parent / "study" / "options.json"
+    name = config.get("study", {}).get("source")
+    if name is None or not options.is_file():
+        return []
+    inputs = getattr(source(name), "inputs", None)
+    return inputs(read_json(options)) if inputs else []
 
 
 def git_state() -> dict[str, Any]:

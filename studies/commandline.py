@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from tqdm import tqdm
 
-from studies.errors import InputError, NotApplicable
+from studies.errors import InputError, NotApplicable, is_place_trouble
 
 Item = TypeVar("Item")
 
@@ -16,7 +16,8 @@ Item = TypeVar("Item")
 def run(main: Callable[[], int | None]) -> None:
     """Run a command's `main` and exit with 0 or what it returns.
 
-    One sentence and 2 for an `InputError`, 3 for a `NotApplicable`, 130 for an interrupt.
+    One sentence and 2 for an `InputError`, 3 for a `NotApplicable`, 1 for a full or read-only disk, 130 for
+    an interrupt.
     """
     try:
         code = main()
@@ -26,6 +27,11 @@ def run(main: Callable[[], int | None]) -> None:
     except NotApplicable as reason:
         print(f"not applicable: {reason}", file=sys.stderr)
         code = 3
+    except OSError as error:
+        if not is_place_trouble(error):
+            raise
+        print(f"error: {error}; what is finished is kept: make room, then start again to go on", file=sys.stderr)
+        code = 1
     except KeyboardInterrupt:
         print("interrupted; start it again to go on", file=sys.stderr)
         code = 130

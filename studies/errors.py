@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import difflib
+import errno
 from collections.abc import Iterable
+
+PLACE_TROUBLES = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
 
 class InputError(Exception):
@@ -16,6 +19,15 @@ class InputError(Exception):
 
 class NotApplicable(Exception):
     """Raised by a method that cannot be used on a study, with the reason; an outcome, not a failure."""
+
+
+def is_place_trouble(error: BaseException | None) -> bool:
+    """Whether an error is, or came from, a place that takes no more files: a full or read-only disk, a quota."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in PLACE_TROUBLES:
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ from studies.errors import InputError
 if TYPE_CHECKING:
     import pandas as pd  # loaded where a table is read: it takes 35 MB, which segmenting an image can't spare
 
+UNFINISHED = re.compile(r"\.\d+-.")
 TEXT_COLUMNS = ("subject", "scanner", "scanner_a", "scanner_b", "method", "reference")
 
 
@@ -37,6 +39,13 @@ def write_beside(path: Path | str) -> Iterator[Path]:
         raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def remove_unfinished(folder: Path | str) -> None:
+    """Remove the temporary files of `write_beside` that killed processes left anywhere under `folder`."""
+    for path in Path(folder).rglob(".*-*"):
+        if UNFINISHED.match(path.name):
+            path.unlink(missing_ok=True)
 
 
 def write_text(path: Path | str, text: str) -> None:

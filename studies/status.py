@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-from studies.errors import InputError, NotApplicable
+from studies.errors import InputError, NotApplicable, is_place_trouble
 from studies.files import read_json, write_json
 from studies.supervision import Ended, in_child
 
@@ -37,7 +37,8 @@ def run_step(
     (0: no limit), is a failure like others.  When a step named in `requires` (status files) did not end
     ok, the work is left out and this step ends the same way, with that step's name in the reason.  With
     `on_failure="record"` a failure is recorded and the command goes on to succeed; with "stop" an
-    `InputError` is raised as it was, and any other failure ends the command with 1 and a sentence.
+    `InputError` is raised as it was, and any other failure ends the command with 1 and a sentence.  A full
+    or read-only disk is no arm's fault: it ends the command so in either case.
     `placeholders` are the files that the workflow expects: where the work made none, they are empty.
     Without a `status_file` only the work is done, here and without a limit, as by hand.
     """
@@ -53,6 +54,8 @@ def run_step(
         except Ended as ended:
             answer = {"status": "failed", "reason": str(ended), "peak_mb": ended.peak_mb}
         at_fault = answer.pop("input_error", False)
+        if answer.pop("place_trouble", False):
+            sys.exit(f"error: {answer['reason']}; what is finished is kept: make room, then start again to go on")
         record.update(answer)
         if record["status"] == "failed" and on_failure == "stop":
             if at_fault:
@@ -78,6 +81,8 @@ def _attempt(work: Callable[[], str | None]) -> dict[str, Any]:
     except InputError as error:
         ended = {"status": "failed", "reason": _kept(str(error)), "input_error": True}
     except Exception as error:
+        if is_place_trouble(error):
+            return {"status": "failed", "reason": _kept(str(error)), "place_trouble": True}
         traceback.print_exc()
         ended = {"status": "failed", "reason": _kept(f"{type(error).__name__}: {error}")}
     return ended | {"peak_mb": _peak_mb()}

@@ -16,6 +16,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 LONGEST_WAIT_S = 1.0
@@ -32,9 +33,9 @@ class Ended(Exception):
 def in_child(work: Callable[[], dict[str, Any]], *, seconds: float | None = None) -> dict[str, Any]:
     """Do `work` in a child process and return its answer, a small mapping that JSON can hold.
 
-    The child and all that it started end when it has answered, when `seconds` are over, and when this
-    process ends, however that happens.  Raises `Ended` where there is no answer.  Without `os.fork` the
-    work is done here.
+    The child and all that it started end when it has answered, when `seconds` are over, when this process
+    ends, however that happens, and when the run that started this process ends.  Raises `Ended` where there
+    is no answer.  Without `os.fork` the work is done here.
     """
     if not hasattr(os, "fork"):
         return work()
@@ -94,11 +95,16 @@ def _end_with_parent(life: int) -> None:
 def _wait(child: int, answer: int, deadline: float | None) -> tuple[int | None, float]:
     """How the child ended, None where time ran out first, and its greatest memory in MB."""
     status: int | None = None
+    family = _family()
     while True:
         pid, ended, usage = os.wait4(child, os.WNOHANG)
         if pid:
             status = ended
             break
+        if family != _family():
+            _kill(child)
+            os.wait4(child, 0)
+            sys.exit("error: the run that started this step is gone; start it again to go on")
         left = LONGEST_WAIT_S if deadline is None else min(LONGEST_WAIT_S, deadline - time.monotonic())
         if left <= 0:
             _kill(child)
@@ -108,6 +114,15 @@ def _wait(child: int, answer: int, deadline: float | None) -> tuple[int | None, 
             # answered or gone; the kernel may need a moment to say so
             time.sleep(0.002)
     return status, usage.ru_maxrss / (1024 if sys.platform != "darwin" else 1024**2)
+
+
+def _family() -> tuple[int, int | None]:
+    """This process's parent and its parent: the shell and the run that started a step, while they live."""
+    parent = os.getppid()
+    try:
+        return parent, int(Path(f"/proc/{parent}/stat").read_text().rsplit(")", 1)[1].split()[1])
+    except (OSError, IndexError, ValueError):
+        return parent, None
 
 
 def _kill(child: int) -> None:

@@ -234,5 +234,6 @@ def test_a_configuration_that_builds_objects_is_refused_and_not_run(tmp_path):
     config.write_text(f'run: !!python/object/apply:os.mkdir ["{tmp_path / "pwned"}"]\n')
     done = snakemake(tmp_path, "-n", "--configfile", str(config))
     assert done.returncode != 0
-    assert "not valid JSON or YAML" in done.stderr and "Traceback" not in done.stderr
+    said = done.stdout + done.stderr
+    assert "not valid JSON or YAML" in said and "Traceback" not in said
     assert not (tmp_path / "pwned").exists()

@@ -167,6 +167,34 @@ def test_images_and_labels_are_compared_by_voxel(runs):
     assert "shape" in set(differences(runs).what)
 
 
+def test_files_that_are_not_identical_are_named_but_for_the_machines_part(runs, capsys):
+    first, second = runs
+    status = read_table(second / "status.tsv")
+    write_table(second / "status.tsv", status.assign(seconds=99.0, peak_mb=1.0))
+    for name in ("logs/fit.log", "benchmarks/fit.tsv", ".at-work"):
+        write_text(second / name, "of this machine")
+    write_json(second / "provenance.json", read_json(first / "provenance.json") | {"machine": {"cores": 64}})
+    for run, seconds in zip(runs, ("1.5", "9.9"), strict=True):
+        write_text(run / "report.html", f'<p>all</p><section id="times">{seconds}</section>')
+    assert main(["compare", "--bytes", *map(str, runs)]) == 0
+    assert "identical" in capsys.readouterr().out
+    write_text(second / "report.html", "<p>other</p>")
+    write_text(first / "models/raw/method.json", "{}")
+    write_table(second / "status.tsv", status.assign(status="failed"))
+    assert main(["compare", "--bytes", *map(str, runs)]) == 1
+    assert capsys.readouterr().out.split() == ["models/raw/method.json", "report.html", "status.tsv"]
+
+
+def test_what_was_run_differently_is_told_but_is_no_result(runs, capsys):
+    path = runs[1] / "provenance.json"
+    content = read_json(path)
+    write_json(path, content | {"config": {**content["config"], "seed": 5, "run": "b"}, "machine": {}})
+    found = differences(runs)
+    assert list(found.what) == ["config.seed"] and list(found.b) == ["5"]
+    assert main(["compare", *map(str, runs)]) == 0
+    assert "config.seed" in capsys.readouterr().out
+
+
 def test_comparison_needs_two_runs(runs, tmp_path):
     with pytest.raises(InputError, match="nowhere/scans.tsv: no such file"):
         main(["compare", str(runs[0]), str(tmp_path / "nowhere")])

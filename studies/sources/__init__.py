@@ -6,6 +6,10 @@ A source has three functions:
     check(options)                          refuse what can't be used, before any long work
     prepare(options, subject, folder) -> Path    make or import one subject's scans
 
+and, where it reads files of the user's, a fourth:
+
+    inputs(options) -> list[Path]           those files, whose checksums go into `provenance.json`
+
 `options` is the source's block of the configuration with `seed` and `scale` added. `prepare` writes
 `sub-<subject>_scanner-<scanner>_T1w.nii.gz`, masks, any truth, and last the part sheet
 `sub-<subject>.tsv`, whose path it returns; `studies.gathering.gather` joins part sheets. All raise

@@ -60,6 +60,13 @@ def prepare(options: Mapping[str, Any], subject: str, folder: Path) -> Path:
     return sheet
 
 
+def inputs(options: Mapping[str, Any]) -> list[Path]:
+    """The sheet, its images and its masks."""
+    path = _path(options)
+    scans = read_sheet(path, check=False).scans
+    return [path, *dict.fromkeys(file for scan in scans for file in (scan.image, scan.mask))]
+
+
 def _path(options: Mapping[str, Any]) -> Path:
     for key in options:
         if key not in OPTIONS:

@@ -32,6 +32,11 @@ def check(options: Mapping[str, Any]) -> None:
         check_person(person)
 
 
+def inputs(options: Mapping[str, Any]) -> list[Path]:
+    """Every person's image."""
+    return [person.image for person in find_people(SimulateOptions.from_json(options))]
+
+
 def prepare(options: Mapping[str, Any], subject: str, folder: Path) -> Path:
     """Take one person's anatomy and scan it; what is written: `studies.phantom.truth.write_subject`."""
     from studies.phantom.anatomy import coarsen

@@ -3,13 +3,16 @@
 import json
 import sys
 
+from studies.claim import check_writable, claim
 from studies.errors import InputError
+from studies.files import remove_unfinished
 from workflow.configuration import Configuration, source_hash, use_this_python
 
 try:
     STUDY = Configuration(config)
     if workflow.is_main_process:
         STUDY.check_arms()
+        check_writable(STUDY.run)
 except InputError as error:
     sys.exit(f"error: {error}")
 
@@ -27,6 +30,14 @@ FIGURES = [
     "figure5_rmse",
     "figure6_dice",
 ]
+
+
+onstart:
+    try:
+        claim(RUN)
+        remove_unfinished(RUN)
+    except InputError as error:
+        sys.exit(f"error: {error}")
 
 
 def people(wildcards):

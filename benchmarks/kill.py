@@ -1,0 +1,132 @@
+"""Kill a run, or one of its jobs, at random moments; start it again each time; compare it with an undisturbed run.
+
+    python benchmarks/kill.py --configfile small.yaml --folder /tmp/kill --times 20
+
+Paths in the configuration must be absolute.  Ends with 1 where a finished run differs from the undisturbed
+one in any byte of its results, or holds files that the other doesn't.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import yaml
+
+from evaluation.comparison import same_files
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGES = ("baselines", "evaluation", "mispel", "studies")
+
+
+def start(folder: Path, configfile: Path, cores: int) -> subprocess.Popen:
+    """Start a run with `folder` as its working directory; what it says goes to `folder/said.log`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    command = [sys.executable, "-m", "snakemake", "--snakefile", ROOT / "Snakefile", "--directory", folder]
+    with open(folder / "said.log", "ab") as log:
+        return subprocess.Popen(
+            [*command, "--cores", str(cores), "--configfile", configfile],
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            cwd=folder,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+        )
+
+
+def jobs(run: subprocess.Popen) -> list[tuple[psutil.Process, str]]:
+    """The processes that work on a run's steps, with the step's command and verb."""
+    found = []
+    try:
+        for process in psutil.Process(run.pid).children(recursive=True):
+            words = process.cmdline()
+            if len(words) > 3 and words[1] == "-m" and words[2] in PACKAGES:
+                found.append((process, f"{words[2]} {words[3]}"))
+    except psutil.NoSuchProcess:
+        pass
+    return found
+
+
+def kill(run: subprocess.Popen, chance: random.Random) -> str | None:
+    """Kill the run or one of its jobs, at even odds; returns what was killed, None where nothing was left to kill."""
+    working = jobs(run)
+    if working and chance.random() < 0.5:
+        process, name = chance.choice(working)
+        try:
+            process.kill()
+        except psutil.NoSuchProcess:
+            return None
+        return f"job: {name}"
+    if run.poll() is not None:
+        return None
+    run.kill()
+    return f"run, during {', '.join(sorted({name for _, name in working})) or 'planning'}"
+
+
+def disturb(folder: Path, configfile: Path, cores: int, chance: random.Random, longest: float, times: int) -> int:
+    """Kill and restart until a run in `folder` is done; at most `times` kills.  Returns how many there were."""
+    killed = 0
+    while True:
+        begun = time.monotonic()
+        run = start(folder, configfile, cores)
+        if killed < times:
+            moment = chance.uniform(0, longest)
+            while run.poll() is None and time.monotonic() - begun < moment:
+                time.sleep(0.02)
+            what = kill(run, chance)
+            if what is not None:
+                killed += 1
+                print(f"| {folder.name} | {killed} | {time.monotonic() - begun:.1f} | {what} |", flush=True)
+        code = run.wait()
+        if code == 0:
+            return killed
+        if killed >= times and what is None:
+            raise SystemExit(f"error: {folder}: the undisturbed restart ended with {code}; see {folder / 'said.log'}")
+        if killed >= times:
+            what = None
+
+
+def main() -> int:
+    """Print a row a kill, then how each finished run compares."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--configfile", type=Path, required=True)
+    parser.add_argument("--folder", type=Path, required=True, help="a folder for the runs, emptied first")
+    parser.add_argument("--times", type=int, default=20, help="kills in all (default: 20)")
+    parser.add_argument("--times-a-run", type=int, default=5, help="kills of one run before it is let be (default: 5)")
+    parser.add_argument("--longest", type=float, help="seconds until a kill at most (default: half a whole run)")
+    parser.add_argument("--cores", type=int, default=1)
+    parser.add_argument("--seed", type=int, default=0)
+    given = parser.parse_args()
+    configfile, chance = given.configfile.resolve(), random.Random(given.seed)
+    results = Path("results") / yaml.safe_load(configfile.read_text(encoding="utf-8"))["run"]
+    shutil.rmtree(given.folder, ignore_errors=True)
+    begun = time.monotonic()
+    if start(given.folder / "undisturbed", configfile, given.cores).wait():
+        raise SystemExit(f"error: the undisturbed run failed; see {given.folder / 'undisturbed' / 'said.log'}")
+    whole = time.monotonic() - begun
+    print(f"An undisturbed run took {whole:.0f} s.\n\n| run | kill | after s | what was killed |\n|---|---|---|---|")
+    total, number, outcomes = 0, 0, []
+    while total < given.times:
+        number += 1
+        folder = given.folder / f"disturbed-{number}"
+        most = min(given.times_a_run, given.times - total)
+        killed = disturb(folder, configfile, given.cores, chance, given.longest or whole / 2, most)
+        total += killed
+        differing = same_files(given.folder / "undisturbed" / results, folder / results)
+        outcomes.append(differing)
+        print(
+            f"| {folder.name} | finished after {killed} kills | | {', '.join(differing) or 'identical'} |", flush=True
+        )
+    lost = sum(bool(differing) for differing in outcomes)
+    print(f"\n{total} kills of {number} runs; {number - lost} ended identical to the undisturbed one, {lost} didn't.")
+    return 1 if lost else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
