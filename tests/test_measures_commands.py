@@ -15,7 +15,7 @@ from evaluation.comparison import compare
 from evaluation.measures.similarity import ssim
 from evaluation.outcome import failures, join_status
 from studies.errors import InputError
-from studies.files import read_table, write_json, write_table
+from studies.files import read_json, read_table, write_json, write_table, write_text
 from studies.images import load_image, save_image, save_labels
 from tests.example_run import write_example_run
 
