@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from baselines.commands import add_fit_options, add_run_options, fit_from, harmonize_from
+from baselines.commands import add_apply_options, add_fit_options, fit_from, harmonize_from
 from studies.errors import InputError
 from studies.files import read_json, read_table
 from studies.status import run_step
@@ -48,8 +48,7 @@ def apply(sheet: Path, folder: Path, line: str, *words: str) -> dict:
     """Fit and apply a program as a run's rules do; the record of `apply`."""
     fit, harmonize = argparse.ArgumentParser(), argparse.ArgumentParser()
     add_fit_options(fit)
-    add_run_options(harmonize)
-    harmonize.add_argument("--out", type=Path)
+    add_apply_options(harmonize)
     places = ["--scans", str(sheet), "--model", str(folder / "model"), "--on-failure", "record", "--arm", "bad"]
     fit_from(fit.parse_args([*places, "--param", f"apply={line}", "--status", str(folder / "fit.json")]), "command")
     assert read_json(folder / "fit.json")["status"] == "ok"
