@@ -95,6 +95,7 @@ def fit_method(name: str, study: Study, folder: Path, *, parameters: Any = None,
         beside / MODEL_FILE,
         {
             "method": name,
+            "control": arm.control,
             "parameters": {key: _plain(value) for key, value in arm.describe_parameters().items()},
             "seed": arm.context.seed,
             "subjects": study.subjects,

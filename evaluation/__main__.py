@@ -96,8 +96,10 @@ def _add_run_verbs(verbs) -> None:
     verb.add_argument("--seed", type=int, default=0, help="of the bootstrap (default: 0)")
     verb.add_argument("--bootstrap", type=int, default=2000, metavar="N", help="resamples of subjects (default: 2000)")
 
-    verb = _verb(verbs, "statistics", statistics, "paired tests of every arm against RAW")
+    verb = _verb(verbs, "statistics", statistics, "paired tests of every arm against RAW, and the summary")
     _run_argument(verb)
+    verb.add_argument("--seed", type=int, default=0, help="of the bootstrap (default: 0)")
+    verb.add_argument("--bootstrap", type=int, default=2000, metavar="N", help="resamples of subjects (default: 2000)")
 
     verb = _verb(verbs, "tables", tables, "the paper's tables, from a run's files")
     _run_argument(verb)
@@ -317,13 +319,16 @@ def gather(arguments: Arguments) -> None:
 
 
 def statistics(arguments: Arguments) -> None:
-    """Write `RUN/statistics/paired_tests.tsv`."""
+    """Write `RUN/statistics/paired_tests.tsv` and `summary.tsv`."""
     from evaluation.statistics import run_statistics
+    from evaluation.summary import run_summary
     from studies.files import write_table
     from studies.sheet import read_sheet
 
     study = read_sheet(arguments.run / "scans.tsv", check=False)
-    write_table(arguments.run / "statistics" / "paired_tests.tsv", run_statistics(arguments.run, study.pairs))
+    folder = arguments.run / "statistics"
+    write_table(folder / "paired_tests.tsv", run_statistics(arguments.run, study.pairs))
+    write_table(folder / "summary.tsv", run_summary(arguments.run, seed=arguments.seed, resamples=arguments.bootstrap))
 
 
 def tables(arguments: Arguments) -> None:

@@ -6,6 +6,8 @@ pooled, since a subject's pairs aren't independent.
 
 from __future__ import annotations
 
+import bisect
+import math
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,6 +17,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
+from statsmodels.stats.power import TTestPower
 
 from evaluation.measures import registry
 from evaluation.measures.interface import Measure
@@ -22,6 +25,11 @@ from studies.files import read_table
 
 SIGNIFICANCE = 0.05
 REFERENCE = "raw"
+POWER = 0.8
+SOUGHT = 0.1
+"""The difference whose sample size is given, as a share of the reference's mean."""
+
+MOST_PEOPLE = 100_000
 RESOLUTION = 1e-5
 """Tables keep six significant digits, so differences closer than this share of the values are equal."""
 
@@ -46,6 +54,7 @@ COLUMNS = [
     "better",
     "significant",
     "wilcoxon_p",
+    "n_for_10_percent",
 ]
 MEASURED = {
     "ssim": ("ssim", "ssim"),
@@ -62,7 +71,8 @@ class PairedTest:
     """A two-sided paired t-test of a method against the reference; NaN where it has no answer.
 
     `mean_difference` is method minus reference, `dz` that over the standard deviation (ddof 1) of the
-    differences, `wilcoxon_p` the p of Wilcoxon's signed-rank test on the same differences.
+    differences, `wilcoxon_p` the p of Wilcoxon's signed-rank test on the same differences, and
+    `n_for_10_percent` how many people would show a difference of 10 % of the reference's mean.
     """
 
     n: int
@@ -74,6 +84,30 @@ class PairedTest:
     p: float
     dz: float
     wilcoxon_p: float
+    n_for_10_percent: float
+
+
+def people_needed(sought: float, deviation: float, *, power: float = POWER, alpha: float = SIGNIFICANCE) -> float:
+    """How many people a two-sided paired t-test needs to show a mean difference `sought` with that power.
+
+    `deviation` is the standard deviation of the paired differences, in the same unit.  At least 2; NaN
+    where nothing is sought or nothing varies, or more than `MOST_PEOPLE` would be needed.
+    """
+    size = abs(sought) / deviation if deviation > 0 else math.nan
+    if not (math.isfinite(size) and size > 0):
+        return math.nan
+    # the normal approximation and some, which t's tails never exceed
+    most = 10 + math.ceil(2 * ((stats.norm.ppf(1 - alpha / 2) + stats.norm.ppf(power)) / size) ** 2)
+    if most > MOST_PEOPLE:
+        return math.nan
+    return 2.0 + bisect.bisect_left(range(2, most), power, key=lambda people: _power(size, people, alpha))
+
+
+def _power(size: float, people: int, alpha: float) -> float:
+    # one-sided at half of alpha: the other tail adds nothing at any power worth having, and scipy's
+    # noncentral t is NaN there, as it is where the power is 1 to all digits
+    found = TTestPower().power(size, people, alpha / 2, alternative="larger")
+    return 1.0 if math.isnan(found) else float(found)
 
 
 def paired_test(values: np.ndarray, reference: np.ndarray) -> PairedTest:
@@ -87,12 +121,12 @@ def paired_test(values: np.ndarray, reference: np.ndarray) -> PairedTest:
     n = len(values)
     nan = float("nan")
     if n == 0:
-        return PairedTest(0, nan, nan, nan, nan, nan, nan, nan, nan)
+        return PairedTest(0, *[nan] * 9)
     differences = values - reference
     means = float(values.mean()), float(reference.mean()), float(differences.mean())
     largest = max(np.abs(values).max(), np.abs(reference).max())
     if n < 2 or np.ptp(differences) <= RESOLUTION * largest:
-        return PairedTest(n, *means, nan, nan, nan, nan, nan)
+        return PairedTest(n, *means, *[nan] * 6)
     test = stats.ttest_rel(values, reference)
     return PairedTest(
         n,
@@ -102,6 +136,7 @@ def paired_test(values: np.ndarray, reference: np.ndarray) -> PairedTest:
         p=float(test.pvalue),
         dz=float(differences.mean() / differences.std(ddof=1)),
         wilcoxon_p=_wilcoxon(differences),
+        n_for_10_percent=people_needed(SOUGHT * means[1], float(differences.std(ddof=1))),
     )
 
 

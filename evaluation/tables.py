@@ -16,11 +16,14 @@ import pandas as pd
 
 from evaluation.figures.finished_run import FinishedRun, is_yes, read_run
 from evaluation.measures import registry
+from evaluation.measures.biology import COLUMNS as BIOLOGY_COLUMNS
 from evaluation.measures.interface import Measure
+from evaluation.measures.reliability import COLUMNS as RELIABILITY_COLUMNS
 from evaluation.measures.similarity import SSIM_DEFINITION
 from evaluation.measures.volumes import volume_differences
 from evaluation.run import TRUTH_COLUMNS
-from evaluation.statistics import SIGNIFICANCE
+from evaluation.statistics import POWER, SIGNIFICANCE, SOUGHT
+from evaluation.summary import COLUMNS as SUMMARY_COLUMNS
 from studies.errors import InputError
 from studies.files import read_table, write_table, write_text
 
@@ -36,6 +39,9 @@ RULES = {
     "volume_ml_pve_threshold": "partial volume",
     "volume_ml_pve": "partial-volume sum",
 }
+ASKED = {"removed": "Scanners' differences removed", "kept": "Person kept"}
+"""What the summary's measures ask, and its panels' titles."""
+
 SIMULATED = (
     "Simulated: these scans were made by simulated scanners. The table shows how the methods behave on a "
     "calibrated simulation; it is no evidence about real scanners."
@@ -442,6 +448,173 @@ def _column_data(run: FinishedRun, tables: Sequence[pd.DataFrame], column: str) 
     return data[["quantity", "tissue", "method", "label", column, "n", "mean", "sd", "best"]]
 
 
+# --- beyond the paper -------------------------------------------------------------------------------
+
+
+def table_summary(run: FinishedRun) -> Table | None:
+    """Every arm by every measure on the controls' scale, with ranks and values; None for a run without a summary."""
+    summary = run.table("statistics/summary.tsv", SUMMARY_COLUMNS)
+    if summary is None or summary.empty:
+        return None
+    panels = [
+        *(_summary_panel(run, summary[summary["asks"] == asks], title, "score", 2) for asks, title in ASKED.items()),
+        _summary_panel(run, summary[summary["rank"].notna()], "Rank of the arms that aren't controls", "rank", 1),
+        _summary_panel(run, summary, "Value", "value", 3, ("ci_low", "ci_high")),
+    ]
+    ends = summary.drop_duplicates("measure")
+    tops = ends.groupby("one_is", sort=False)["measure"].agg(
+        lambda names: ", ".join(registry.find(name).label for name in names)
+    )
+    notes = [
+        "Each measure on a scale of its own run. Differences removed: 0 is RAW. Person kept: 0 is nothing, or a guess. "
+        "1 is, for each measure: " + "; ".join(f"{words} for {names}" for words, names in tops.items()) + ". "
+        "Below 0: worse than RAW, or than nothing. n/a: 1 is no better than 0 here, or isn't known.",
+        "[from to]: the middle 95 % of resamples of the people, the same for every arm; the scanner's classifier isn't "
+        "trained anew in them. Ranks: 1 is the best; equals share theirs. There is no total: an arm that "
+        "removes everything by keeping nothing would win it.",
+        *(f"{measure.label}: {measure.definition}" for measure in map(registry.find, ends["measure"])),
+    ]
+    data = summary.assign(label=[run.label(method) for method in summary["method"]])
+    return Table("table_summary", "Summary on the controls' scale", data, panels, _all_notes(run, notes))
+
+
+def _summary_panel(
+    run: FinishedRun,
+    part: pd.DataFrame,
+    title: str,
+    column: str,
+    decimals: int,
+    ends: tuple[str, str] | None = None,
+) -> Panel:
+    low, high = ends or (f"{column}_low", f"{column}_high")
+    names = list(dict.fromkeys(part["measure"]))
+    rows: list[list[str | Entry]] = []
+    for method in run.methods_in(part):
+        cells = part[part["method"] == method].set_index("measure")
+        row: list[str | Entry] = [run.label(method), str(cells["n"].max())]
+        for name in names:
+            cell = cells.loc[name] if name in cells.index else None
+            if cell is None or not np.isfinite(cell[column]):
+                row.append(Entry(MISSING))
+                continue
+            known = np.isfinite(cell[low]) and np.isfinite(cell[high])
+            spread = f" [{cell[low]:.{decimals}f} {cell[high]:.{decimals}f}]" if known else ""
+            row.append(Entry(f"{cell[column]:.{decimals}f}", spread))
+        rows.append(row)
+    return Panel(title, ["Method", "n", *(_with_unit(registry.find(name), column) for name in names)], rows)
+
+
+def _with_unit(measure: Measure, column: str) -> str:
+    return f"{measure.label}, {measure.unit}" if column == "value" and measure.unit else measure.label
+
+
+def table_reliability(run: FinishedRun) -> Table | None:
+    """How volumes repeat between scanners; None for a run without these measures."""
+    found = run.table("metrics/reliability.tsv", RELIABILITY_COLUMNS)
+    if found is None or found.empty:
+        return None
+    header = ["ICC(A,1)", "Within-person CV, %", "Within-person SD, mL", "Between-person SD, mL"]
+    rows: list[list[str | Entry]] = []
+    for tissue in TISSUES:
+        for method in run.methods_in(found):
+            for cell in found[(found["tissue"] == tissue) & (found["method"] == method)].to_dict("records"):
+                spread = f" [{cell['icc_low']:.2f} {cell['icc_high']:.2f}]" if np.isfinite(cell["icc_low"]) else ""
+                entries = [
+                    _number(cell["icc"], 2, spread),
+                    _number(cell["within_person_cv"], 2),
+                    _number(cell["within_person_sd_ml"], 2),
+                    _number(cell["between_person_sd_ml"], 2),
+                ]
+                rows.append([tissue, run.label(method), str(cell["n"]), *entries])
+    title = "How volumes repeat between scanners"
+    notes = [
+        "n people seen by every scanner. ICC with its 95 % interval (McGraw and Wong 1996). A small within-person SD "
+        "is worth nothing where the between-person SD shrinks with it.",
+        *(f"{measure.label}: {measure.definition}" for measure in map(registry.find, ("icc", "within_person_cv"))),
+        _segmentation_note(run),
+    ]
+    data = found.assign(label=[run.label(method) for method in found["method"]])
+    panel = Panel(title, ["Tissue", "Method", "n", *header], rows)
+    return Table("table_reliability", title, data, [panel], _all_notes(run, notes))
+
+
+def _number(value: float, decimals: int, spread: str = "") -> Entry:
+    return Entry(f"{value:.{decimals}f}", spread) if np.isfinite(value) else Entry(MISSING)
+
+
+def table_biology(run: FinishedRun) -> Table | None:
+    """What age and diagnosis explain of the volumes; None for a study without such covariates, or enough people."""
+    found = run.table("metrics/biology.tsv", BIOLOGY_COLUMNS)
+    if found is None or found.empty:
+        return None
+    quantities = (("effect", "_ml", 2), ("variance_explained", "", 2), ("sample_size_ratio", "", 2))
+    panels = []
+    for (covariate, contrast), part in found.groupby(["covariate", "contrast"], sort=False):
+        rows: list[list[str | Entry]] = []
+        for tissue in TISSUES:
+            for method in run.methods_in(part):
+                for cell in part[(part["tissue"] == tissue) & (part["method"] == method)].to_dict("records"):
+                    entries = []
+                    for name, unit, decimals in quantities:
+                        ends = [cell[f"{name}_{end}{unit}"] for end in ("low", "high")]
+                        spread = f" [{ends[0]:.{decimals}f} {ends[1]:.{decimals}f}]" if np.isfinite(ends).all() else ""
+                        entries.append(_number(cell[f"{name}{unit}"], decimals, spread))
+                    rows.append([tissue, run.label(method), str(cell["n"]), *entries])
+        header = ["Tissue", "Method", "n", f"Effect, mL, {contrast}", "Variance explained", "Sample-size ratio"]
+        panels.append(Panel(covariate.capitalize(), header, rows))
+    notes = [
+        "Straight line of the volumes of all scans on the covariate, as if each person had been scanned on a scanner "
+        "drawn at random; covariates one at a time. [from to]: 95 % bootstrap interval over people. With few people "
+        "these intervals say more than the numbers.",
+        f"Sample-size ratio: {registry.find('sample_size_ratio').definition}",
+        _segmentation_note(run),
+    ]
+    data = found.assign(label=[run.label(method) for method in found["method"]])
+    title = "What biology is kept"
+    return Table("table_biology", title, data, panels, _all_notes(run, notes))
+
+
+def table_power(run: FinishedRun) -> Table | None:
+    """How many people would show a difference of 10 % from RAW; None for tests without that column."""
+    tests = run.table("statistics/paired_tests.tsv")
+    if tests is None or "n_for_10_percent" not in tests or tests["n_for_10_percent"].isna().all():
+        return None
+    tests = tests[tests["n_for_10_percent"].notna()].fillna({"tissue": MISSING})
+    rows: list[list[str | Entry]] = []
+    data = []
+    for (name, tissue), part in tests.groupby(["measure", "tissue"], sort=False):
+        for method in run.methods_in(part):
+            cell = part[part["method"] == method]
+            people = cell["n_for_10_percent"]
+            row = {
+                "measure": name,
+                "tissue": tissue,
+                "method": method,
+                "label": run.label(method),
+                "n": int(cell["n"].max()),
+                "pairs": len(cell),
+                "pairs_shown": int((people <= cell["n"]).sum()),
+                "people_lowest": people.min(),
+                "people_median": people.median(),
+                "people_highest": people.max(),
+            }
+            data.append(row)
+            label = registry.find(name).label + ("" if tissue == MISSING else f", {tissue}")
+            rest = Entry(f"{row['people_median']:.0f}", f" [{row['people_lowest']:.0f} {row['people_highest']:.0f}]")
+            rows.append([label, row["label"], str(row["n"]), rest, f"{row['pairs_shown']} of {row['pairs']}"])
+    notes = [
+        f"People for whom a two-sided paired t-test against RAW (p < {SIGNIFICANCE:g}) would show a difference of "
+        f"{SOUGHT:.0%} of RAW's mean with a power of {POWER:.0%}, from the standard deviation of the paired "
+        "differences in this run: median over the pairs of scanners [fewest most]. Last column: for how many pairs "
+        "the run's own n suffices. A standard deviation from few people is uncertain itself, and n with it."
+    ]
+    panel = Panel(
+        "", ["Measure", "Method", "n", f"People for {SOUGHT:.0%} at {POWER:.0%}", "Pairs with enough people"], rows
+    )
+    title = f"People needed to show a difference of {SOUGHT:.0%}"
+    return Table("table_power", title, pd.DataFrame(data), [panel], _all_notes(run, notes))
+
+
 # --- what is printed under a table ------------------------------------------------------------------
 
 
@@ -573,6 +746,7 @@ def draw(folder: Path | str) -> list[Path]:
     """
     run = read_run(folder)
     make = (table2, table3, table_dice, table_similarity, table_volume_rules, table_truth)
+    make += (table_summary, table_reliability, table_biology, table_power)
     written: list[Path] = []
     for table in (made(run) for made in make):
         if table is not None:

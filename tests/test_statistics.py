@@ -118,6 +118,7 @@ def test_a_value_that_is_not_a_number_drops_its_subject():
 def test_no_test_without_differences_that_vary(method, reference):
     found = paired_test(np.array(method), np.array(reference))
     assert found.n == len(method)
+    assert np.isnan(found.n_for_10_percent)
     assert all(np.isnan([found.t, found.df, found.p, found.dz, found.wilcoxon_p]))
 
 

@@ -36,7 +36,6 @@ MEASURES = (
         "lower",
         "(SD in WM + SD in GM) / |mean WM - mean GM|, over the same voxels as contrast-to-noise.",
         reference="Hui et al. 2010; Ganzetti et al. 2016",
-        summary=Summary(TABLE, "cjv", "removed"),
     ),
 )
 

@@ -12,6 +12,7 @@ Such a file describes what it measures in `MEASURES: tuple[Measure, ...]`, and h
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
@@ -68,6 +69,14 @@ class Measure:
     def best(self) -> float:
         """The best value there can be; infinite for some."""
         return self.highest if self.better == "higher" else self.lowest
+
+    @property
+    def range_in_words(self) -> str:
+        """From the lowest to the highest value, as a person says it."""
+        low, high = math.isfinite(self.lowest), math.isfinite(self.highest)
+        if low and high:
+            return f"{self.lowest:g} to {self.highest:g}"
+        return f"{self.lowest:g} up" if low else f"up to {self.highest:g}" if high else "any number"
 
 
 @dataclass(frozen=True)

@@ -99,6 +99,15 @@ def icc_interval(values: np.ndarray, confidence: float = CONFIDENCE) -> tuple[fl
     return float(low), float(high)
 
 
+def between_person_sd(values: np.ndarray) -> np.ndarray:
+    """Standard deviation of people in the unit of volumes (..., people, scanners), noise of single scans taken off.
+
+    The variance component (MS of people - MS of error) / scanners of McGraw and Wong 1996, at least 0.
+    """
+    found = mean_squares(values)
+    return np.sqrt(np.maximum(found.people - found.error, 0) / found.k)
+
+
 def over_tissues(function):
     """A measure of volumes (..., people, scanners) as the mean over tissues of (..., people, scanners, tissues)."""
 
@@ -128,10 +137,9 @@ def of_study(measured: Measured) -> dict[str, pd.DataFrame]:
             row = {"method": method, "tissue": tissue, "n": len(values), "scanners": len(scanners)}
             if len(values) >= 2 and len(scanners) >= 2:
                 low, high = icc_interval(values)
-                found = mean_squares(values)
                 row |= {"icc": float(icc(values)), "icc_low": low, "icc_high": high}
                 row["within_person_cv"] = float(within_person_cv(values))
-                row["between_person_sd_ml"] = math.sqrt(max(0.0, float(found.people - found.error) / found.k))
+                row["between_person_sd_ml"] = float(between_person_sd(values))
                 row["within_person_sd_ml"] = math.sqrt(float(values.var(axis=1, ddof=1).mean()))
             rows.append(row)
     return {TABLE: pd.DataFrame(rows, columns=COLUMNS)}
@@ -160,5 +168,17 @@ MEASURES = (
         "Root mean square over people of the standard deviation over scanners of a tissue's volume, over its mean.",
         reference="Quan and Shih 1996",
         summary=Summary("volumes", "volume_ml", "removed", over_people=over_tissues(within_person_cv)),
+    ),
+    Measure(
+        "between_person_sd",
+        "Between-person SD of volumes",
+        "mL",
+        0.0,
+        math.inf,
+        "higher",
+        "Standard deviation over people of a tissue's volume, what is single scans' own taken off: the differences "
+        "of people that a study looks for. More isn't better where an arm invents it.",
+        reference="McGraw and Wong 1996",
+        summary=Summary("volumes", "volume_ml", "kept", over_people=over_tissues(between_person_sd)),
     ),
 )

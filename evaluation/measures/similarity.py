@@ -52,7 +52,6 @@ MEASURES = (
         1.0,
         "higher",
         "Pearson correlation over the voxels that are brain in both scans; no scale enters it.",
-        summary=Summary("ssim", "pearson", "removed"),
     ),
 )
 

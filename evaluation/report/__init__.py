@@ -38,6 +38,7 @@ def render(run: Path | str) -> Path:
         headline=content.headline(opened),
         arms=content.arms(opened),
         times=content.times(opened),
+        costs=content.costs(opened),
         tables=content.tables(opened),
         figures={
             topic: [{**figure, "image": data_uri(figure["path"].read_bytes(), "png")} for figure in shown]

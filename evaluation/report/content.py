@@ -22,7 +22,7 @@ from studies.images import open_image, voxel_sizes
 STATUS_WORDS = {"ok": "ok", "failed": "failed", "not_applicable": "not applicable"}
 WORST_FIRST = ("failed", "not_applicable", "ok")
 TABLE_COLUMNS = ("method", "mean", "significant")
-FIRST_TABLES = ("table2_ssim", "table3_volume_differences")
+FIRST_TABLES = ("table_summary", "table2_ssim", "table3_volume_differences")
 
 
 # --- summary ----------------------------------------------------------------------------------------
@@ -203,6 +203,47 @@ def times(run: FinishedRun) -> dict[str, Any]:
     return {"steps": steps, "rows": rows}
 
 
+def costs(run: FinishedRun) -> dict[str, Any]:
+    """What each arm's fit and application took, beside its scores of the summary (`measures` are their labels)."""
+    summary = run.table("statistics/summary.tsv", ["measure", "method", "score"])
+    if summary is None or summary.empty:
+        return {"measures": [], "rows": []}
+    scores = summary[summary["score"].notna()].set_index(["method", "measure"])["score"]
+    names = [name for name in dict.fromkeys(summary["measure"]) if name in scores.index.get_level_values("measure")]
+    rows = []
+    for method in run.methods:
+        part = run.status[(run.status["method"] == method) & run.status["step"].isin(["fit", "apply"])]
+        if part.empty:
+            continue
+        seconds = part.groupby("step")["seconds"].sum()
+        processor = _processor_seconds(run, method)
+        rows.append(
+            {
+                "label": run.label(method),
+                "fit": f"{seconds['fit']:.1f}" if "fit" in seconds else "",
+                "apply": f"{seconds['apply']:.1f}" if "apply" in seconds else "",
+                "processor": "" if processor is None else f"{processor:.1f}",
+                "peak": f"{part['peak_mb'].max():.0f}" if part["peak_mb"].notna().any() else "",
+                "device": ", ".join(dict.fromkeys(text(device) for device in part["device"] if text(device))),
+                "scores": [f"{scores[method, name]:.2f}" if (method, name) in scores.index else "" for name in names],
+            }
+        )
+    return {"measures": [measures()[name].label for name in names], "rows": rows}
+
+
+def _processor_seconds(run: FinishedRun, method: str) -> float | None:
+    """Processor seconds of an arm's fit and application, its folds' too, from Snakemake's benchmarks; None without."""
+    found = [
+        run.table(path.relative_to(run.folder).as_posix(), ["cpu_time"])["cpu_time"].sum()
+        for step in ("fit", "harmonize")
+        for path in [
+            *sorted((run.folder / "benchmarks" / step).glob(f"{method}.tsv")),
+            *sorted((run.folder / "benchmarks" / step / method).rglob("*.tsv")),
+        ]
+    ]
+    return float(sum(found)) if found else None
+
+
 # --- tables and figures -----------------------------------------------------------------------------
 
 
@@ -253,11 +294,7 @@ def definitions() -> list[dict[str, str]]:
     return [
         {
             "label": f"{measure.label}, {measure.unit}" if measure.unit else measure.label,
-            "range": f"{measure.lowest:g} to {measure.highest:g}, {measure.better} is better".replace(
-                "-inf to inf", "any number"
-            )
-            .replace("-inf to", "up to")
-            .replace("to inf", "up"),
+            "range": f"{measure.range_in_words}, {measure.better} is better",
             "definition": f"{measure.definition} ({measure.reference})" if measure.reference else measure.definition,
         }
         for measure in measures().values()

@@ -74,10 +74,14 @@ rule statistics:
         dice=rules.metrics.output.dice,
     output:
         tests=f"{RUN}/statistics/paired_tests.tsv",
+        summary=f"{RUN}/statistics/summary.tsv",
     log:
         f"{RUN}/logs/statistics.log",
     params:
         run=subpath(output.tests, ancestor=2),
-        code=source_hash("evaluation.statistics"),
+        seed=config["seed"],
+        bootstrap=config["evaluation"]["bootstrap"],
+        code=source_hash("evaluation.statistics", "evaluation.summary"),
     shell:
-        "python -m evaluation statistics {params.run} > {log} 2>&1"
+        "python -m evaluation statistics {params.run} --seed {params.seed} --bootstrap {params.bootstrap}"
+        " > {log} 2>&1"

@@ -1,0 +1,138 @@
+"""Bias and limits of agreement of volumes between scanners (Bland and Altman)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from evaluation.figures import figure5_rmse, finished_run, panels, style
+from evaluation.figures.finished_run import FinishedRun
+from evaluation.figures.style import Look
+
+TITLE = "Bias and limits of agreement of volumes"
+TOPIC = "Volumes"
+CAPTION = (
+    "Differences of volumes between two scanners (first minus second), by tissue, pair of scanners and arm: the bar "
+    "spans the limits of agreement (bias -+ 1.96 standard deviations of the differences), the black line is the bias, "
+    "points are subjects (Bland and Altman 1986). In an ideally harmonized arm all lie on 0. A bar off 0 is a scanner "
+    "that reads high or low; a long bar is disagreement that differs from person to person."
+)
+SLOTS_A_ROW = 72
+
+
+@style.styled
+def plot(
+    agreement: dict[str, dict[str, np.ndarray]],
+    differences: dict[str, dict[tuple[int, int], np.ndarray]],
+    *,
+    pairs: Sequence[str],
+    methods: Sequence[str],
+    looks: Sequence[Look],
+    simulated: bool = False,
+    notes: Sequence[str] = (),
+) -> Figure:
+    """Draw a row of panels a tissue, a group a pair, a bar an arm.
+
+    `agreement` maps a tissue to bias, low and high, each (pairs, methods) in mL, NaN where there is none;
+    `differences` maps it to the subjects' differences (N,) by (pair, method).
+    """
+    rows = panels.chunks(len(pairs), max(2, SLOTS_A_ROW // len(methods)))
+    widest = max(len(row) for row in rows)
+    texts, angle = style.fit(list(pairs), (style.WIDTH - 0.8) / widest, style.SMALL_SIZE)
+    panel = 1.8 + (1.6 if angle else 0.13 * max(text.count("\n") + 1 for text in texts))
+    figure = style.page(
+        TITLE,
+        height=panel * len(agreement) * len(rows),
+        simulated=simulated,
+        legend=dict(zip(methods, looks, strict=True)),
+        notes=[
+            style.counted([len(found) for by in differences.values() for found in by.values()], "subjects per bar"),
+            *notes,
+        ],
+    )
+    grid = figure.subplots(len(agreement) * len(rows), 1, squeeze=False)[:, 0]
+    width = 0.84 / len(methods)
+    for number, (tissue, found) in enumerate(agreement.items()):
+        points = np.concatenate([np.zeros(1), *differences[tissue].values()])
+        low = np.nanmin([np.nanmin(found["low"], initial=0.0), points.min()])
+        high = np.nanmax([np.nanmax(found["high"], initial=0.0), points.max()])
+        margin = 0.05 * (high - low) or 1.0
+        for place, row in enumerate(rows):
+            axis = grid[number * len(rows) + place]
+            axis.axhline(0, color=style.INK, linewidth=0.8, zorder=1)
+            for group, pair in enumerate(row):
+                for column, look in enumerate(looks):
+                    x = group - 0.42 + width * (column + 0.5)
+                    bias, bottom, top = (found[name][pair, column] for name in ("bias", "low", "high"))
+                    if np.isfinite(bottom):
+                        axis.bar(
+                            x,
+                            top - bottom,
+                            width * 0.86,
+                            bottom,
+                            color=look.colour,
+                            hatch=look.hatch,
+                            edgecolor="white",
+                            linewidth=0,
+                            alpha=0.75,
+                            zorder=2,
+                        )
+                    if np.isfinite(bias):
+                        axis.hlines(bias, x - width * 0.43, x + width * 0.43, color=style.INK, linewidth=1.4, zorder=4)
+                    people = differences[tissue].get((pair, column), np.empty(0))
+                    axis.plot(
+                        np.full(len(people), x),
+                        people,
+                        "o",
+                        markersize=2.4,
+                        markerfacecolor="white",
+                        markeredgecolor=style.INK,
+                        markeredgewidth=0.5,
+                        zorder=3,
+                    )
+            axis.set_xlim(-0.5, len(row) - 0.5)
+            axis.set_ylim(low - margin, high + margin)
+            axis.grid(False, axis="x")
+            axis.set_ylabel(f"{tissue} difference (mL)")
+            names = [pairs[pair] for pair in row]
+            style.set_group_labels(axis, range(len(row)), names, (style.WIDTH - 0.8) / len(row))
+            axis.tick_params(axis="x", length=0)
+    return figure
+
+
+def draw(run: FinishedRun) -> list[Path]:
+    """Draw `metrics/bland_altman.tsv` and the differences of `metrics/volume_differences.tsv`; nothing without them."""
+    keys = ["method", "scanner_a", "scanner_b", "tissue"]
+    table = run.table("metrics/bland_altman.tsv", [*keys, "bias_ml", "limit_low_ml", "limit_high_ml"])
+    people = run.table("metrics/volume_differences.tsv", [*keys, "difference_ml"])
+    if table is None or people is None or table["bias_ml"].notna().sum() == 0:
+        return []
+    methods = run.methods_in(table)
+    pairs = {pair: number for number, pair in enumerate(run.pairs)}
+    columns = {"bias": "bias_ml", "low": "limit_low_ml", "high": "limit_high_ml"}
+    agreement, differences = {}, {}
+    for tissue in finished_run.TISSUES:
+        part, points = (found[found["tissue"] == tissue] for found in (table, people))
+        if part.empty:
+            continue
+        agreement[tissue] = {
+            name: figure5_rmse.by_pair(part, run.pairs, methods, column) for name, column in columns.items()
+        }
+        differences[tissue] = {
+            (pairs[a, b], methods.index(method)): values.dropna().to_numpy(dtype=float)
+            for (method, a, b), values in points.groupby(keys[:3])["difference_ml"]
+            if (a, b) in pairs and method in methods
+        }
+    figure = plot(
+        agreement,
+        differences,
+        pairs=[figure5_rmse.pair_label(pair) for pair in run.pairs],
+        methods=[run.label(method) for method in methods],
+        looks=[style.looks(run.methods)[method] for method in methods],
+        simulated=run.simulated,
+        notes=run.notes(),
+    )
+    return style.save(figure, run.folder / "figures", "figure_bland_altman")

@@ -1,0 +1,140 @@
+"""The summary: every arm by every measure, on the scale that the controls set."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from evaluation.figures import style
+from evaluation.figures.finished_run import FinishedRun
+from evaluation.figures.style import Look
+from evaluation.measures import registry
+from evaluation.summary import COLUMNS
+
+TITLE = "Summary: every arm by every measure"
+TOPIC = "Summary"
+CAPTION = (
+    "A panel a measure, a row an arm; the dot is the arm's score, the line its 95 % bootstrap interval over people. "
+    "Scanners' differences removed: 0 is RAW; 1 is the oracle, or in a run without it the best value there can be. "
+    "Person kept: 0 is nothing left (or a guess), 1 the oracle, or in a run without it RAW. An arrow: the score lies "
+    "beyond the panel. On the right the rank among the arms that aren't controls, with its interval. There is no "
+    "total, since an arm that removes everything by keeping nothing would win it."
+)
+COLUMNS_OF_PANELS = 5
+LOWEST, HIGHEST = -0.5, 1.3
+ROOM_FOR_RANKS = 0.85
+ASKED = {"removed": "removed", "kept": "kept"}
+
+
+def draw(run: FinishedRun) -> list[Path]:
+    """Draw `statistics/summary.tsv`; nothing for a run without it."""
+    table = run.table("statistics/summary.tsv", COLUMNS)
+    if table is None or table["score"].notna().sum() == 0:
+        return []
+    methods = run.methods_in(table)
+    figure = plot(
+        table[table["measure"].isin(table.loc[table["score"].notna(), "measure"])],
+        methods=methods,
+        labels=[run.label(method) for method in methods],
+        looks=[style.looks(run.methods)[method] for method in methods],
+        simulated=run.simulated,
+        notes=run.notes(),
+    )
+    return style.save(figure, run.folder / "figures", "figure_summary")
+
+
+@style.styled
+def plot(
+    table: pd.DataFrame,
+    *,
+    methods: Sequence[str],
+    labels: Sequence[str],
+    looks: Sequence[Look],
+    simulated: bool = False,
+    notes: Sequence[str] = (),
+) -> Figure:
+    """Draw the summary `table` (`evaluation.summary.COLUMNS`): a panel a measure, a row an arm of `methods`."""
+    groups = {asks: list(dict.fromkeys(table.loc[table["asks"] == asks, "measure"])) for asks in ASKED}
+    lines = [
+        (asks, names[start : start + COLUMNS_OF_PANELS])
+        for asks, names in groups.items()
+        for start in range(0, len(names), COLUMNS_OF_PANELS)
+    ]
+    figure = style.page(
+        TITLE,
+        height=len(lines) * (0.75 + 0.185 * len(methods)),
+        simulated=simulated,
+        notes=[_counted(table), _meaning(table), *notes],
+    )
+    grid = figure.subplots(len(lines), COLUMNS_OF_PANELS, squeeze=False)
+    for row, (asks, names) in zip(grid, lines, strict=True):
+        for place, axis in enumerate(row):
+            if place >= len(names):
+                axis.set_axis_off()
+                continue
+            part = table[table["measure"] == names[place]].set_index("method").reindex(list(methods))
+            _panel(axis, part, looks)
+            heading = f"{registry.find(names[place]).label}"
+            axis.set_title(style.fit_lines(heading, 1.45, 2, style.SMALL_SIZE, "bold"), fontsize=style.SMALL_SIZE)
+            shown = [style.shorten(label, 16) for label in labels] if place == 0 else []
+            axis.set_yticks(range(len(methods)), shown or [""] * len(methods), fontsize=style.SMALL_SIZE)
+            axis.set_xlabel(ASKED[asks] + _ends(part["one_is"].iloc[0], asks), fontsize=6.5, color=style.QUIET)
+    return figure
+
+
+def _ends(one_is: str, asks: str) -> str:
+    return f": 0 {'RAW' if asks == 'removed' else 'nothing'}, 1 {one_is}"
+
+
+def _counted(table: pd.DataFrame) -> str:
+    return style.counted(table["n"].unique(), "people per measure")
+
+
+def _meaning(table: pd.DataFrame) -> str:
+    competing = int(table["ranked"].max())
+    return f"Right: rank among {competing} arms that aren't controls, with the middle 95 % of its resamples."
+
+
+def _panel(axis: Axes, part: pd.DataFrame, looks: Sequence[Look]) -> None:
+    """Draw one measure, indexed by method in the order of the rows."""
+    axis.axvspan(0, 1, color="#f3f3f3", zorder=0)
+    for end in (0.0, 1.0):
+        axis.axvline(end, color=style.INK, linewidth=0.7, zorder=1)
+    for place, (look, cell) in enumerate(zip(looks, part.to_dict("records"), strict=True)):
+        score = cell["score"]
+        if np.isfinite(score):
+            low, high = (np.clip(cell[end], LOWEST, HIGHEST) for end in ("score_low", "score_high"))
+            if np.isfinite(low) and np.isfinite(high):
+                axis.hlines(place, low, high, color=look.colour, linewidth=1.8, zorder=2)
+            marker = "<" if score < LOWEST else ">" if score > HIGHEST else "o"
+            axis.plot(
+                np.clip(score, LOWEST, HIGHEST),
+                place,
+                marker,
+                markersize=5,
+                color=look.colour,
+                markeredgecolor=style.INK,
+                markeredgewidth=0.5,
+                zorder=3,
+            )
+        else:
+            axis.text(0.5, place, "n/a", ha="center", va="center", fontsize=6.5, color=style.QUIET)
+        if np.isfinite(cell["rank"]):
+            axis.text(HIGHEST + 0.12, place, _rank(cell), ha="left", va="center", fontsize=6.5, color=style.INK)
+    axis.set_xlim(LOWEST - 0.08, HIGHEST + ROOM_FOR_RANKS)
+    axis.set_ylim(len(part) - 0.5, -0.5)
+    axis.set_xticks([0, 0.5, 1], ["0", "0.5", "1"], fontsize=6.5)
+    axis.tick_params(axis="both", length=0)
+    axis.grid(False, axis="y")
+
+
+def _rank(cell: dict) -> str:
+    low, high = cell["rank_low"], cell["rank_high"]
+    if not np.isfinite(low) or low == high == cell["rank"]:
+        return f"{cell['rank']:g}"
+    return f"{cell['rank']:g} ({low:g}–{high:g})"
