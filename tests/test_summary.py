@@ -154,7 +154,9 @@ def test_the_summarys_figure_and_that_of_agreement_are_drawn_alike_each_time(fin
 def test_costs_stand_beside_scores(finished):
     found = content.costs(read_run(finished))
     assert [row["label"] for row in found["rows"]] == ["RAW", "WS", "RAVEL", "MISPEL"]
-    assert found["rows"][0]["fit"] == "1.5" and found["rows"][0]["device"] == "cpu" and not found["rows"][0]["processor"]
+    assert (
+        found["rows"][0]["fit"] == "1.5" and found["rows"][0]["device"] == "cpu" and not found["rows"][0]["processor"]
+    )
     place = found["measures"].index("Dice")
     assert found["rows"][0]["scores"][place] == "0.00" and found["rows"][3]["scores"][place] not in ("", "0.00")
     write_table(finished / "benchmarks/fit/raw.tsv", pd.DataFrame({"s": [2.0], "cpu_time": [1.25]}))
