@@ -3,7 +3,7 @@
     python -m baselines fit command --scans S.tsv --model M --param fit="Rscript fit.R {scans} {model}"
         --param apply="Rscript apply.R {scans} {model} {out}"
 
-{scans} is a sheet of scans, {model} a folder for what was learned, {out} a folder for the harmonized
+{scans} is a sheet of scans with full paths, {model} a folder for what was learned, {out} a folder for the harmonized
 images, `sub-<subject>_scanner-<scanner>_T1w.nii.gz`; all three are quoted for the shell.  `apply` runs once
 for all the scans that are asked for, since starting R or Matlab takes longer than a scan.
 """
@@ -127,7 +127,8 @@ def _sheet_for_program(study: Study, folder: Path) -> Path:
             image = folder / f"{scan.name}_input.nii.gz"
             save_image(image, scan.read(), scan.affine)
         covariates = {name: value for name, value in scan.covariates.items() if not name.startswith("truth_")}
-        scans.append(dataclasses.replace(scan, image=image.resolve(), mask=scan.mask.resolve(), covariates=covariates))
+        scans.append(dataclasses.replace(scan, image=image, covariates=covariates))
     sheet = folder.resolve() / "scans.tsv"
-    write_sheet(sheet, Study(tuple(scans)))
+    # a program that isn't ours would have to know that a sheet's paths count from its folder
+    write_sheet(sheet, Study(tuple(scans)), absolute=True)
     return sheet

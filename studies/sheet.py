@@ -269,15 +269,19 @@ def check_grid(path: Path, shape: tuple[int, ...], affine: np.ndarray, first: Sc
         )
 
 
-def write_sheet(path: Path | str, study: Study) -> None:
-    """Write a study's sheet, with paths relative to the folder it is written into."""
+def write_sheet(path: Path | str, study: Study, *, absolute: bool = False) -> None:
+    """Write a study's sheet, with paths relative to the folder it is written into, or in full."""
     path = Path(path)
+
+    def written(file: Path) -> str:
+        return str(file.resolve()) if absolute else os.path.relpath(file, path.parent)
+
     rows = [
         {
             "subject": scan.subject,
             "scanner": scan.scanner,
-            "image": os.path.relpath(scan.image, path.parent),
-            "mask": os.path.relpath(scan.mask, path.parent),
+            "image": written(scan.image),
+            "mask": written(scan.mask),
             **scan.covariates,
         }
         for scan in study.scans

@@ -6,6 +6,7 @@ import dataclasses
 import importlib
 import subprocess
 import sys
+import typing
 from pathlib import Path
 
 import numpy as np
@@ -98,6 +99,12 @@ def test_unknown_and_mistyped_parameters_are_refused(name):
         parse_parameters(methods()[name], ["no_such_thing=1"])
     with pytest.raises(InputError, match="name=value"):
         parse_parameters(methods()[name], ["no_such_thing"])
+    kinds = typing.get_type_hints(methods()[name].Parameters)
+    for field in dataclasses.fields(methods()[name].Parameters):
+        # whatever isn't a text or a path has values that this isn't
+        if kinds[field.name] not in (str, str | None, Path, Path | None):
+            with pytest.raises(InputError, match=f"{name}.{field.name}: 'not this' is n"):
+                parse_parameters(methods()[name], [f"{field.name}=not this"])
 
 
 @every_model
