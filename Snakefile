@@ -25,6 +25,7 @@ wildcard_constraints:
     arm="|".join(STUDY.arms),
     batch="[0-9]{4}",
     fold="[0-9]+",
+    scan="sub-[^/]+",
 
 
 rule all:

@@ -116,8 +116,9 @@ def _add_run_verbs(verbs) -> None:
     verb.add_argument("--methods", nargs="+", required=True, metavar="METHOD", help="arms, in order")
     verb.add_argument("--out", type=Path, required=True, help="TSV to write")
 
-    verb = _verb(verbs, "verdict", verdict, "exit with 1 if a step of any arm failed")
+    verb = _verb(verbs, "verdict", verdict, "exit with 1 if a step of any arm, or of a scan, failed")
     verb.add_argument("status", type=Path, metavar="STATUS", help="a run's status.tsv")
+    verb.add_argument("quality", type=Path, nargs="?", metavar="QUALITY", help="its study/quality.tsv, if it has one")
 
     verb = _verb(verbs, "provenance", provenance, "what was run: configuration, versions, machine, checksums")
     verb.add_argument("--scans", type=Path, required=True, help="the study's sheet")
@@ -383,11 +384,13 @@ def sweep(arguments: Arguments) -> None:
 
 
 def verdict(arguments: Arguments) -> int:
-    """Say which arms failed; 1 if any did."""
-    from evaluation.outcome import failures
+    """Say which arms and scans failed; 1 if any did."""
+    from evaluation.outcome import failed_scans, failures
     from studies.files import read_table
 
     sentences = failures(read_table(arguments.status))
+    if arguments.quality is not None:
+        sentences += failed_scans(read_table(arguments.quality))
     for sentence in sentences:
         print(sentence)
     return 1 if sentences else 0

@@ -51,3 +51,9 @@ def failures(status: pd.DataFrame) -> list[str]:
     """A sentence for each method that failed, at the first step that did."""
     failed = status[status["status"] == "failed"].drop_duplicates("method")
     return [f"{row['method']} failed at step {row['step']}: {row['reason']}" for row in failed.to_dict("records")]
+
+
+def failed_scans(quality: pd.DataFrame) -> list[str]:
+    """A sentence for each scan that could not be preprocessed, from the table `study/quality.tsv`."""
+    failed = quality[quality["status"] == "failed"]
+    return [f"subject {row['subject']} on {row['scanner']} failed: {row['flags']}" for row in failed.to_dict("records")]

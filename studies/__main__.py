@@ -19,7 +19,9 @@ from studies.gathering import gather
 from studies.phantom.options import PhantomOptions
 from studies.phantom.physics import shipped_scanners
 from studies.preparing import prepare_subjects
+from studies.preprocessing.options import BRAINS, REGISTRATIONS
 from studies.sources import PlannedScan, source, sources
+from studies.status import run_step
 
 Verbs = Any  # argparse's own type for a set of sub-commands has no public name
 
@@ -58,13 +60,80 @@ def add_bids(verbs: Verbs) -> None:
         help="a BIDS dataset: what it holds, what is missing or ambiguous, what a study would need",
         description="Preview a BIDS dataset of T1-weighted images: subjects by scanners, gaps, and what to decide.",
     )
+    add_dataset_options(parser)
+    parser.set_defaults(main=preview_bids)
+
+
+def add_dataset_options(parser: argparse.ArgumentParser) -> None:
+    """Which images of a dataset, see `studies.bids.options.BidsOptions`."""
     parser.add_argument("dataset", help="the folder with dataset_description.json and the sub-* folders")
     parser.add_argument("--scanner", help=f"what tells scanners apart: {SCANNER_WAYS} (default: what tells the most)")
     parser.add_argument("--scanners", nargs="+", metavar="VALUE[=NAME]", help="the values to use, and names for them")
     parser.add_argument("--subjects", nargs="+", metavar="LABEL", help="only these, without sub-")
     parser.add_argument("--select", nargs="+", metavar="ENTITY=VALUE", help="only images whose name says so: run=1")
-    parser.add_argument("--repeats", choices=("refuse", "first", "last"), default="refuse")
-    parser.set_defaults(main=preview_bids)
+    parser.add_argument(
+        "--repeats", choices=("refuse", "first", "last"), default="refuse", help="of several images of one scan"
+    )
+
+
+def add_preprocess(verbs: Verbs) -> None:
+    """`preprocess`: native scans of a BIDS dataset onto the atlas's grid."""
+    parser = verbs.add_parser(
+        "preprocess",
+        help="scans of a BIDS dataset: registered to an atlas, bias corrected, brain extracted, on one grid",
+        description="Preprocess a BIDS dataset as the paper does. Without --out, say what it would be.",
+    )
+    add_dataset_options(parser)
+    parser.add_argument("--voxel-size-mm", type=float, help="of the common grid (default: 2)")
+    parser.add_argument("--atlas", metavar="IMAGE", help="another atlas than nilearn's ICBM152")
+    parser.add_argument("--atlas-mask", metavar="MASK", help="its brain, where it has its skull")
+    parser.add_argument("--brain", choices=BRAINS, help="where the brain mask comes from (default: atlas)")
+    parser.add_argument(
+        "--masks", metavar="FOLDER", help="for --brain given: *_desc-brain_mask, laid out as the dataset"
+    )
+    parser.add_argument("--no-n4", dest="n4", action="store_false", default=None, help="leave the bias field as it is")
+    parser.add_argument("--registration", choices=REGISTRATIONS, help="default: syn")
+    parser.add_argument("--scale", choices=("brain", "volume", "none"), default="brain", help="default: brain")
+    parser.add_argument("--out", type=Path, help="write images, masks, transforms and scans.tsv into this folder")
+    parser.add_argument("--jobs", type=int, default=1, help="subjects at once, in separate processes (default: 1)")
+    parser.set_defaults(main=preprocess)
+
+
+def add_step(verbs: Verbs) -> None:
+    """`step`: one step of one scan, as a study run does it."""
+    parser = verbs.add_parser("step", help="one step of the preprocessing of one scan, as a study run does it")
+    parser.add_argument("name", help="the step: register or resample")
+    parser.add_argument("--source", required=True, help=f"one of {', '.join(sources())}")
+    parser.add_argument("--options", required=True, type=Path, help="JSON: the source's options, seed and scale")
+    parser.add_argument("--scan", required=True, nargs=2, metavar=("SUBJECT", "SCANNER"), help="which scan")
+    parser.add_argument("--out", required=True, type=Path, help="the folder to write into")
+    parser.add_argument("--status", type=Path, help="JSON to write how it ended into")
+    parser.add_argument(
+        "--requires", type=Path, nargs="*", default=[], help="records of steps that must have gone well"
+    )
+    parser.set_defaults(main=do_step)
+
+
+def add_quality(verbs: Verbs) -> None:
+    """`quality`: of all preprocessed scans of a run."""
+    parser = verbs.add_parser("quality", help="numbers and flags of every preprocessed scan, in one table")
+    parser.add_argument("folder", type=Path, help="the folder that was preprocessed into: RUN/study")
+    parser.add_argument("--scans", required=True, nargs="+", metavar="SUBJECT:SCANNER", help="every scan planned")
+    parser.add_argument("--out", required=True, type=Path, help="TSV to write; a .md is written beside it")
+    parser.set_defaults(main=quality)
+
+
+def add_native(verbs: Verbs) -> None:
+    """`native`: harmonized scans back on the scanners' own grids."""
+    parser = verbs.add_parser(
+        "native",
+        help="take images on the atlas's grid, such as harmonized ones, back to the scanners' own grids",
+        description="Invert the preprocessing's transforms: IMAGES/sub-*_scanner-*_T1w.nii.gz onto native grids.",
+    )
+    parser.add_argument("images", type=Path, help="a folder of images: results/RUN/images/METHOD")
+    parser.add_argument("--study", required=True, type=Path, help="the folder that was preprocessed into: RUN/study")
+    parser.add_argument("--out", required=True, type=Path, help="the folder to write into")
+    parser.set_defaults(main=native)
 
 
 def add_check(verbs: Verbs) -> None:
@@ -109,6 +178,10 @@ VERBS: tuple[Callable[[Verbs], None], ...] = (
     add_phantom,
     add_simulate,
     add_bids,
+    add_preprocess,
+    add_step,
+    add_quality,
+    add_native,
     add_check,
     add_prepare,
     add_gather,
@@ -195,14 +268,14 @@ def preview_bids(arguments: argparse.Namespace) -> None:
     from studies.bids.dataset import read_images
     from studies.bids.preview import describe
 
-    options = bids_options(arguments)
+    options = BidsOptions.from_json(dataset_options(arguments))
     images = read_images(options.dataset, models=True)
     for line in describe(options, images):
         print(line)
     check_images([Path(options.dataset) / image.path for image in images])
 
 
-def bids_options(arguments: argparse.Namespace) -> BidsOptions:
+def dataset_options(arguments: argparse.Namespace) -> dict[str, Any]:
     """The options that the command line gives of a dataset."""
     scanners = [text.partition("=") for text in arguments.scanners or ()]
     select: dict[str, list[str | None]] = {}
@@ -211,16 +284,74 @@ def bids_options(arguments: argparse.Namespace) -> BidsOptions:
         if not equals:
             raise InputError(f"--select {text}: give ENTITY=VALUE, such as run=1")
         select.setdefault(entity, []).append(None if value == "null" else value)
-    return BidsOptions.from_json(
-        {
-            "dataset": arguments.dataset,
-            "scanner": arguments.scanner,
-            "scanners": {value: name or value for value, _, name in scanners},
-            "subjects": arguments.subjects,
-            "select": select,
-            "repeats": arguments.repeats,
-        }
+    return {
+        "dataset": arguments.dataset,
+        "scanner": arguments.scanner,
+        "scanners": {value: name or value for value, _, name in scanners},
+        "subjects": arguments.subjects,
+        "select": select,
+        "repeats": arguments.repeats,
+    }
+
+
+def preprocess(arguments: argparse.Namespace) -> None:
+    """Preprocess a dataset, or preview it; one scan a person and no scanners will do."""
+    if arguments.out is None:
+        preview_bids(arguments)
+        print("Nothing was written; give --out DIR to preprocess these images.")
+        return
+    options = dataset_options(arguments)
+    # somebody's scans of one scanner can be preprocessed too
+    options["scanner"] = options["scanner"] or "one"
+    for key in ("voxel_size_mm", "brain", "masks", "n4", "registration", "scale"):
+        if (value := getattr(arguments, key)) is not None:
+            options[key] = value
+    if arguments.atlas:
+        options["atlas"] = {"image": arguments.atlas} | ({"mask": arguments.atlas_mask} if arguments.atlas_mask else {})
+    planned = source("bids").plan(options)
+    source("bids").check(options)
+    subjects = list(dict.fromkeys(scan.subject for scan in planned))
+    parts = prepare_subjects("bids", options, subjects, arguments.out, jobs=arguments.jobs)
+    gather(parts, arguments.out / "scans.tsv")
+    gather_quality(arguments.out, [(scan.subject, scan.scanner) for scan in planned], arguments.out / "quality.tsv")
+    print(f"{len(planned)} scans of {len(subjects)} subjects: {arguments.out / 'scans.tsv'}")
+
+
+def do_step(arguments: argparse.Namespace) -> None:
+    """Do a step of a scan; a failure is recorded, so that the other scans go on, and shown in the report."""
+    from studies.sheet import scan_name
+
+    subject, scanner = arguments.scan
+    options = read_json(arguments.options)
+    run_step(
+        lambda: source(arguments.source).step(arguments.name, options, subject, scanner, arguments.out),
+        status_file=arguments.status,
+        method=scan_name(subject, scanner),
+        step=arguments.name,
+        on_failure="record",
+        requires=arguments.requires,
     )
+
+
+def quality(arguments: argparse.Namespace) -> None:
+    """Write the quality of every planned scan."""
+    gather_quality(arguments.folder, [tuple(text.split(":", 1)) for text in arguments.scans], arguments.out)
+
+
+def gather_quality(folder: Path, scans: Sequence[tuple[str, str]], out: Path) -> None:
+    """Write the table of quality, and as Markdown beside it."""
+    from studies.preprocessing.gathering import gather as gather_scans
+    from studies.preprocessing.gathering import write
+
+    write(gather_scans(folder, scans), out)
+
+
+def native(arguments: argparse.Namespace) -> None:
+    """Take a folder of images back to native grids."""
+    from studies.preprocessing.native import take_back
+
+    for path in take_back(arguments.images, arguments.study, arguments.out):
+        print(path)
 
 
 def check(arguments: argparse.Namespace) -> None:

@@ -21,7 +21,7 @@ from jsonschema import Draft202012Validator
 
 from studies.errors import InputError, nearest
 from studies.folds import check_count, fold_names
-from studies.sources import source
+from studies.sources import PlannedScan, source, steps
 
 ROOT = Path(__file__).resolve().parent.parent
 DEFAULTS = ROOT / "config" / "config.yaml"
@@ -51,6 +51,7 @@ class Configuration:
         if self.source == "simulate":
             self.options["anatomy"] = config.get("anatomy")
         planned = source(self.source).plan(self.options)
+        self.scans = self._stepwise(planned)
         self.subjects = list(dict.fromkeys(scan.subject for scan in planned))
         self.scanners = list(dict.fromkeys(scan.scanner for scan in planned))
         for what, found in (("subject", self.subjects), ("scanner", self.scanners)):
@@ -76,6 +77,14 @@ class Configuration:
         stratify = self.content["folds"]["stratify"]
         options = [f"--folds={len(self.folds)}", f"--seed={self.content['seed']}"]
         return options if stratify is None else [*options, f"--stratify={stratify}"]
+
+    def _stepwise(self, planned: list[PlannedScan]) -> dict[str, PlannedScan]:
+        """The scans that take steps of their own before `prepare`, by name; none for most sources."""
+        if not steps(self.source):
+            return {}
+        from studies.sheet import scan_name
+
+        return {scan_name(scan.subject, scan.scanner): scan for scan in planned}
 
     def method_of(self, arm: str) -> str:
         """The method that the arm uses: the one it names, or the one of the same id."""

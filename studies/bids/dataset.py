@@ -212,9 +212,9 @@ def _order(image: Image) -> list[str]:
 def scanner_values(folder: Path, images: Sequence[Image], way: str) -> list[str]:
     """What `way` (see `BidsOptions.scanner`) says of each image, "" where it says nothing.
 
-    With no way at all every image is from one scanner, called "scanner".
+    With `one`, or no way at all, every image is from one scanner, called "scanner".
     """
-    if way == "":
+    if way in ("", "one"):
         return ["scanner"] * len(images)
     if way in ("ses", "acq"):
         return [image.entities.get(way, "") for image in images]

@@ -24,7 +24,7 @@ ENTITIES = {
 """File name entities, and what pybids calls them."""
 
 TABLES = ("participants", "sessions", "scans")
-SCANNER_WAYS = "ses, acq, model, participants:COLUMN, sessions:COLUMN or scans:COLUMN"
+SCANNER_WAYS = "ses, acq, model, participants:COLUMN, sessions:COLUMN or scans:COLUMN, or one if all are of one"
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,8 @@ class BidsOptions:
     ----------
     dataset : the dataset's folder; a derivative (preprocessed images) is a dataset of its own.
     scanner : what tells scanners apart: `ses`, `acq`, `model` (the sidecar's ManufacturersModelName), or
-        a column of participants.tsv, sessions.tsv or scans.tsv as `participants:COLUMN` and so on.
+        a column of participants.tsv, sessions.tsv or scans.tsv as `participants:COLUMN` and so on; `one`
+        where all images are from one.
     scanners : the values to use, in the order of pairs; as a mapping, also the names that they get.
     subjects : labels without `sub-`, or how many of those found; None for all.
     select : by file name entity the value or values to keep; None among them keeps images without it.
@@ -90,7 +91,7 @@ class BidsOptions:
 def check_scanner_way(way: str) -> None:
     """Refuse what can't tell scanners apart."""
     table, colon, column = way.partition(":")
-    if way not in ("ses", "acq", "model") and not (table in TABLES and colon and column):
+    if way not in ("ses", "acq", "model", "one") and not (table in TABLES and colon and column):
         raise InputError(f"scanner: '{way}'; give {SCANNER_WAYS}")
 
 

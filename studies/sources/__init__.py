@@ -14,6 +14,9 @@ and, where it reads files of the user's, a fourth:
 `sub-<subject>_scanner-<scanner>_T1w.nii.gz`, masks, any truth, and last the part sheet
 `sub-<subject>.tsv`, whose path it returns; `studies.gathering.gather` joins part sheets. All raise
 `studies.errors.InputError` on what can't be used. A new source is a new file here; copy `sheet.py`.
+
+A source whose scans take long names `STEPS` and has `step(name, options, subject, scanner, folder)`: a
+study run does each step of each scan as a job of its own before `prepare`; see `bids.py`.
 """
 
 from __future__ import annotations
@@ -44,6 +47,11 @@ class Source(Protocol):
     def check(self, options: Mapping[str, Any]) -> None: ...
 
     def prepare(self, options: Mapping[str, Any], subject: str, folder: Path) -> Path: ...
+
+
+def steps(name: str) -> tuple[str, ...]:
+    """The steps that each scan of a source takes before `prepare`; none for most."""
+    return getattr(source(name), "STEPS", ())
 
 
 def sources() -> list[str]:

@@ -40,9 +40,27 @@ onstart:
         sys.exit(f"error: {error}")
 
 
+QUALITY = [f"{RUN}/study/quality.tsv"] if STUDY.scans else []
+
+
 def people(wildcards):
     """The subjects of a batch."""
     return STUDY.batches[wildcards.batch]
+
+
+def stepped(wildcards):
+    """The records of the last step of each scan of a batch, for a source whose scans take steps."""
+    return [
+        f"{RUN}/study/status/{name}/resample.json"
+        for name, scan in STUDY.scans.items()
+        if scan.subject in people(wildcards)
+    ]
+
+
+def ids(wildcards):
+    """A scan's subject and scanner."""
+    scan = STUDY.scans[wildcards.scan]
+    return [scan.subject, scan.scanner]
 
 
 def settings(wildcards):

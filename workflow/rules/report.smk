@@ -70,6 +70,7 @@ rule figures:
         metrics=rules.metrics.output,
         tests=rules.statistics.output.tests,
         status=rules.status.output.status,
+        quality=QUALITY,
     output:
         png=report(
             expand(f"{RUN}/figures/{{name}}.png", name=FIGURES),
@@ -118,9 +119,10 @@ rule verdict:
     input:
         page=rules.report.output.page,
         status=rules.status.output.status,
+        quality=QUALITY,
     output:
         complete=touch(f"{RUN}/status/complete"),
     log:
         f"{RUN}/logs/verdict.log",
     shell:
-        "python -m evaluation verdict {input.status} > {log} 2>&1"
+        "python -m evaluation verdict {input.status} {input.quality} > {log} 2>&1"

@@ -17,9 +17,57 @@ rule check_study:
         " --out {output.options} > {log} 2>&1"
 
 
+rule register:
+    input:
+        options=rules.check_study.output.options,
+    output:
+        status=f"{RUN}/study/status/{{scan}}/register.json",
+    log:
+        f"{RUN}/logs/register/{{scan}}.log",
+    benchmark:
+        f"{RUN}/benchmarks/register/{{scan}}.tsv"
+    threads: STUDY.options.get("threads", 1)
+    resources:
+        mem_mb=4000,
+        runtime=240,
+    params:
+        source=STUDY.source,
+        folder=f"{RUN}/study",
+        ids=ids,
+        code=source_hash("studies.preprocessing.scan"),
+    shell:
+        "python -m studies step register --source {params.source} --options {input.options}"
+        " --scan {params.ids:q} --out {params.folder} --status {output.status:q} > {log:q} 2>&1"
+
+
+rule resample:
+    input:
+        options=rules.check_study.output.options,
+        registered=rules.register.output.status,
+    output:
+        status=f"{RUN}/study/status/{{scan}}/resample.json",
+    log:
+        f"{RUN}/logs/resample/{{scan}}.log",
+    benchmark:
+        f"{RUN}/benchmarks/resample/{{scan}}.tsv"
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    params:
+        source=STUDY.source,
+        folder=f"{RUN}/study",
+        ids=ids,
+        code=source_hash("studies.preprocessing.scan"),
+    shell:
+        "python -m studies step resample --source {params.source} --options {input.options}"
+        " --scan {params.ids:q} --out {params.folder} --status {output.status:q}"
+        " --requires {input.registered:q} > {log:q} 2>&1"
+
+
 rule prepare:
     input:
         options=rules.check_study.output.options,
+        stepped=stepped,
     output:
         prepared=touch(f"{RUN}/study/prepared-{{batch}}"),
     log:
@@ -51,3 +99,18 @@ rule scans:
         division=STUDY.division,
     shell:
         "python -m studies gather --parts {params.parts:q} --out {output.sheet} {params.division:q} > {log} 2>&1"
+
+
+rule quality:
+    input:
+        stepped=expand(rules.resample.output.status, scan=STUDY.scans),
+    output:
+        quality=f"{RUN}/study/quality.tsv",
+    log:
+        f"{RUN}/logs/quality.log",
+    params:
+        folder=subpath(output.quality, parent=True),
+        scans=[f"{scan.subject}:{scan.scanner}" for scan in STUDY.scans.values()],
+        code=source_hash("studies.preprocessing.gathering"),
+    shell:
+        "python -m studies quality {params.folder} --scans {params.scans:q} --out {output.quality} > {log} 2>&1"

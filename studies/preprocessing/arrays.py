@@ -1,0 +1,153 @@
+"""The preprocessing's arithmetic on arrays; grids are given by their affines, voxel to mm (RAS)."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import nibabel as nib
+import numpy as np
+from scipy import ndimage
+
+from studies.errors import InputError
+from studies.images import voxel_sizes
+
+if TYPE_CHECKING:
+    import ants
+
+BIAS_MM = 5.0
+"""Voxels on which N4 looks for a field that varies over centimetres."""
+
+N4_CONVERGENCE = {"iters": [30, 30, 30], "tol": 1e-4}
+
+ROUND_TO = 8
+"""Grids are a multiple of this many voxels wide, as networks that halve them want it."""
+
+MARGIN_MM = 6.0
+
+_LPS = np.diag([-1.0, -1.0, 1.0])
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A box of voxels: its shape and its affine (4, 4)."""
+
+    shape: tuple[int, int, int]
+    affine: np.ndarray
+
+
+def load_ants(threads: int = 1):
+    """The module `ants`; ITK takes its number of threads from the environment as it is loaded.
+
+    With more than one thread ITK's sums, and so the transforms, differ from run to run.
+    """
+    os.environ["ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS"] = str(threads)
+    import ants
+
+    return ants
+
+
+def to_ants(image: np.ndarray, affine: np.ndarray) -> ants.ANTsImage:
+    """An image (X, Y, Z) as antspyx wants it: in LPS coordinates, its axes exactly at right angles."""
+    ants = load_ants(int(os.environ.get("ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS", "1")))
+    edges = voxel_sizes(affine)
+    left, _, right = np.linalg.svd(affine[:3, :3] / edges)
+    return ants.from_numpy(
+        np.asarray(image, dtype=np.float32),
+        origin=list(_LPS @ affine[:3, 3]),
+        spacing=list(map(float, edges)),
+        direction=_LPS @ (left @ right),
+    )
+
+
+def reorient(image: np.ndarray, affine: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The image with its axes running to the right, the front and the top, and its affine; no voxel changes."""
+    turned = nib.as_closest_canonical(nib.Nifti1Image(np.asarray(image, dtype=np.float32), affine))
+    return np.ascontiguousarray(turned.dataobj), np.array(turned.affine)
+
+
+def brain_grid(mask: np.ndarray, affine: np.ndarray, voxel_size_mm: float) -> Grid:
+    """A right-angled grid around the mask (X, Y, Z), `MARGIN_MM` wider on each side."""
+    places = nib.affines.apply_affine(affine, np.argwhere(mask))
+    corners = np.array([places.min(axis=0), places.max(axis=0)])
+    width = np.ceil((corners[1] - corners[0] + 2 * MARGIN_MM) / voxel_size_mm / ROUND_TO).astype(int) * ROUND_TO
+    new = np.diag([voxel_size_mm] * 3 + [1.0])
+    new[:3, 3] = np.round(corners.mean(axis=0) - (width - 1) * voxel_size_mm / 2, 3)
+    return Grid(tuple(int(n) for n in width), new)
+
+
+def smooth_for(image: np.ndarray, affine: np.ndarray, voxel_size_mm: float) -> np.ndarray:
+    """The image blurred so that voxels of `voxel_size_mm` can carry it; unchanged where they are no larger."""
+    ratio = voxel_size_mm / voxel_sizes(affine)
+    return ndimage.gaussian_filter(image, np.where(ratio > 1.2, 0.425 * np.sqrt(np.maximum(ratio**2 - 1, 0)), 0))
+
+
+def sample(image: np.ndarray, affine: np.ndarray, grid: Grid, *, mode: str = "constant") -> np.ndarray:
+    """The image (X, Y, Z) on another grid, linearly interpolated; 0 beyond it, or as scipy's `mode` says."""
+    matrix = np.linalg.inv(affine) @ grid.affine
+    return ndimage.affine_transform(image, matrix[:3, :3], matrix[:3, 3], grid.shape, order=1, mode=mode)
+
+
+def coarser(shape: tuple[int, ...], affine: np.ndarray, voxel_size_mm: float) -> Grid:
+    """The same box with voxels of about `voxel_size_mm`; the grid itself where its voxels are larger."""
+    edges = voxel_sizes(affine)
+    counts = np.maximum(np.round(np.array(shape) * edges / voxel_size_mm), 1)
+    counts = np.where(edges < voxel_size_mm, counts, shape).astype(int)
+    factor = np.array(shape) / counts
+    new = affine @ np.diag([*factor, 1.0])
+    new[:3, 3] = affine[:3, 3] + affine[:3, :3] @ ((factor - 1) / 2)
+    return Grid(tuple(int(n) for n in counts), new)
+
+
+def bias_field(image: np.ndarray, mask: np.ndarray, affine: np.ndarray) -> np.ndarray:
+    """The factor by which the image is too bright, float32 (X, Y, Z), of mean 1 over the mask.
+
+    N4 (Tustison et al., IEEE TMI 2010) on voxels of `BIAS_MM`, since the field is smooth; the image is
+    divided by it.  Raises `InputError` where the mask holds nothing above 0.
+    """
+    ants = load_ants(int(os.environ.get("ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS", "1")))
+    grid = coarser(image.shape, affine, BIAS_MM)
+    weight = sample(smooth_for(mask.astype(np.float32), affine, BIAS_MM), affine, grid)
+    small = sample(smooth_for(np.where(mask, image, np.float32(0)), affine, BIAS_MM), affine, grid)
+    inside = (weight > 0.5) & (small > 0)
+    if np.count_nonzero(inside) < 100:
+        raise InputError("the brain mask holds next to nothing above 0; is it this scan's mask?")
+    # the average over the brain's part of a voxel, so that its edge isn't taken for a dark field
+    small = np.where(inside, small / np.maximum(weight, 0.5), 0).astype(np.float32)
+    field = ants.n4_bias_field_correction(
+        to_ants(small, grid.affine),
+        mask=to_ants(inside, grid.affine),
+        shrink_factor=1,
+        convergence=N4_CONVERGENCE,
+        return_bias_field=True,
+    ).numpy()
+    # N4 extrapolates beyond the mask; the nearest field inside is safer there
+    nearest = ndimage.distance_transform_edt(~inside, return_distances=False, return_indices=True)
+    logarithm = np.log(np.maximum(field, 1e-3))[tuple(nearest)].astype(np.float32)
+    full = np.exp(sample(logarithm, grid.affine, Grid(image.shape, affine), mode="nearest"))
+    return (full / full[mask].mean()).astype(np.float32)
+
+
+def noise_sd(image: np.ndarray, mask: np.ndarray) -> float:
+    """The SD of the noise in a brain, from how much a voxel departs from its neighbours along each axis.
+
+    The median absolute second difference, scaled to normal noise; the least of the three axes, since
+    interpolation on the scanner smooths some.  Tissue borders raise it: a rough figure to compare scans by.
+    """
+    inner = ndimage.binary_erosion(mask, iterations=2)
+    found = []
+    for axis in range(3):
+        second = np.diff(image, 2, axis=axis) / np.sqrt(np.float32(6))
+        there = np.take(inner, np.arange(1, image.shape[axis] - 1), axis=axis)
+        if there.any():
+            found.append(1.4826 * float(np.median(np.abs(second[there]))))
+    return min(found, default=float("nan"))
+
+
+def correlation(first: np.ndarray, second: np.ndarray, mask: np.ndarray) -> float:
+    """Pearson's correlation of two images over a mask; NaN where one of them is constant there."""
+    a, b = (image[mask].astype(np.float64) for image in (first, second))
+    if a.size < 2 or a.std() == 0 or b.std() == 0:
+        return float("nan")
+    return float(np.corrcoef(a, b)[0, 1])

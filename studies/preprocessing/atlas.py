@@ -1,0 +1,50 @@
+"""The atlas that scans are registered to: nilearn's ICBM152 2009a, or one of the user's."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from studies.errors import InputError
+from studies.images import check_same_grid, load_image, load_mask
+from studies.phantom.anatomy import atlas_file
+from studies.preprocessing.arrays import Grid, brain_grid, reorient, sample, smooth_for
+from studies.preprocessing.options import PreprocessOptions
+
+
+@dataclass(frozen=True)
+class Atlas:
+    """The atlas on the study's grid: its brain, float32 (X, Y, Z), 0 outside the mask, and the mask, bool."""
+
+    image: np.ndarray
+    mask: np.ndarray
+    grid: Grid
+
+
+def load_atlas(options: PreprocessOptions) -> Atlas:
+    """The atlas at the study's voxel size.
+
+    Raises `InputError` for an atlas that can't be read, or one with its skull and no mask.
+    """
+    if options.atlas is None:
+        image, affine = reorient(*load_image(atlas_file("t1")))
+        mask = image > 0
+    else:
+        place = Path(options.atlas["image"])
+        image, affine = reorient(*load_image(place))
+        if options.atlas.get("mask"):
+            check_same_grid(options.atlas["mask"], place)
+            mask = reorient(*load_mask(options.atlas["mask"]))[0] > 0
+        else:
+            mask = image > 0
+            if mask.mean() > 0.6:
+                raise InputError(
+                    f"{place}: {mask.mean():.0%} of it is above 0, so it has its skull; give atlas.mask too"
+                )
+    grid = brain_grid(mask, affine, options.voxel_size_mm)
+    brain = np.where(mask, image, np.float32(0))
+    on_grid = sample(smooth_for(brain, affine, options.voxel_size_mm), affine, grid)
+    covered = sample(smooth_for(mask.astype(np.float32), affine, options.voxel_size_mm), affine, grid) > 0.5
+    return Atlas(np.where(covered, on_grid, 0).astype(np.float32), covered, grid)

@@ -1,0 +1,38 @@
+"""Images on the atlas's grid taken back to where the scanners had them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from studies.commandline import progress
+from studies.errors import InputError
+from studies.images import load_image, load_mask, save_image
+from studies.preprocessing.arrays import Grid
+from studies.preprocessing.registration import Transforms, carry_back
+from studies.preprocessing.scan import extended, native_mask
+
+
+def take_back(images: Path, study: Path, out: Path) -> list[Path]:
+    """Bring `images/sub-*_scanner-*_T1w.nii.gz` onto native grids, into files of the same name in `out`.
+
+    Intensities stay those of the images; 0 outside the scan's native brain mask.  Raises `InputError`
+    where there are none, or one has no transforms in `study`.
+    """
+    files = sorted(Path(images).glob("sub-*_scanner-*_T1w.nii.gz"))
+    if not files:
+        raise InputError(f"{images}: no sub-*_scanner-*_T1w.nii.gz in it; give results/RUN/images/METHOD")
+    written = []
+    for file in progress(files, what="images taken back", total=len(files)):
+        name = file.name.removesuffix("_T1w.nii.gz")
+        mask, affine = load_mask(native_mask(study, name))
+        transforms = Transforms.of_folder(Path(study) / "transforms" / name)
+        image, image_affine = load_image(file)
+        if transforms.affine.exists():
+            # extended, so that the brain's edge isn't mixed with the background's 0
+            grid = Grid(image.shape, image_affine)
+            image = carry_back(extended(image, image != 0), grid, transforms, Grid(mask.shape, affine))
+        written.append(Path(out) / file.name)
+        save_image(written[-1], np.where(mask, image, 0), affine)
+    return written

@@ -1,0 +1,68 @@
+"""What the preprocessing can be asked for. Imports nothing heavy."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from studies.errors import InputError, nearest
+
+BRAINS = ("atlas", "given", "stripped", "deepbet")
+REGISTRATIONS = ("syn", "affine", "none")
+
+
+@dataclass(frozen=True)
+class PreprocessOptions:
+    """How scans are brought onto the common grid.
+
+    Attributes
+    ----------
+    voxel_size_mm : of the grid.
+    atlas : `image` and, where that has its skull, `mask`; None for nilearn's ICBM152 2009a.
+    brain : where the brain mask comes from. atlas: the atlas's, carried over by the registration, as in
+        the paper. given: a file for each scan in `masks`. stripped: the voxels above 0. deepbet: the
+        network of that name (Fisch et al. 2024), where installed.
+    masks : for `given`, a folder laid out as the dataset with `*_desc-brain_mask.nii.gz` for `*_T1w.nii.gz`;
+        None: the dataset itself.
+    n4 : whether to correct the bias field.
+    registration : syn (affine, then symmetric diffeomorphic), affine, or none for images that already lie
+        on one grid; they keep theirs.
+    syn_iterations : at 4, 2 and 1 voxels.
+    threads : of one scan's registration; with more than 1 the same scan no longer gives the same bytes.
+    """
+
+    voxel_size_mm: float = 2
+    atlas: Mapping[str, str] | None = None
+    brain: Literal["atlas", "given", "stripped", "deepbet"] = "atlas"
+    masks: str | None = None
+    n4: bool = True
+    registration: Literal["syn", "affine", "none"] = "syn"
+    syn_iterations: tuple[int, ...] = (40, 20, 10)
+    threads: int = 1
+
+    @classmethod
+    def from_json(cls, options: Mapping[str, Any]) -> PreprocessOptions:
+        """The options from a mapping as JSON or YAML gives it; raises `InputError` for what can't be."""
+        known = [option.name for option in dataclasses.fields(cls)]
+        for key in options:
+            if key not in known:
+                raise InputError(f"unknown option '{key}'{nearest(key, known)}")
+        values = dict(options)
+        if "syn_iterations" in values:
+            values["syn_iterations"] = tuple(values["syn_iterations"])
+        return cls(**values)
+
+    def __post_init__(self) -> None:
+        if not 0.5 <= self.voxel_size_mm <= 4:
+            raise InputError(f"voxel_size_mm: {self.voxel_size_mm!r}; give 0.5 to 4")
+        for key, known in (("brain", BRAINS), ("registration", REGISTRATIONS)):
+            if getattr(self, key) not in known:
+                raise InputError(f"{key}: '{getattr(self, key)}'{nearest(str(getattr(self, key)), known)}")
+        if self.registration == "none" and self.brain == "atlas":
+            raise InputError("brain: atlas needs a registration; for images on one grid set brain: stripped or given")
+        if self.atlas is not None and not {"image"} <= set(self.atlas) <= {"image", "mask"}:
+            raise InputError("atlas: give `image`, and `mask` where the image has its skull")
+        if not 1 <= len(self.syn_iterations) <= 4:
+            raise InputError(f"syn_iterations: {list(self.syn_iterations)}; give 1 to 4 numbers, coarse to fine")

@@ -1,0 +1,88 @@
+"""How well a scan's preprocessing went: numbers a scan, and flags with their reasons."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from studies.preprocessing.arrays import correlation
+from studies.preprocessing.atlas import Atlas
+
+PLAUSIBLE_BRAIN_ML = (800.0, 2200.0)
+"""An adult's brain with its CSF; a mask outside took the skull in or lost some brain."""
+
+LEAST_COVERAGE = 0.98
+LEAST_SNR = 5.0
+LEAST_ATLAS_SIMILARITY = 0.5
+
+ODD_ONE_OUT = 4.0
+"""Robust SDs below the study's median at which a similarity is odd."""
+
+LEAST_GAP = 0.05
+"""A similarity that is closer to the median than this is never odd, however alike the others are."""
+
+COLUMNS = ("subject", "scanner", "status", "mask_ml", "snr", "coverage", "similarity_atlas", "similarity_own", "flags")
+
+
+def measure(image: np.ndarray, mask: np.ndarray, inside: np.ndarray, atlas: Atlas) -> dict[str, float | None]:
+    """What a scan on the atlas's grid shows.
+
+    coverage : the part of the atlas's brain that lies inside the scan's field of view (`inside`).
+    similarity_atlas : correlation with the atlas where both have brain; None where that is undefined.
+    """
+    similarity = correlation(image, atlas.image, mask & atlas.mask)
+    return {
+        "coverage": float(inside[atlas.mask].mean()),
+        "similarity_atlas": similarity if np.isfinite(similarity) else None,
+    }
+
+
+def similarity_to_own(images: list[np.ndarray], masks: list[np.ndarray]) -> list[float]:
+    """For each scan of one person its mean correlation with that person's others; NaN for an only scan."""
+    means = []
+    for first in range(len(images)):
+        others = [
+            correlation(images[first], images[second], masks[first] & masks[second])
+            for second in range(len(images))
+            if second != first
+        ]
+        means.append(float(np.mean(others)) if others else float("nan"))
+    return means
+
+
+def flag(table: pd.DataFrame) -> pd.Series:
+    """For each row of `COLUMNS` the reasons to look at that scan, "" where there is none."""
+    reasons: list[list[str]] = [[] for _ in range(len(table))]
+    low, high = PLAUSIBLE_BRAIN_ML
+    for place, row in enumerate(table.to_dict("records")):
+        told = reasons[place]
+        if row["status"] != "ok":
+            continue
+        if not low <= row["mask_ml"] <= high:
+            told.append(f"brain mask of {row['mask_ml']:.0f} mL, an adult's has {low:.0f} to {high:.0f}")
+        if row["coverage"] < LEAST_COVERAGE:
+            told.append(f"{1 - row['coverage']:.0%} of the brain lies outside the picture")
+        if row["snr"] < LEAST_SNR:
+            told.append(f"signal-to-noise {row['snr']:.1f}, below {LEAST_SNR:g}")
+        if row["similarity_atlas"] < LEAST_ATLAS_SIMILARITY:
+            told.append(f"similarity to the atlas {row['similarity_atlas']:.2f}, below {LEAST_ATLAS_SIMILARITY:g}")
+    for column, words in (
+        ("similarity_atlas", "unlike the atlas"),
+        ("similarity_own", "the odd one out of this person's scans"),
+    ):
+        median = table[column].median()
+        for place in np.flatnonzero(odd(table[column].to_numpy(dtype=float))):
+            value = table[column].iloc[place]
+            reasons[place].append(f"{words}: similarity {value:.2f}, the study's median is {median:.2f}")
+    return pd.Series(["; ".join(told) for told in reasons], index=table.index)
+
+
+def odd(values: np.ndarray) -> np.ndarray:
+    """Which values (n,) lie far below the others: bool (n,); NaN never."""
+    there = values[np.isfinite(values)]
+    if there.size < 3:
+        return np.zeros(values.shape, dtype=bool)
+    median = np.median(there)
+    spread = 1.4826 * np.median(np.abs(there - median))
+    with np.errstate(invalid="ignore"):
+        return values < median - max(LEAST_GAP, ODD_ONE_OUT * spread)

@@ -1,0 +1,160 @@
+"""Registration to the atlas, and transforms applied; ANTs hands transforms over as files."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from scipy import ndimage
+
+from studies.preprocessing.arrays import Grid, coarser, load_ants, sample, smooth_for, to_ants
+from studies.preprocessing.atlas import Atlas
+from studies.preprocessing.options import PreprocessOptions
+
+SEED = 1
+"""Of the voxels that the metric looks at."""
+
+AFFINE_MM = 4.0
+"""Voxels for finding the affine: twelve numbers don't need finer ones."""
+
+ROUGH_MARGIN_MM = 6.0
+"""By how much a brain mask carried over by an affine alone is widened before the second pass."""
+
+
+@dataclass(frozen=True)
+class Transforms:
+    """The transforms of a scan to the atlas, as files: the affine, and SyN's two warps where there are."""
+
+    affine: Path
+    warp: Path
+    inverse_warp: Path
+
+    @classmethod
+    def of_folder(cls, folder: Path) -> Transforms:
+        """Where they lie in a scan's folder."""
+        return cls(folder / "affine.mat", folder / "warp.nii.gz", folder / "inverse_warp.nii.gz")
+
+    def to_atlas(self) -> list[str]:
+        """For `ants.apply_transforms` onto the atlas's grid: the last is applied first."""
+        return [str(path) for path in (self.warp, self.affine) if path.exists()]
+
+    def to_native(self) -> tuple[list[str], list[bool]]:
+        """For the way back, with which of them to invert."""
+        files = [(self.affine, True), (self.inverse_warp, False)]
+        there = [(str(path), inverted) for path, inverted in files if path.exists()]
+        return [path for path, _ in there], [inverted for _, inverted in there]
+
+
+def register_brain(
+    image: np.ndarray,
+    affine: np.ndarray,
+    atlas: Atlas,
+    options: PreprocessOptions,
+    folder: Path,
+    *,
+    initial: Path | None = None,
+) -> Transforms:
+    """Register a brain (X, Y, Z), 0 outside it, to the atlas's; the transforms are written into `folder`.
+
+    First an affine (mutual information, on 4 mm voxels), then, with `registration: syn`, SyN (Avants et
+    al., Medical Image Analysis 2008) on voxels of the study's size with mutual information.
+    """
+    ants = load_ants(options.threads)
+    found = Transforms.of_folder(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as scratch:
+        linear = affine_to(image, affine, atlas.image, atlas.grid, Path(scratch), initial=initial)
+        shutil.copyfile(linear, found.affine)
+        if options.registration == "syn":
+            moving = _coarse(image, affine, options.voxel_size_mm)
+            warped = ants.registration(
+                fixed=to_ants(atlas.image, atlas.grid.affine),
+                moving=to_ants(*moving),
+                type_of_transform="SyN",
+                initial_transform=str(linear),
+                # the affine is already found: its stage only makes one file of what SyN starts from
+                aff_iterations=(20,),
+                aff_shrink_factors=(2,),
+                aff_smoothing_sigmas=(1,),
+                reg_iterations=options.syn_iterations,
+                outprefix=f"{scratch}/syn",
+                random_seed=SEED,
+            )
+            warp, linear_again = warped["fwdtransforms"]
+            shutil.copyfile(warp, found.warp)
+            shutil.copyfile(linear_again, found.affine)
+            shutil.copyfile(next(path for path in warped["invtransforms"] if "Warp" in path), found.inverse_warp)
+    return found
+
+
+def affine_to(
+    image: np.ndarray,
+    affine: np.ndarray,
+    fixed: np.ndarray,
+    grid: Grid,
+    scratch: Path,
+    *,
+    mask: np.ndarray | None = None,
+    initial: Path | None = None,
+) -> Path:
+    """The affine of an image to a fixed one, found on coarse voxels; with `mask` (of the fixed) only there."""
+    ants = load_ants()
+    small = coarser(grid.shape, grid.affine, AFFINE_MM)
+    target = sample(smooth_for(fixed, grid.affine, AFFINE_MM), grid.affine, small)
+    limits = {}
+    if mask is not None:
+        there = sample(mask.astype(np.float32), grid.affine, small) > 0.5
+        limits = {"mask": to_ants(there, small.affine), "mask_all_stages": True}
+    found = ants.registration(
+        fixed=to_ants(target, small.affine),
+        moving=to_ants(*_coarse(image, affine, AFFINE_MM)),
+        type_of_transform="Affine",
+        initial_transform=None if initial is None else str(initial),
+        aff_iterations=(500, 300, 100),
+        aff_shrink_factors=(4, 2, 1),
+        aff_smoothing_sigmas=(2, 1, 0),
+        aff_random_sampling_rate=1.0,
+        outprefix=f"{scratch}/affine",
+        random_seed=SEED,
+        **limits,
+    )
+    return Path(found["fwdtransforms"][0])
+
+
+def find_brain(image: np.ndarray, affine: np.ndarray, atlas: Atlas, scratch: Path) -> tuple[np.ndarray, Path]:
+    """A rough mask, bool (X, Y, Z), of the brain in a head with its skull, and the affine that found it.
+
+    The atlas's mask, carried over by an affine of the head to the atlas's brain that looks at the brain
+    alone, and widened by `ROUGH_MARGIN_MM`.
+    """
+    wide = ndimage.distance_transform_edt(~atlas.mask, sampling=float(atlas.grid.affine[0, 0])) < ROUGH_MARGIN_MM
+    linear = affine_to(image, affine, atlas.image, atlas.grid, scratch, mask=wide)
+    files = Transforms(linear, scratch / "none", scratch / "none")
+    rough = carry_back(wide.astype(np.float32), atlas.grid, files, Grid(image.shape, affine))
+    return rough > 0.5, linear
+
+
+def carry(image: np.ndarray, affine: np.ndarray, transforms: Transforms, grid: Grid) -> np.ndarray:
+    """A native image (X, Y, Z) on the atlas's grid, linearly interpolated, float32; 0 beyond the image."""
+    ants = load_ants()
+    voxel_size = float(np.abs(grid.affine[0, 0]))
+    moving = to_ants(smooth_for(image, affine, voxel_size), affine)
+    fixed = to_ants(np.zeros(grid.shape, np.float32), grid.affine)
+    return ants.apply_transforms(fixed, moving, transforms.to_atlas(), interpolator="linear").numpy()
+
+
+def carry_back(image: np.ndarray, grid: Grid, transforms: Transforms, native: Grid) -> np.ndarray:
+    """An image on the atlas's grid (X, Y, Z) brought back onto a scan's native grid, linearly, float32."""
+    ants = load_ants()
+    files, inverted = transforms.to_native()
+    fixed = to_ants(np.zeros(native.shape, np.float32), native.affine)
+    moving = to_ants(image, grid.affine)
+    return ants.apply_transforms(fixed, moving, files, whichtoinvert=inverted, interpolator="linear").numpy()
+
+
+def _coarse(image: np.ndarray, affine: np.ndarray, voxel_size_mm: float) -> tuple[np.ndarray, np.ndarray]:
+    grid = coarser(image.shape, affine, voxel_size_mm)
+    return sample(smooth_for(image, affine, voxel_size_mm), affine, grid), grid.affine

@@ -1,0 +1,147 @@
+"""The two steps of a scan, with files: `register`, then `resample`.
+
+In a study's folder they leave
+
+    native/<scan>_mask.nii.gz           the brain on the scan's own grid (reoriented), uint8
+    transforms/<scan>/affine.mat, warp.nii.gz, inverse_warp.nii.gz
+    atlas_T1w.nii.gz                    the atlas's brain on the common grid
+    preprocessed/<scan>_T1w.nii.gz, <scan>_mask.nii.gz, <scan>_quality.json    on the common grid
+
+where <scan> is sub-<subject>_scanner-<scanner>.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from scipy import ndimage
+
+from studies.errors import InputError
+from studies.files import write_json
+from studies.images import load_image, load_mask, save_image, save_labels, voxel_volume_ml
+from studies.preprocessing import arrays
+from studies.preprocessing.arrays import Grid
+from studies.preprocessing.atlas import load_atlas
+from studies.preprocessing.options import PreprocessOptions
+from studies.preprocessing.quality import measure
+from studies.preprocessing.registration import Transforms, carry, carry_back, find_brain, register_brain
+from studies.simulate import brain_mask
+
+
+def register(image_file: Path, name: str, folder: Path, options: PreprocessOptions, mask_file: Path | None) -> None:
+    """Find a scan's transforms to the atlas and its native brain mask; see the module's text for the files.
+
+    Raises `InputError` for a scan in which no brain can be found.
+    """
+    image, affine = arrays.reorient(*load_image(image_file))
+    native = Grid(image.shape, affine)
+    own = own_mask(image_file, image, affine, options, mask_file)
+    if options.registration == "none":
+        save_labels(native_mask(folder, name), own, affine)
+        return
+    arrays.load_ants(options.threads)
+    atlas = load_atlas(options)
+    with tempfile.TemporaryDirectory() as scratch:
+        rough, initial = (own, None) if own is not None else find_brain(image, affine, atlas, Path(scratch))
+        if not rough.any():
+            raise InputError(f"{image_file}: no brain was found by registration; look at it, or give its mask")
+        brain = np.where(rough, image, np.float32(0))
+        if options.n4:
+            brain /= arrays.bias_field(image, rough, affine)
+        found = register_brain(brain, affine, atlas, options, folder / "transforms" / name, initial=initial)
+    if own is None:
+        own = carry_back(atlas.mask.astype(np.float32), atlas.grid, found, native) > 0.5
+        if not own.any():
+            raise InputError(f"{image_file}: the atlas's brain was laid beside the scan; look at it, or give its mask")
+    save_labels(native_mask(folder, name), own, affine)
+
+
+def own_mask(
+    image_file: Path, image: np.ndarray, affine: np.ndarray, options: PreprocessOptions, mask_file: Path | None
+) -> np.ndarray | None:
+    """The brain mask that doesn't need the atlas, bool (X, Y, Z), or None where the atlas's is to be used."""
+    if options.brain == "atlas":
+        return None
+    if options.brain == "given":
+        if mask_file is None:
+            raise InputError(f"{image_file}: no mask was given for it; brain: given wants one a scan")
+        mask, mask_affine = arrays.reorient(*load_mask(mask_file))
+        if mask.shape != image.shape or np.abs(mask_affine - affine).max() > 1e-2:
+            raise InputError(f"{mask_file}: not on the grid of {image_file}; resample it onto that")
+        return mask > 0
+    if options.brain == "deepbet":
+        return deepbet_mask(image, affine)
+    mask = brain_mask(image)
+    if mask.mean() > 0.6:
+        raise InputError(
+            f"{image_file}: {mask.mean():.0%} of it is above 0, so it isn't skull-stripped; set brain: atlas"
+        )
+    return mask
+
+
+def deepbet_mask(image: np.ndarray, affine: np.ndarray) -> np.ndarray:
+    """The brain as the network deepbet finds it (Fisch et al. 2024), bool (X, Y, Z); its weights lie in its wheel."""
+    try:
+        from deepbet.bet import BrainExtraction
+    except ImportError:
+        raise InputError("brain: deepbet isn't installed; pip install deepbet, or set brain: atlas") from None
+    import nibabel as nib
+
+    _, mask, _ = BrainExtraction(no_gpu=True).run(nib.Nifti1Image(image, affine))
+    return np.asarray(mask.dataobj) > 0
+
+
+def resample(image_file: Path, name: str, folder: Path, options: PreprocessOptions) -> None:
+    """Correct a registered scan's bias field, bring it onto the common grid, mask it, and measure its quality."""
+    image, affine = arrays.reorient(*load_image(image_file))
+    mask, _ = load_mask(native_mask(folder, name))
+    if options.n4:
+        image = image / arrays.bias_field(image, mask, affine)
+    quality = {"mask_ml": float(mask.sum() * voxel_volume_ml(affine)), "snr": signal_to_noise(image, mask)}
+    if options.registration == "none":
+        on_grid, there, grid_affine = image, mask, affine
+    else:
+        atlas = load_atlas(options)
+        grid_affine = atlas.grid.affine
+        transforms = Transforms.of_folder(folder / "transforms" / name)
+        if options.brain == "atlas":
+            there = atlas.mask
+            on_grid = carry(image, affine, transforms, atlas.grid)
+        else:
+            # extended beyond its mask, so that the brain's edge isn't mixed with the background's 0
+            on_grid = carry(extended(image, mask), affine, transforms, atlas.grid)
+            there = carry(mask.astype(np.float32), affine, transforms, atlas.grid) > 0.5
+        inside = carry(np.ones_like(image), affine, transforms, atlas.grid) > 0.5
+        quality |= measure(on_grid, there, inside, atlas)
+        save_image(folder / "atlas_T1w.nii.gz", atlas.image, atlas.grid.affine)
+    if not there.any():
+        raise InputError(f"{image_file}: no brain is left on the common grid; the registration failed")
+    # interpolation and a corrected background can go slightly below 0, a magnitude image doesn't
+    on_grid = np.where(there, np.maximum(on_grid, 0), 0).astype(np.float32)
+    save_image(preprocessed(folder, name, "T1w.nii.gz"), on_grid, grid_affine)
+    save_labels(preprocessed(folder, name, "mask.nii.gz"), there, grid_affine)
+    write_json(preprocessed(folder, name, "quality.json"), quality)
+
+
+def extended(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """The image with each voxel outside the mask set to its nearest one inside."""
+    nearest = ndimage.distance_transform_edt(~mask, return_distances=False, return_indices=True)
+    return image[tuple(nearest)]
+
+
+def signal_to_noise(image: np.ndarray, mask: np.ndarray) -> float | None:
+    """The brain's median over the SD of its noise (`arrays.noise_sd`)."""
+    noise = arrays.noise_sd(image, mask)
+    return float(np.median(image[mask]) / noise) if noise > 0 else None
+
+
+def native_mask(folder: Path, name: str) -> Path:
+    """The brain on a scan's own grid."""
+    return folder / "native" / f"{name}_mask.nii.gz"
+
+
+def preprocessed(folder: Path, name: str, ending: str) -> Path:
+    """A file of a scan on the common grid."""
+    return folder / "preprocessed" / f"{name}_{ending}"

@@ -1,0 +1,174 @@
+"""Source `bids`: native scans of a BIDS dataset, preprocessed a scan at a time.
+
+Beside what every source has, it has `STEPS`: the study run does `step` for each scan and step first, as
+jobs of their own, and `prepare` then takes up what they left.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from studies.bids.dataset import BidsScan, images_of_paths, read_images, study_scans
+from studies.bids.options import BidsOptions
+from studies.errors import InputError, nearest
+from studies.preprocessing.options import PreprocessOptions
+from studies.sheet import scan_name
+from studies.sources import PlannedScan
+
+STEPS = ("register", "resample")
+
+
+def plan(options: Mapping[str, Any]) -> list[PlannedScan]:
+    """The scans of a `BidsOptions` and `PreprocessOptions` in one mapping; opens no image."""
+    return [PlannedScan(scan.subject, scan.scanner) for scan in _scans(options)]
+
+
+def check(options: Mapping[str, Any]) -> None:
+    """Read every image that is there, given masks and the atlas; refuse what can't be used."""
+    from studies.bids.checking import check_image
+    from studies.commandline import progress
+    from studies.images import check_same_grid, load_mask
+    from studies.preprocessing.atlas import load_atlas
+
+    dataset, preprocessing = split(options)
+    scans = _scans(options)
+    if preprocessing.registration != "none":
+        load_atlas(preprocessing)
+    for scan in progress(scans, what="images read", total=len(scans)):
+        if dataset.openneuro is not None and not scan.image.exists():
+            continue
+        check_image(scan.image)
+        if preprocessing.registration == "none":
+            check_same_grid(scan.image, scans[0].image)
+        if preprocessing.brain == "given":
+            load_mask(mask_of(scan, dataset, preprocessing))
+
+
+def step(name: str, options: Mapping[str, Any], subject: str, scanner: str, folder: Path) -> None:
+    """Do one of `STEPS` for one scan, with files in `folder` as `studies.preprocessing.scan` says."""
+    from studies.preprocessing.scan import register, resample
+
+    dataset, preprocessing = split(options)
+    scan = next((scan for scan in _scans(options) if (scan.subject, scan.scanner) == (subject, scanner)), None)
+    if scan is None:
+        raise InputError(f"{dataset.dataset}: no scan of subject {subject} on scanner {scanner} in this study")
+    if name == "register":
+        fetch(dataset, scan)
+        mask = mask_of(scan, dataset, preprocessing) if preprocessing.brain == "given" else None
+        register(scan.image, scan_name(subject, scanner), folder, preprocessing, mask)
+    else:
+        resample(scan.image, scan_name(subject, scanner), folder, preprocessing)
+
+
+def prepare(options: Mapping[str, Any], subject: str, folder: Path) -> Path:
+    """Bring a subject's preprocessed scans onto the study's scale; scans whose steps failed are left out.
+
+    Steps that were not yet done are done here, so that `prepare` alone does it all.
+    """
+    import pandas as pd
+
+    from studies.files import write_table
+    from studies.images import load_image, load_mask, save_image, save_labels, scale_to_mean
+    from studies.preprocessing.scan import preprocessed
+
+    planned = _scans(options)
+    scans = [scan for scan in planned if scan.subject == subject]
+    if not scans:
+        raise InputError(f"subject '{subject}' is not in this study{nearest(subject, {s.subject for s in planned})}")
+    folder = Path(folder)
+    rows, reasons = [], []
+    for scan in scans:
+        name = scan_name(subject, scan.scanner)
+        failure = outcome(folder, name)
+        if failure is None:
+            for which in STEPS:
+                step(which, options, subject, scan.scanner, folder)
+        elif failure:
+            reasons.append(f"{scan.scanner}: {failure}")
+            continue
+        image, affine = load_image(preprocessed(folder, name, "T1w.nii.gz"))
+        mask, _ = load_mask(preprocessed(folder, name, "mask.nii.gz"))
+        try:
+            image = scale_to_mean(image, mask, options.get("scale", "brain"))
+        except InputError as error:
+            raise InputError(f"{scan.image}: {error}") from None
+        save_image(folder / f"{name}_T1w.nii.gz", image, affine)
+        save_labels(folder / f"{name}_mask.nii.gz", mask, affine)
+        rows.append(
+            {
+                "subject": subject,
+                "scanner": scan.scanner,
+                "image": f"{name}_T1w.nii.gz",
+                "mask": f"{name}_mask.nii.gz",
+                **scan.covariates,
+            }
+        )
+    if not rows:
+        raise InputError(
+            f"subject {subject}: none of the scans could be preprocessed ({'; '.join(reasons)}); leave the subject "
+            "out with `subjects`, or mend what is named"
+        )
+    sheet = folder / f"sub-{subject}.tsv"
+    write_table(sheet, pd.DataFrame(rows))
+    return sheet
+
+
+def outcome(folder: Path, name: str) -> str | None:
+    """Why a scan's steps failed, "" where they ended well, None where they were not recorded."""
+    from studies.files import read_json
+
+    records = [read_json(path) for which in STEPS if (path := status_file(folder, name, which)).exists()]
+    if len(records) < len(STEPS):
+        return None
+    return next((record["reason"] or "failed" for record in records if record["status"] != "ok"), "")
+
+
+def status_file(folder: Path, name: str, which: str) -> Path:
+    """Where a run records how a scan's step ended."""
+    return folder / "status" / name / f"{which}.json"
+
+
+def split(options: Mapping[str, Any]) -> tuple[BidsOptions, PreprocessOptions]:
+    """The dataset's options and the preprocessing's, from a source's block of the configuration."""
+    preprocessing = {field.name for field in dataclasses.fields(PreprocessOptions)}
+    dataset = {field.name for field in dataclasses.fields(BidsOptions)}
+    for key in options:
+        if key not in preprocessing | dataset | {"seed", "scale"}:
+            raise InputError(f"study.bids: unknown option '{key}'{nearest(key, preprocessing | dataset)}")
+    return (
+        BidsOptions.from_json({key: value for key, value in options.items() if key in dataset}),
+        PreprocessOptions.from_json({key: value for key, value in options.items() if key in preprocessing}),
+    )
+
+
+def mask_of(scan: BidsScan, dataset: BidsOptions, preprocessing: PreprocessOptions) -> Path:
+    """A scan's given mask: the dataset's path of it, in `masks`, ending in `_desc-brain_mask`."""
+    inner = scan.image.relative_to(dataset.dataset)
+    stem = inner.name.partition("_T1w.nii")[0]
+    base = Path(preprocessing.masks or dataset.dataset) / inner.parent
+    for ending in ("_desc-brain_mask.nii.gz", "_desc-brain_mask.nii"):
+        if (base / f"{stem}{ending}").exists():
+            return base / f"{stem}{ending}"
+    raise InputError(f"{base / stem}_desc-brain_mask.nii.gz: no such mask; brain: given wants one for every image")
+
+
+def fetch(dataset: BidsOptions, scan: BidsScan) -> None:
+    """Download a scan of a public dataset that isn't there yet."""
+    if dataset.openneuro is not None and not scan.image.exists():
+        from studies.bids.openneuro import download
+
+        download(dataset, scan.image)
+
+
+def _scans(options: Mapping[str, Any]) -> list[BidsScan]:
+    dataset, _ = split(options)
+    if dataset.openneuro is not None:
+        from studies.bids.openneuro import listing
+
+        images = images_of_paths(listing(dataset))
+    else:
+        images = read_images(dataset.dataset, models=dataset.scanner == "model")
+    return study_scans(dataset, images)
