@@ -248,7 +248,10 @@ def _processor_seconds(run: FinishedRun, method: str) -> float | None:
 
 
 def tables(run: FinishedRun) -> list[dict[str, Any]]:
-    """Title and HTML of the run's tables `tables/*.md`, the paper's first, and that of the preprocessing's quality; rows of the paper's are marked."""
+    """The run's tables `tables/*.md` as HTML, the paper's first, the preprocessing's quality last.
+
+    Rows of the paper's own numbers are marked.
+    """
     paths = sorted((run.folder / "tables").glob("*.md"))
     ranks = {name: rank for rank, name in enumerate(FIRST_TABLES)}
     paths.sort(key=lambda path: ranks.get(path.stem, len(ranks)))

@@ -42,7 +42,8 @@ class BidsOptions:
     select : by file name entity the value or values to keep; None among them keeps images without it.
     repeats : several images of one subject and scanner: refuse them, or use the first or the last in
         the order of session, acquisition and run.
-    openneuro : `id` and `version` of the public dataset to download the images from, or None.
+    openneuro : `id` and `version` of the public dataset to download the images from (and a `server` that
+        answers as OpenNeuro's does), or None.
     """
 
     dataset: str | None = None
@@ -84,7 +85,7 @@ class BidsOptions:
                 raise InputError(f"select: '{entity}' is no entity of a T1w file name{nearest(entity, ENTITIES)}")
         if self.repeats not in ("refuse", "first", "last"):
             raise InputError(f"repeats: {self.repeats!r}; give refuse, first or last")
-        if self.openneuro is not None and set(self.openneuro) != {"id", "version"}:
+        if self.openneuro is not None and not {"id", "version"} <= set(self.openneuro) <= {"id", "version", "server"}:
             raise InputError("openneuro: give `id` and `version`, such as {id: ds004712, version: 2.0.1}")
 
 

@@ -156,11 +156,13 @@ def mask_of(scan: BidsScan, dataset: BidsOptions, preprocessing: PreprocessOptio
 
 
 def fetch(dataset: BidsOptions, scan: BidsScan) -> None:
-    """Download a scan of a public dataset that isn't there yet."""
+    """Download a scan of a public dataset that isn't there yet, and refuse it if it can't be used."""
     if dataset.openneuro is not None and not scan.image.exists():
+        from studies.bids.checking import check_image
         from studies.bids.openneuro import download
 
         download(dataset, scan.image)
+        check_image(scan.image)
 
 
 def _scans(options: Mapping[str, Any]) -> list[BidsScan]:
