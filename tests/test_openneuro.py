@@ -6,17 +6,21 @@ import hashlib
 import json
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
+import yaml
 
 from studies.bids import openneuro
 from studies.bids.options import BidsOptions
 from studies.errors import InputError
 from studies.sources import source
+from workflow.configuration import Configuration
 
-IMAGES = [
-    f"sub-{s}/ses-{m}/anat/sub-{s}_ses-{m}_T1w.nii.gz" for s in ("03286", "1") for m in ("NOT1ACH001", "OXF1PRI001")
-]
+ROOT = Path(__file__).resolve().parent.parent
+
+SESSIONS = ("NOT1ACH001", "NOT3GEM001", "OXF1PRI001", "OXF3TRI001", "OXF9XYZ001")
+IMAGES = [f"sub-{s}/ses-{m}/anat/sub-{s}_ses-{m}_T1w.nii.gz" for s in ("03286", "1") for m in SESSIONS]
 FILES = {path: path.encode() * 500 for path in IMAGES} | {
     "dataset_description.json": b'{"Name": "made up", "BIDSVersion": "1.8.0"}',
     "participants.tsv": b"participant_id\tage\nsub-03286\t31\nsub-1\t40\n",
@@ -97,7 +101,7 @@ def options(server, tmp_path, **changes) -> dict:
 def test_planned_before_any_image_is_there(server, tmp_path):
     planned = source("bids").plan(options(server, tmp_path))
     assert [(scan.subject, scan.scanner) for scan in planned] == [
-        (subject, scanner) for subject in ("03286", "1") for scanner in ("NOT1ACH001", "OXF1PRI001")
+        (subject, scanner) for subject in ("03286", "1") for scanner in SESSIONS
     ]
     assert sorted(server.asked) == ["dataset_description.json", "participants.tsv"]
     source("bids").plan(options(server, tmp_path))
@@ -138,3 +142,17 @@ def test_unknown_dataset_and_no_server(server, tmp_path):
     with pytest.raises(InputError, match="could not be asked.*internet"):
         source("bids").plan(options(server, tmp_path) | {"openneuro": PUBLIC | {"server": "http://127.0.0.1:9/"}})
     assert not (tmp_path / "set").exists()
+
+
+def test_the_shipped_configuration(server, tmp_path):
+    """Only the four scanners' images of the public study are planned, under the paper's names."""
+    config, shipped = (
+        yaml.safe_load((ROOT / "config" / f"{name}.yaml").read_text()) for name in ("config", "on-harmony")
+    )
+    block = shipped["study"]["bids"] | {"dataset": str(tmp_path / "set")}
+    block["openneuro"] = block["openneuro"] | {"server": server.address}
+    study = config["study"] | {"source": "bids", "bids": config["study"]["bids"] | block}
+    made = Configuration(config | shipped | {"study": study, "methods": config["methods"] | shipped["methods"]})
+    assert made.scanners == ["GE", "Philips", "Prisma", "Trio"]
+    assert made.subjects == ["03286", "1"]
+    assert len(made.scans) == 8

@@ -1,0 +1,246 @@
+"""The preprocessing: its arithmetic on made-up arrays, one scan through all steps, quality and its flags."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import nibabel as nib
+import numpy as np
+import pandas as pd
+import pytest
+
+from studies.errors import InputError
+from studies.images import load_image, load_mask, save_image, save_labels
+from studies.preprocessing import arrays, quality
+from studies.preprocessing.atlas import load_atlas
+from studies.preprocessing.gathering import gather, markdown
+from studies.preprocessing.native import take_back
+from studies.preprocessing.options import PreprocessOptions
+from studies.preprocessing.scan import native_mask, own_mask, preprocessed
+from studies.sources import bids, source
+from tests.test_bids import make_dataset, t1w
+from tests.travelling import rotation, store
+
+AXES = np.meshgrid(*(np.linspace(-1, 1, n) for n in (40, 44, 36)), indexing="ij")
+RADIUS = np.sqrt(sum(axis**2 for axis in AXES))
+BRAIN = RADIUS < 0.8
+AFFINE = np.array([[4.0, 0, 0, -80], [0, 4, 0, -90], [0, 0, 4, -70], [0, 0, 0, 1]])
+
+
+def phantom() -> np.ndarray:
+    return np.where(BRAIN, np.where(RADIUS < 0.5, 1.0, 0.7), 0).astype(np.float32)
+
+
+@pytest.mark.parametrize("orientation", ["RAS", "LIA", "PSR", "ILP"])
+@pytest.mark.parametrize("stored", ["float", "int16", "big-endian"])
+def test_however_a_scan_is_stored_it_is_the_same(tmp_path, orientation, stored):
+    voxels = np.random.default_rng(0).gamma(2, 50, (6, 7, 8)).astype(np.float32)
+    store(tmp_path / "a.nii.gz", voxels, AFFINE, orientation, stored)
+    found, affine = arrays.reorient(*load_image(tmp_path / "a.nii.gz"))
+    np.testing.assert_allclose(found, voxels, atol=voxels.max() / 32000 if stored == "int16" else 0)
+    np.testing.assert_allclose(affine, AFFINE, atol=1e-4)
+
+
+def test_coarser_voxels_fill_the_same_box():
+    grid = arrays.coarser((41, 30, 20), np.diag([1.0, 2.0, 5.0, 1.0]), 4.0)
+    assert grid.shape == (10, 15, 20)
+    corner, far = (nib.affines.apply_affine(grid.affine, place) for place in ([-0.5] * 3, np.array(grid.shape) - 0.5))
+    np.testing.assert_allclose(corner, [-0.5, -1, -2.5], atol=1e-6)
+    np.testing.assert_allclose(far, [40.5, 59, 97.5], atol=1e-6)
+
+
+def test_grid_around_a_tilted_mask():
+    tilted = AFFINE.copy()
+    tilted[:3, :3] = rotation((5, 10, -8)) @ AFFINE[:3, :3]
+    grid = arrays.brain_grid(BRAIN, tilted, 3)
+    places = nib.affines.apply_affine(np.linalg.inv(grid.affine) @ tilted, np.argwhere(BRAIN))
+    assert (places > 1.5).all() and (places < np.array(grid.shape) - 2.5).all()
+    assert all(n % 8 == 0 for n in grid.shape)
+
+
+def test_a_known_bias_field_is_found():
+    bias = np.exp(0.25 * (AXES[0] + 0.5 * AXES[1] * AXES[2]))
+    field = arrays.bias_field((phantom() * bias).astype(np.float32), BRAIN, AFFINE)
+    left = np.log(bias[BRAIN] / field[BRAIN])
+    assert left.std() < 0.35 * np.log(bias[BRAIN]).std()
+    assert field[BRAIN].mean() == pytest.approx(1, abs=1e-5)
+    with pytest.raises(InputError, match="mask holds next to nothing"):
+        arrays.bias_field(np.zeros_like(field), BRAIN, AFFINE)
+
+
+def test_noise_is_measured():
+    noisy = 100 * BRAIN + np.random.default_rng(0).normal(0, 3, BRAIN.shape)
+    assert arrays.noise_sd(noisy, BRAIN) == pytest.approx(3, rel=0.05)
+
+
+def test_masks_of_the_scan_itself(tmp_path):
+    stripped = PreprocessOptions(brain="stripped")
+    image = phantom()
+    assert (own_mask(tmp_path / "a.nii", image, AFFINE, stripped, None) == BRAIN).all()
+    with pytest.raises(InputError, match="isn't skull-stripped; set brain: atlas"):
+        own_mask(tmp_path / "a.nii", image + 1, AFFINE, stripped, None)
+    given = PreprocessOptions(brain="given")
+    store(tmp_path / "mask.nii.gz", BRAIN.astype(np.float32), AFFINE, "LPS", "float")
+    assert (own_mask(tmp_path / "a.nii", image, AFFINE, given, tmp_path / "mask.nii.gz") == BRAIN).all()
+    save_labels(tmp_path / "other.nii.gz", BRAIN[:-1], AFFINE)
+    with pytest.raises(InputError, match="not on the grid"):
+        own_mask(tmp_path / "a.nii", image, AFFINE, given, tmp_path / "other.nii.gz")
+
+
+@pytest.mark.parametrize(
+    "changes, message",
+    [
+        ({"brain": "atlass"}, "did you mean 'atlas'"),
+        ({"registration": "none"}, "brain: atlas needs a registration"),
+        ({"voxel_size_mm": 9}, "0.5 to 4"),
+        ({"atlas": {"img": "a"}}, "give `image`"),
+        ({"voxelsize": 2}, "unknown option"),
+    ],
+)
+def test_refused_options(changes, message):
+    with pytest.raises(InputError, match=message):
+        PreprocessOptions.from_json(changes)
+
+
+def test_an_atlas_with_its_skull_wants_a_mask(tmp_path):
+    save_image(tmp_path / "head.nii.gz", phantom() + 0.1, AFFINE)
+    options = PreprocessOptions(voxel_size_mm=4, atlas={"image": str(tmp_path / "head.nii.gz")})
+    with pytest.raises(InputError, match="give atlas.mask"):
+        load_atlas(options)
+    save_labels(tmp_path / "brain.nii.gz", BRAIN, AFFINE)
+    atlas = load_atlas(dataclasses.replace(options, atlas=options.atlas | {"mask": str(tmp_path / "brain.nii.gz")}))
+    assert atlas.mask.sum() == pytest.approx(BRAIN.sum(), rel=0.03)
+    assert (atlas.image[~atlas.mask] == 0).all()
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    """One made-up person on two scanners, one turned and shifted, through all steps; the second atlas-masked."""
+    folder = tmp_path_factory.mktemp("preprocessed")
+    dataset = make_dataset(folder / "set", t1w("01", "a"), t1w("01", "b"))
+    blob = np.where((AXES[0] - 0.3) ** 2 + AXES[1] ** 2 + (AXES[2] + 0.2) ** 2 < 0.03, 0.3, 0).astype(np.float32)
+    image = (phantom() - blob) * 300 + 5 * BRAIN * np.random.default_rng(0).standard_normal(BRAIN.shape)
+    save_image(folder / "atlas.nii.gz", phantom() - blob, AFFINE)
+    turned = AFFINE.copy()
+    turned[:3, :3] = rotation((4, -5, 6)) @ AFFINE[:3, :3]
+    turned[:3, 3] += [6, -5, 4]
+    for name, affine in (("a", AFFINE), ("b", turned)):
+        store(dataset / t1w("01", name), np.where(BRAIN, image, 0).astype(np.float32), affine, "LIA", "int16")
+    options = {
+        "dataset": str(dataset),
+        "scanner": "ses",
+        "voxel_size_mm": 4,
+        "atlas": {"image": str(folder / "atlas.nii.gz")},
+        "brain": "stripped",
+        "registration": "affine",
+        "n4": False,
+    }
+    source("bids").check(options)
+    return folder / "study", options, source("bids").prepare(options, "01", folder / "study")
+
+
+def test_turned_scans_come_to_lie_together(study):
+    folder, _, sheet = study
+    first, second = (load_image(folder / f"sub-01_scanner-{name}_T1w.nii.gz")[0] for name in "ab")
+    both = (first > 0) & (second > 0)
+    assert np.corrcoef(first[both], second[both])[0, 1] > 0.97
+    assert 2 * both.sum() / ((first > 0).sum() + (second > 0).sum()) > 0.97
+    assert first[first > 0].mean() == pytest.approx(1, abs=1e-3)
+    rows = pd.read_csv(sheet, sep="\t", dtype=str)
+    assert list(rows["subject"]) == ["01", "01"] and list(rows["scanner"]) == ["a", "b"]
+
+
+def test_back_to_native(study, tmp_path):
+    folder, options, _ = study
+    images = tmp_path / "images"
+    images.mkdir()
+    for name in "ab":
+        (images / f"sub-01_scanner-{name}_T1w.nii.gz").symlink_to(folder / f"sub-01_scanner-{name}_T1w.nii.gz")
+    for path, name in zip(take_back(images, folder, tmp_path / "out"), "ab", strict=True):
+        image, affine = load_image(path)
+        native, native_affine = arrays.reorient(*load_image(f"{options['dataset']}/{t1w('01', name)}"))
+        mask = load_mask(native_mask(folder, f"sub-01_scanner-{name}"))[0]
+        np.testing.assert_allclose(affine, native_affine, atol=1e-3)
+        assert (image[~mask] == 0).all()
+        assert np.corrcoef(image[mask], native[mask])[0, 1] > 0.93
+    with pytest.raises(InputError, match="no sub-"):
+        take_back(tmp_path, folder, tmp_path / "out")
+
+
+def test_a_failed_scan_is_left_out_and_told(study):
+    folder, options, _ = study
+    status = bids.status_file(folder, "sub-01_scanner-b", "register")
+    for which, ending in (("register", "failed"), ("resample", "failed")):
+        path = bids.status_file(folder, "sub-01_scanner-b", which)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps({"status": ending, "reason": "no brain was found"}))
+    try:
+        sheet = source("bids").prepare(options, "01", folder)
+        assert list(pd.read_csv(sheet, sep="\t")["scanner"]) == ["a"]
+        table = gather(folder, [("01", "a"), ("01", "b")])
+        assert list(table["status"]) == ["ok", "failed"]
+        assert table["flags"].iloc[1] == "no brain was found"
+        assert "**failed**: no brain was found" in markdown(table)
+    finally:
+        for path in status.parent.glob("*.json"):
+            path.unlink()
+
+
+def test_quality_is_gathered(study):
+    folder, _, _ = study
+    table = gather(folder, [("01", "a"), ("01", "b")])
+    assert (table["similarity_own"] > 0.95).all() and (table["coverage"] > 0.99).all()
+    assert preprocessed(folder, "sub-01_scanner-a", "quality.json").exists()
+
+
+def quality_table(**changes) -> pd.DataFrame:
+    rows = [
+        {
+            "subject": f"{place // 3}",
+            "scanner": "abc"[place % 3],
+            "status": "ok",
+            "mask_ml": 1400.0 + place,
+            "snr": 20.0,
+            "coverage": 1.0,
+            "similarity_atlas": 0.9 + 0.001 * place,
+            "similarity_own": 0.95 - 0.001 * place,
+            "flags": "",
+        }
+        for place in range(9)
+    ]
+    rows[4] |= changes
+    return pd.DataFrame(rows)
+
+
+@pytest.mark.parametrize(
+    "changes, reason",
+    [
+        ({}, ""),
+        ({"mask_ml": 2600.0}, "brain mask of 2600 mL"),
+        ({"coverage": 0.9}, "10% of the brain lies outside"),
+        ({"snr": 3.0}, "signal-to-noise 3.0"),
+        ({"similarity_atlas": 0.7}, "unlike the atlas: similarity 0.70"),
+        ({"similarity_own": 0.6}, "the odd one out of this person's scans"),
+        ({"similarity_own": float("nan")}, ""),
+    ],
+)
+def test_flags(changes, reason):
+    told = quality.flag(quality_table(**changes))
+    assert told[4].startswith(reason) and bool(told[4]) == bool(reason)
+    assert not any(told.drop(4))
+
+
+def test_no_registration_keeps_the_grid(tmp_path):
+    dataset = make_dataset(tmp_path / "set", t1w("01", "a"), t1w("01", "b"))
+    for name, factor in (("a", 1), ("b", 3)):
+        store(dataset / t1w("01", name), phantom() * factor, AFFINE, "RAS", "float")
+    options = {"dataset": str(dataset), "scanner": "ses", "brain": "stripped", "registration": "none", "n4": False}
+    source("bids").check(options)
+    source("bids").prepare(options, "01", tmp_path / "study")
+    first, affine = load_image(tmp_path / "study" / "sub-01_scanner-a_T1w.nii.gz")
+    np.testing.assert_allclose(first[BRAIN], phantom()[BRAIN] / phantom()[BRAIN].mean(), rtol=1e-5)
+    np.testing.assert_array_equal(affine, AFFINE)
+    store(dataset / t1w("01", "b"), phantom()[:-1], AFFINE, "RAS", "float")
+    with pytest.raises(InputError, match="isn't that of"):
+        source("bids").check(options)
