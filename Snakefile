@@ -3,6 +3,7 @@
 #   snakemake --cores 2                                     the demo
 #   snakemake --cores 2 --configfile config/paper.yaml      another study
 #   snakemake --cores 1 figures                             or `tables`: only those
+#   snakemake --cores 2 sweep                               a method's parameters over a grid
 #
 # design: studies/ brings scans, baselines/ and mispel/ harmonize them, evaluation/ judges them.
 
@@ -16,6 +17,7 @@ include: "workflow/rules/common.smk"
 localrules:
     all,
     scans,
+    sweep_scans,
     status,
     provenance,
     verdict,
@@ -26,6 +28,7 @@ wildcard_constraints:
     batch="[0-9]{4}",
     fold="[0-9]+",
     scan="sub-[^/]+",
+    point="[0-9]{3}",
 
 
 rule all:
@@ -40,3 +43,4 @@ include: "workflow/rules/arms.smk"
 include: "workflow/rules/segmentation.smk"
 include: "workflow/rules/evaluation.smk"
 include: "workflow/rules/report.smk"
+include: "workflow/rules/sweep.smk"

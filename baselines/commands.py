@@ -9,6 +9,7 @@ from pathlib import Path
 from baselines.interface import Context
 from baselines.registry import method
 from baselines.running import apply_by_fold, apply_method, fit_method, fit_without_fold, model_scale, parse_parameters
+from studies import folds
 from studies.sheet import read_sheet
 from studies.status import run_step
 
@@ -54,6 +55,7 @@ def add_apply_options(parser: argparse.ArgumentParser) -> None:
         help="the model's folder holds one a fold, fold-1, ...: everyone is harmonized by the one fitted without "
         "them; TRAINING/fold-1, ... get the images of those with them, from which the arm's range is taken",
     )
+    parser.add_argument("--only-fold", metavar="FOLD", help="harmonize the people of this fold alone")
 
 
 def fit_from(given: argparse.Namespace, name: str) -> None:
@@ -87,6 +89,8 @@ def harmonize_from(given: argparse.Namespace, name: str) -> None:
 
     def work() -> str:
         study = read_sheet(given.scans, scale=model_scale(given.model))
+        if given.only_fold is not None:
+            study = folds.held_out(study, given.only_fold)
         if given.by_fold is not None:
             return apply_by_fold(name, given.model, study, given.out, given.by_fold, context=context)
         return apply_method(name, given.model, study, given.out, context=context)

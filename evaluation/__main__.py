@@ -126,7 +126,8 @@ def _add_run_verbs(verbs) -> None:
     verb.add_argument("--out", type=Path, required=True, help="JSON to write")
 
     verb = _verb(verbs, "sweep", sweep, "judge the points of a sweep of a method's parameters on held-out people")
-    verb.add_argument("--scans", type=Path, required=True, help="sheet of the held-out people")
+    verb.add_argument("--scans", type=Path, required=True, help="the study's sheet, with a column fold")
+    verb.add_argument("--fold", required=True, help="the fold that no point was fitted on")
     verb.add_argument("--method", required=True, help="the method's id, for the figure's title")
     verb.add_argument("--points", type=json.loads, required=True, help="JSON: each point's parameters")
     verb.add_argument("--images", type=Path, required=True, help="folder with a folder of images a point")
@@ -373,9 +374,10 @@ def sweep(arguments: Arguments) -> None:
     from evaluation.figures.sweep import plot
     from evaluation.sweep import score_points
     from studies.files import write_table
+    from studies.folds import held_out
     from studies.sheet import read_sheet
 
-    study = read_sheet(arguments.scans, check=False)
+    study = held_out(read_sheet(arguments.scans, check=False), arguments.fold)
     table = score_points(study, arguments.points, arguments.images)
     simulated = says_simulated(scan.covariates.get("simulated") for scan in study.scans)
     figure = plot(table, arguments.points, method=arguments.method, simulated=simulated)

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import itertools
 import json
 import os
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -99,12 +100,17 @@ class Configuration:
         return self.arms[arm].get("seed", self.content["seed"])
 
     def code_of(self, arm: str) -> str:
-        """A hash of the arm's method, so that a change of one method refits that one alone.
+        """A hash of the arm's method, so that a change of one method refits that one alone."""
+        return method_hash(self.method_of(arm), self.parameters_of(arm))
 
-        A parameter that names a method, as `base` of `shuffle` does, adds that one.
-        """
-        named = [self.method_of(arm), *self.parameters_of(arm).values()]
-        return source_hash(*filter(None, map(_module_of, map(str, named))))
+    @property
+    def sweep_points(self) -> dict[str, dict[str, Any]]:
+        """The points of `snakemake sweep`, by number: every combination of its parameters' values."""
+        grid = {name: values for name, values in self.content["sweep"]["parameters"].items() if values is not None}
+        return {
+            f"{number:03d}": dict(zip(grid, values, strict=True))
+            for number, values in enumerate(itertools.product(*grid.values()), start=1)
+        }
 
     def check_arms(self) -> None:
         """Refuse unknown methods, parameters and engines.  Imports every method, so not for every job."""
@@ -114,12 +120,14 @@ class Configuration:
 
         for arm in self.arms:
             make_parameters(method(self.method_of(arm)), self.parameters_of(arm))
+        for point in self.sweep_points.values():
+            make_parameters(method(self.content["sweep"]["method"]), point)
         engine = self.content["segmentation"]["engine"]
         if engine not in engines():
             raise InputError(f"segmentation.engine: there is no '{engine}'{nearest(engine, engines())}")
 
-    def gpus_of(self, arm: str) -> int | None:
-        """1 where the arm's method gains from a GPU and one is to be used, else None."""
+    def gpus_of(self, method_id: str) -> int | None:
+        """1 where the method gains from a GPU and one is to be used, else None."""
         wanted = self.content["gpu"]
         if wanted == "auto":
             wanted = shutil.which("nvidia-smi") is not None
@@ -127,7 +135,7 @@ class Configuration:
             return None
         from baselines.registry import method
 
-        return 1 if "gpu" in method(self.method_of(arm)).needs else None
+        return 1 if "gpu" in method(method_id).needs else None
 
 
 def use_this_python() -> None:
@@ -155,6 +163,12 @@ def check_keys(config: dict[str, Any], schema: dict[str, Any]) -> None:
             key = f"{where}.{unknown}" if where else unknown
             raise InputError(f"configuration: unknown key '{key}'{nearest(unknown, known)}")
         raise InputError(f"configuration: {where or 'the whole'}: {error.message}; see config/config.yaml")
+
+
+def method_hash(method: str, parameters: Mapping[str, Any]) -> str:
+    """A hash of a method's source; a parameter that names a method, as `base` of `shuffle` does, adds that one."""
+    named = [method, *parameters.values()]
+    return source_hash(*filter(None, map(_module_of, map(str, named))))
 
 
 @cache

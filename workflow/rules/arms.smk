@@ -25,10 +25,10 @@ rule fit:
     resources:
         mem_mb=4000,
         runtime=1440,
-        gpu=lambda wildcards: STUDY.gpus_of(wildcards.arm),
+        gpu=lambda wildcards: STUDY.gpus_of(STUDY.method_of(wildcards.arm)),
     params:
         method=lambda wildcards: STUDY.method_of(wildcards.arm),
-        settings=settings,
+        settings=lambda wildcards: settings(STUDY.parameters_of(wildcards.arm)),
         seed=lambda wildcards: STUDY.seed_of(wildcards.arm),
         checkpoint=f"{RUN}/checkpoints/{FITTED}",
         without="--without-fold {fold}" if FOLDS else "",
@@ -58,7 +58,7 @@ rule harmonize:
     resources:
         mem_mb=2000,
         runtime=240,
-        gpu=lambda wildcards: STUDY.gpus_of(wildcards.arm),
+        gpu=lambda wildcards: STUDY.gpus_of(STUDY.method_of(wildcards.arm)),
     params:
         method=lambda wildcards: STUDY.method_of(wildcards.arm),
         model=lambda wildcards: f"{RUN}/models/{wildcards.arm}",

@@ -6,7 +6,12 @@ import sys
 from studies.claim import check_writable, claim
 from studies.errors import InputError
 from studies.files import remove_unfinished
-from workflow.configuration import Configuration, source_hash, use_this_python
+from workflow.configuration import (
+    Configuration,
+    method_hash,
+    source_hash,
+    use_this_python,
+)
 
 try:
     STUDY = Configuration(config)
@@ -63,12 +68,9 @@ def ids(wildcards):
     return [scan.subject, scan.scanner]
 
 
-def settings(wildcards):
-    """An arm's parameters, as `--param` options."""
-    return [
-        f"--param={name}={value}"
-        for name, value in STUDY.parameters_of(wildcards.arm).items()
-    ]
+def settings(parameters):
+    """A method's parameters, as `--param` options."""
+    return [f"--param={name}={value}" for name, value in parameters.items()]
 
 
 def every_fold(pattern):

@@ -1,0 +1,89 @@
+# A sweep of a method's parameters, judged on people left out of every fit: `snakemake sweep`.
+
+from pathlib import Path
+
+SWEEP = config["sweep"]
+POINTS = STUDY.sweep_points
+LEFT_OUT = "1"
+
+
+rule sweep_scans:
+    input:
+        sheet=rules.scans.output.sheet,
+    output:
+        sheet=f"{RUN}/sweep/scans.tsv",
+    log:
+        f"{RUN}/logs/sweep/scans.log",
+    params:
+        folds=SWEEP["folds"],
+        seed=config["seed"],
+    shell:
+        "python -m studies gather --parts {input.sheet} --folds {params.folds} --seed {params.seed}"
+        " --out {output.sheet} > {log} 2>&1"
+
+
+rule sweep_fit:
+    input:
+        sheet=rules.sweep_scans.output.sheet,
+    output:
+        model=directory(f"{RUN}/sweep/models/{{point}}"),
+    log:
+        f"{RUN}/logs/sweep/fit-{{point}}.log",
+    benchmark:
+        f"{RUN}/benchmarks/sweep/fit-{{point}}.tsv"
+    threads: config["fit_threads"]
+    resources:
+        mem_mb=4000,
+        runtime=1440,
+        gpu=lambda wildcards: STUDY.gpus_of(SWEEP["method"]),
+    params:
+        method=SWEEP["method"],
+        fold=LEFT_OUT,
+        settings=lambda wildcards: settings(POINTS[wildcards.point]),
+        seed=config["seed"],
+        checkpoint=f"{RUN}/sweep/checkpoints/{{point}}",
+        code=lambda wildcards: method_hash(SWEEP["method"], POINTS[wildcards.point]),
+    shell:
+        "python -m baselines fit {params.method} --scans {input.sheet} --model {output.model}"
+        " --scale none --seed {params.seed} --threads {threads}"
+        " --without-fold {params.fold} --checkpoint {params.checkpoint} {params.settings:q} > {log} 2>&1"
+
+
+rule sweep_apply:
+    input:
+        sheet=rules.sweep_scans.output.sheet,
+        model=rules.sweep_fit.output.model,
+    output:
+        images=temp(directory(f"{RUN}/sweep/images/{{point}}")),
+    log:
+        f"{RUN}/logs/sweep/apply-{{point}}.log",
+    resources:
+        mem_mb=2000,
+        runtime=240,
+        gpu=lambda wildcards: STUDY.gpus_of(SWEEP["method"]),
+    params:
+        method=SWEEP["method"],
+        fold=LEFT_OUT,
+    shell:
+        "python -m baselines apply {params.method} --model {input.model} --scans {input.sheet}"
+        " --only-fold {params.fold} --out {output.images} --threads {threads} > {log} 2>&1"
+
+
+rule sweep:
+    input:
+        sheet=rules.sweep_scans.output.sheet,
+        images=expand(rules.sweep_apply.output.images, point=POINTS),
+    output:
+        expand(f"{RUN}/sweep/sweep.{{suffix}}", suffix=["tsv", "png", "svg"]),
+    log:
+        f"{RUN}/logs/sweep/sweep.log",
+    params:
+        method=SWEEP["method"],
+        fold=LEFT_OUT,
+        points=json.dumps(POINTS),
+        images=lambda wildcards, input: str(Path(input.images[0]).parent),
+        folder=subpath(output[0], parent=True),
+        code=source_hash("evaluation.sweep", "evaluation.figures.sweep"),
+    shell:
+        "python -m evaluation sweep --scans {input.sheet} --fold {params.fold} --method {params.method} --points {params.points:q}"
+        " --images {params.images} --out {params.folder} > {log} 2>&1"
