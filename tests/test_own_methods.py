@@ -42,7 +42,7 @@ def project(tmp_path_factory) -> Path:
     config = yaml.safe_load(shown("yaml")[0])
     config["study"] = {"source": "sheet", "sheet": {"scans": str(sheet)}}
     config |= {"segmentation": {"engine": "gmm"}, "people_per_job": 4}
-    (folder / "mine.yaml").write_text(yaml.safe_dump(config))
+    (folder / "mine.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
     return folder
 
 
