@@ -10,6 +10,8 @@ from studies.errors import InputError, nearest
 from studies.phantom.options import PhantomOptions
 from studies.sources import PlannedScan
 
+HAS_TRUTH = True
+
 
 def plan(options: Mapping[str, Any]) -> list[PlannedScan]:
     """The scans of a `PhantomOptions` given as a mapping."""
@@ -21,6 +23,13 @@ def plan(options: Mapping[str, Any]) -> list[PlannedScan]:
     return [
         PlannedScan(subject, scanner.name) for subject in study.subject_ids() for scanner in study.scanners_of(subject)
     ]
+
+
+def grid(options: Mapping[str, Any]) -> tuple[int, ...]:
+    """Voxels along each axis."""
+    from studies.phantom.anatomy import SHAPE
+
+    return tuple(n // options.get("voxel_size_mm", 2) for n in SHAPE)
 
 
 def check(options: Mapping[str, Any]) -> None:

@@ -26,6 +26,11 @@ def plan(options: Mapping[str, Any]) -> list[PlannedScan]:
     return [PlannedScan(subject, scanner) for subject, scanner in zip(rows["subject"], rows["scanner"], strict=True)]
 
 
+def grid(options: Mapping[str, Any]) -> tuple[int, ...]:
+    """Voxels along each axis of the first scan, which all share."""
+    return read_sheet(_path(options), check=False).shape
+
+
 def check(options: Mapping[str, Any]) -> None:
     """Open every image and mask of the sheet; refuse what cannot be used, naming its row."""
     read_sheet(_path(options))

@@ -11,6 +11,8 @@ from studies.errors import InputError, nearest
 from studies.simulate import SimulateOptions, check_person, find_people
 from studies.sources import PlannedScan
 
+HAS_TRUTH = True
+
 
 def plan(options: Mapping[str, Any]) -> list[PlannedScan]:
     """The scans of a `SimulateOptions` given as a mapping; lists the folder, opens no image."""
@@ -20,6 +22,13 @@ def plan(options: Mapping[str, Any]) -> list[PlannedScan]:
         for person in find_people(study)
         for scanner in study.scanners_of(person.subject)
     ]
+
+
+def grid(options: Mapping[str, Any]) -> tuple[int, ...]:
+    """Voxels along each axis."""
+    from studies.phantom.anatomy import SHAPE
+
+    return tuple(n // options.get("voxel_size_mm", 2) for n in SHAPE)
 
 
 def check(options: Mapping[str, Any]) -> None:

@@ -6,6 +6,7 @@ import sys
 from studies.claim import check_writable, claim
 from studies.errors import InputError
 from studies.files import remove_unfinished
+from studies.room import check_room, planned_bytes
 from workflow.configuration import (
     Configuration,
     method_hash,
@@ -41,6 +42,9 @@ onstart:
     try:
         claim(RUN)
         remove_unfinished(RUN)
+        needed = planned_bytes(STUDY.source, STUDY.options, len(ARMS))
+        if needed is not None:
+            print(check_room(RUN, needed), file=sys.stderr)
     except InputError as error:
         sys.exit(f"error: {error}")
 
