@@ -69,14 +69,24 @@ def kill(run: subprocess.Popen, chance: random.Random) -> str | None:
     return f"run, during {', '.join(sorted({name for _, name in working})) or 'planning'}"
 
 
+def wait_for_work(run: subprocess.Popen) -> None:
+    """Wait until a run has planned and its first step is at work, or it has ended."""
+    while run.poll() is None and not jobs(run):
+        time.sleep(0.05)
+
+
 def disturb(folder: Path, configfile: Path, cores: int, chance: random.Random, longest: float, times: int) -> int:
-    """Kill and restart until a run in `folder` is done; at most `times` kills.  Returns how many there were."""
+    """Kill and restart until a run in `folder` is done; at most `times` kills.  Returns how many there were.
+
+    One kill in ten falls while the run plans, the others up to `longest` seconds after its first step began.
+    """
     killed = 0
     while True:
-        begun = time.monotonic()
-        run = start(folder, configfile, cores)
+        run, what = start(folder, configfile, cores), None
         if killed < times:
-            moment = chance.uniform(0, longest)
+            if chance.random() < 0.9:
+                wait_for_work(run)
+            begun, moment = time.monotonic(), chance.uniform(0, longest)
             while run.poll() is None and time.monotonic() - begun < moment:
                 time.sleep(0.02)
             what = kill(run, chance)
@@ -86,37 +96,34 @@ def disturb(folder: Path, configfile: Path, cores: int, chance: random.Random, l
         code = run.wait()
         if code == 0:
             return killed
-        if killed >= times and what is None:
-            raise SystemExit(f"error: {folder}: the undisturbed restart ended with {code}; see {folder / 'said.log'}")
-        if killed >= times:
-            what = None
+        if what is None:
+            raise SystemExit(f"error: {folder}: undisturbed, it ended with {code}; see {folder / 'said.log'}")
 
 
 def main() -> int:
     """Print a row a kill, then how each finished run compares."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--configfile", type=Path, required=True)
-    parser.add_argument("--folder", type=Path, required=True, help="a folder for the runs, emptied first")
+    parser.add_argument("--folder", type=Path, required=True, help="for the runs; an undisturbed one there is taken")
     parser.add_argument("--times", type=int, default=20, help="kills in all (default: 20)")
     parser.add_argument("--times-a-run", type=int, default=5, help="kills of one run before it is let be (default: 5)")
-    parser.add_argument("--longest", type=float, help="seconds until a kill at most (default: half a whole run)")
+    parser.add_argument("--longest", type=float, default=20, help="seconds of work until a kill at most (default: 20)")
     parser.add_argument("--cores", type=int, default=1)
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
     configfile, chance = given.configfile.resolve(), random.Random(given.seed)
     results = Path("results") / yaml.safe_load(configfile.read_text(encoding="utf-8"))["run"]
-    shutil.rmtree(given.folder, ignore_errors=True)
-    begun = time.monotonic()
+    for earlier in given.folder.glob("disturbed-*"):
+        shutil.rmtree(earlier)
     if start(given.folder / "undisturbed", configfile, given.cores).wait():
         raise SystemExit(f"error: the undisturbed run failed; see {given.folder / 'undisturbed' / 'said.log'}")
-    whole = time.monotonic() - begun
-    print(f"An undisturbed run took {whole:.0f} s.\n\n| run | kill | after s | what was killed |\n|---|---|---|---|")
+    print("| run | kill | after s of work | what was killed |\n|---|---|---|---|")
     total, number, outcomes = 0, 0, []
     while total < given.times:
         number += 1
         folder = given.folder / f"disturbed-{number}"
         most = min(given.times_a_run, given.times - total)
-        killed = disturb(folder, configfile, given.cores, chance, given.longest or whole / 2, most)
+        killed = disturb(folder, configfile, given.cores, chance, given.longest, most)
         total += killed
         differing = same_files(given.folder / "undisturbed" / results, folder / results)
         outcomes.append(differing)
