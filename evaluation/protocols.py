@@ -9,6 +9,7 @@ import pandas as pd
 
 from evaluation.figures.finished_run import FinishedRun, read_run
 from evaluation.measures import registry
+from evaluation.measures.interface import Measure
 from evaluation.tables import (
     MISSING,
     SIMULATED,
@@ -60,7 +61,7 @@ def table_protocols(runs: Sequence[FinishedRun]) -> Table:
     for name, (file, column, by_tissue, decimals) in MEASURES.items():
         measure = registry.find(name)
         cells = [pair_cells(run, file, column, measure) for run in runs]
-        panels.append(_by_pair(runs, cells, title=f"{measure.label} by pair", decimals=decimals, by_tissue=by_tissue))
+        panels.append(_by_pair(runs, cells, title=f"{_name(measure)}, by pair", decimals=decimals, by_tissue=by_tissue))
         for run, part in zip(runs, cells, strict=True):
             labels = [run.label(method) for method in part["method"]]
             data.append(part.assign(measure=name, protocol=protocol_of(run), label=labels, pair=part["column"]))
@@ -72,10 +73,16 @@ def table_protocols(runs: Sequence[FinishedRun]) -> Table:
         "by which they are judged, come from fits without that person.",
         *[note for run in runs for note in run.setback_notes()],
     ]
+    title = "Both protocols side by side"
     if any(run.simulated for run in runs):
         notes.insert(0, SIMULATED)
-    title = "Both protocols side by side"
+        title += " (simulated)"
     return Table("table_protocols", title, pd.concat(data, ignore_index=True)[columns], panels, notes)
+
+
+def _name(measure: Measure) -> str:
+    """A measure's label with its unit, where it has one."""
+    return f"{measure.label}, {measure.unit}" if measure.unit not in ("", "1") else measure.label
 
 
 def _scans(run: FinishedRun) -> zip:
@@ -89,7 +96,7 @@ def _overview(runs: Sequence[FinishedRun]) -> Panel:
     for name, (file, column, by_tissue, decimals) in MEASURES.items():
         measure = registry.find(name)
         for tissue in TISSUES if by_tissue else (None,):
-            header.append(f"{measure.label} {tissue}" if tissue else measure.label)
+            header.append(f"{_name(measure)}, {tissue}" if tissue else _name(measure))
             for place, run in enumerate(runs):
                 table = run.table(f"metrics/{file}.tsv", ["method", "subject", column])
                 part = table if tissue is None else table[table["tissue"] == tissue]
