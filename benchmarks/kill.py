@@ -66,7 +66,7 @@ def kill(run: subprocess.Popen, chance: random.Random) -> str | None:
     if run.poll() is not None:
         return None
     run.kill()
-    return f"run, during {', '.join(sorted({name for _, name in working})) or 'planning'}"
+    return f"run, during {', '.join(sorted({name for _, name in working})) or 'planning or between steps'}"
 
 
 def wait_for_work(run: subprocess.Popen) -> None:
