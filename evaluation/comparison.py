@@ -27,6 +27,7 @@ KEYS = (
     "scanner_a",
     "scanner_b",
     "tissue",
+    "covariate",
 )
 NOT_COMPARED = ("seconds", "peak_mb", "device")
 """Columns of `status.tsv` that tell of the machine."""

@@ -27,7 +27,7 @@ CAPTION = (
 )
 COLUMNS_OF_PANELS = 5
 LOWEST, HIGHEST = -0.5, 1.3
-ROOM_FOR_RANKS = 0.85
+ROOM_FOR_RANKS = 1.0
 ASKED = {"removed": "removed", "kept": "kept"}
 
 
@@ -81,7 +81,7 @@ def plot(
             _panel(axis, part, looks)
             heading = f"{registry.find(names[place]).label}"
             axis.set_title(style.fit_lines(heading, 1.45, 2, style.SMALL_SIZE, "bold"), fontsize=style.SMALL_SIZE)
-            shown = [style.shorten(label, 16) for label in labels] if place == 0 else []
+            shown = [style.shorten(label, 22) for label in labels] if place == 0 else []
             axis.set_yticks(range(len(methods)), shown or [""] * len(methods), fontsize=style.SMALL_SIZE)
             axis.set_xlabel(ASKED[asks] + _ends(part["one_is"].iloc[0], asks), fontsize=6.5, color=style.QUIET)
     return figure
