@@ -96,11 +96,12 @@ def people_needed(sought: float, deviation: float, *, power: float = POWER, alph
     size = abs(sought) / deviation if deviation > 0 else math.nan
     if not (math.isfinite(size) and size > 0):
         return math.nan
-    # the normal approximation and some, which t's tails never exceed
-    most = 10 + math.ceil(2 * ((stats.norm.ppf(1 - alpha / 2) + stats.norm.ppf(power)) / size) ** 2)
-    if most > MOST_PEOPLE:
+    # the normal approximation: t's heavier tails need some more, never 10
+    fewest = ((stats.norm.ppf(1 - alpha / 2) + stats.norm.ppf(power)) / size) ** 2
+    if fewest > MOST_PEOPLE:
         return math.nan
-    return 2.0 + bisect.bisect_left(range(2, most), power, key=lambda people: _power(size, people, alpha))
+    tried = range(max(2, math.floor(fewest)), math.ceil(fewest) + 10)
+    return float(tried[0] + bisect.bisect_left(tried, power, key=lambda people: _power(size, people, alpha)))
 
 
 def _power(size: float, people: int, alpha: float) -> float:

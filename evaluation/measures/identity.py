@@ -7,6 +7,7 @@ no method changes, tells nothing.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Mapping, Sequence
 
@@ -17,6 +18,9 @@ from evaluation.measures.interface import Measure, Measured, Person, Summary
 
 IDENTIFICATION = "identification"
 CELL_MM = 8.0
+PLACE = np.array([1 << 40, 1 << 20, 1])
+"""What makes one number of a cell's place."""
+
 TIE = 1e-6
 """Correlations nearer than this are equal: the same image, summed in another order."""
 
@@ -90,12 +94,16 @@ def arrays_of_person(person: Person) -> dict[str, np.ndarray]:
 
 def common_cells(cells: Mapping[tuple[str, str], np.ndarray]) -> dict[tuple[str, str], np.ndarray]:
     """The means (C,) of the cells that every scan has, in one order; `cells` are as `arrays_of_person` gives them."""
-    by_place = {
-        scan: {tuple(place): value for place, value in zip(rows[:, :3].astype(int).tolist(), rows[:, 3], strict=True)}
-        for scan, rows in cells.items()
-    }
-    shared = sorted(set.intersection(*(set(places) for places in by_place.values()))) if by_place else []
-    return {scan: np.array([places[place] for place in shared], dtype=float) for scan, places in by_place.items()}
+    if not cells:
+        return {}
+    keys = {scan: rows[:, :3].astype(np.int64) @ PLACE for scan, rows in cells.items()}
+    shared = functools.reduce(np.intersect1d, keys.values())
+    found = {}
+    for scan, rows in cells.items():
+        order = np.argsort(keys[scan])
+        chosen = order[np.searchsorted(keys[scan], shared, sorter=order)]
+        found[scan] = rows[chosen, 3].astype(np.float64)
+    return found
 
 
 def correlations(a: np.ndarray, b: np.ndarray) -> np.ndarray:
