@@ -32,7 +32,7 @@ rule register:
         runtime=240,
     params:
         source=STUDY.source,
-        folder=f"{RUN}/study",
+        folder=subpath(output.status, ancestor=3),
         ids=ids,
         code=source_hash("studies.preprocessing.scan"),
     shell:
@@ -55,7 +55,7 @@ rule resample:
         runtime=60,
     params:
         source=STUDY.source,
-        folder=f"{RUN}/study",
+        folder=subpath(output.status, ancestor=3),
         ids=ids,
         code=source_hash("studies.preprocessing.scan"),
     shell:
