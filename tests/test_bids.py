@@ -18,6 +18,8 @@ from studies.bids.preview import describe
 from studies.errors import InputError
 from tests.shared import shared
 
+ROOT = Path(__file__).resolve().parent.parent
+
 
 def make_dataset(folder: Path, *names: str, **texts: str) -> Path:
     """A dataset of empty images, and of tables and sidecars by their paths."""
@@ -245,6 +247,24 @@ def test_the_command_names_a_corrupt_image(tmp_path):
     assert done.returncode == 2
     assert "2 T1w images of 1 subject" in done.stdout
     assert "sub-01_ses-b_T1w.nii.gz: its voxels cannot be read" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_every_scan_is_a_job_of_its_own(tmp_path):
+    """A study run plans the steps of the scans that there are, and no others."""
+    dataset = make_dataset(tmp_path / "set", t1w("01", "a"), t1w("01", "b"), t1w("02", "a"))
+    (tmp_path / "mine.yaml").write_text(
+        f"run: mine\nstudy: {{source: bids, bids: {{dataset: {dataset}, scanner: ses}}}}\n"
+        "methods: {whitestripe: null, ravel: null, mispel: null}\n"
+    )
+    command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--directory", str(tmp_path)]
+    done = subprocess.run(
+        [*command, "--dry-run", "--cores", "1", "--configfile", str(tmp_path / "mine.yaml")],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    counts = dict(line.split() for line in done.stdout.splitlines() if len(line.split()) == 2)
+    assert (counts["register"], counts["resample"], counts["quality"]) == ("3", "3", "1")
 
 
 def test_found_counts_what_is_left_out(tmp_path):

@@ -65,6 +65,9 @@ def register_brain(
     ants = load_ants(options.threads)
     found = Transforms.of_folder(folder)
     folder.mkdir(parents=True, exist_ok=True)
+    for left in (found.affine, found.warp, found.inverse_warp):
+        # a warp of an earlier registration would be applied on top of a new affine
+        left.unlink(missing_ok=True)
     with tempfile.TemporaryDirectory() as scratch:
         linear = affine_to(image, affine, atlas.image, atlas.grid, Path(scratch), initial=initial)
         shutil.copyfile(linear, found.affine)
