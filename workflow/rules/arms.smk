@@ -23,7 +23,7 @@ rule fit:
     priority: 1
     threads: config["fit_threads"]
     resources:
-        mem_mb=4000,
+        mem_mb=memory(4000),
         runtime=1440,
         gpu=lambda wildcards: STUDY.gpus_of(STUDY.method_of(wildcards.arm)),
     params:
@@ -56,7 +56,7 @@ rule harmonize:
         f"{RUN}/benchmarks/harmonize/{{arm}}.tsv"
     priority: 1
     resources:
-        mem_mb=2000,
+        mem_mb=memory(2000),
         runtime=240,
         gpu=lambda wildcards: STUDY.gpus_of(STUDY.method_of(wildcards.arm)),
     params:
@@ -83,7 +83,7 @@ rule intensities:
         f"{RUN}/logs/intensities/{{arm}}.log",
     priority: 1
     resources:
-        mem_mb=1500,
+        mem_mb=memory(1500),
         runtime=120,
     params:
         by_fold=BY_FOLD,

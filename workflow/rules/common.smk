@@ -72,6 +72,11 @@ def ids(wildcards):
     return [scan.subject, scan.scanner]
 
 
+def memory(mb):
+    """Memory to ask for: that much at first, and as much again with every retry (a cluster's profile has one)."""
+    return lambda wildcards, attempt: mb * attempt
+
+
 def settings(parameters):
     """A method's parameters, as `--param` options."""
     return [f"--param={name}={value}" for name, value in parameters.items()]

@@ -23,7 +23,7 @@ rule measure:
     benchmark:
         f"{RUN}/benchmarks/measure/{{arm}}-{{batch}}.tsv"
     resources:
-        mem_mb=2000,
+        mem_mb=memory(2000),
         runtime=240,
     params:
         subjects=people,

@@ -84,7 +84,7 @@ rule figures:
         f"{RUN}/benchmarks/figures.tsv"
     threads: 2
     resources:
-        mem_mb=2000,
+        mem_mb=memory(2000),
     params:
         run=subpath(input.sheet, parent=True),
         code=source_hash("evaluation.figures"),
@@ -107,7 +107,7 @@ rule report:
     log:
         f"{RUN}/logs/report.log",
     resources:
-        mem_mb=2000,
+        mem_mb=memory(2000),
     params:
         run=subpath(output.page, parent=True),
         code=source_hash("evaluation.report"),

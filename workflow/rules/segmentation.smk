@@ -17,7 +17,7 @@ rule segment:
     benchmark:
         f"{RUN}/benchmarks/segment/{{arm}}-{{batch}}.tsv"
     resources:
-        mem_mb=1500,
+        mem_mb=memory(1500),
         runtime=240,
     params:
         subjects=people,

@@ -7,7 +7,7 @@ rule check_study:
     log:
         f"{RUN}/logs/check_study.log",
     resources:
-        mem_mb=2000,
+        mem_mb=memory(2000),
         runtime=60,
     params:
         source=STUDY.source,
@@ -28,7 +28,7 @@ rule register:
         f"{RUN}/benchmarks/register/{{scan}}.tsv"
     threads: STUDY.options.get("threads", 1)
     resources:
-        mem_mb=4000,
+        mem_mb=memory(4000),
         runtime=240,
     params:
         source=STUDY.source,
@@ -51,7 +51,7 @@ rule resample:
     benchmark:
         f"{RUN}/benchmarks/resample/{{scan}}.tsv"
     resources:
-        mem_mb=4000,
+        mem_mb=memory(4000),
         runtime=60,
     params:
         source=STUDY.source,
@@ -75,7 +75,7 @@ rule prepare:
     benchmark:
         f"{RUN}/benchmarks/prepare/{{batch}}.tsv"
     resources:
-        mem_mb=2500,
+        mem_mb=memory(2500),
         runtime=120,
     params:
         source=STUDY.source,

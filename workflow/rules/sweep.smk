@@ -33,7 +33,7 @@ rule sweep_fit:
         f"{RUN}/benchmarks/sweep/fit-{{point}}.tsv"
     threads: config["fit_threads"]
     resources:
-        mem_mb=4000,
+        mem_mb=memory(4000),
         runtime=1440,
         gpu=lambda wildcards: STUDY.gpus_of(SWEEP["method"]),
     params:
@@ -58,7 +58,7 @@ rule sweep_apply:
     log:
         f"{RUN}/logs/sweep/apply-{{point}}.log",
     resources:
-        mem_mb=2000,
+        mem_mb=memory(2000),
         runtime=240,
         gpu=lambda wildcards: STUDY.gpus_of(SWEEP["method"]),
     params:
