@@ -16,6 +16,7 @@ from evaluation.figures.finished_run import FinishedRun, text
 from studies.images import load_image
 
 TITLE = "Quality of the preprocessing"
+TOPIC = "Preprocessing"
 CAPTION = (
     "An axial and a coronal slice of every scan as it entered the study, with the atlas's edges over it (orange): the "
     "border of its brain and of its white matter. They should follow the scan's. Scans that were flagged have a red "
