@@ -27,7 +27,7 @@ CAPTION = (
 )
 COLUMNS_OF_PANELS = 5
 LOWEST, HIGHEST = -0.5, 1.3
-ROOM_FOR_RANKS = 1.0
+ROOM_FOR_RANKS = 1.2
 ASKED = {"removed": "removed", "kept": "kept"}
 
 
@@ -125,7 +125,7 @@ def _panel(axis: Axes, part: pd.DataFrame, looks: Sequence[Look]) -> None:
         else:
             axis.text(0.5, place, "n/a", ha="center", va="center", fontsize=6.5, color=style.QUIET)
         if np.isfinite(cell["rank"]):
-            axis.text(HIGHEST + 0.12, place, _rank(cell), ha="left", va="center", fontsize=6.5, color=style.INK)
+            axis.text(HIGHEST + 0.08, place, _rank(cell), ha="left", va="center", fontsize=6.5, color=style.INK)
     axis.set_xlim(LOWEST - 0.08, HIGHEST + ROOM_FOR_RANKS)
     axis.set_ylim(len(part) - 0.5, -0.5)
     axis.set_xticks([0, 0.5, 1], ["0", "0.5", "1"], fontsize=6.5)
