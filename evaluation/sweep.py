@@ -25,17 +25,15 @@ UNHARMONIZED = "raw"
 
 
 def reconstruction_error(harmonized: np.ndarray, scan: np.ndarray, mask: np.ndarray) -> float:
-    """Mean absolute difference (X, Y, Z) of a harmonized image and its scan in the mask, in the unit of the scan; lower is
-    better.
+    """Mean absolute difference of a harmonized image (X, Y, Z) and its scan in the mask; lower is better.
 
-    Torbati et al. (2021), Eq. 2, over the image that comes out.
+    In the unit of the scan.  Torbati et al. (2021), Eq. 2, over the image that comes out.
     """
     return float(np.abs(harmonized[mask] - scan[mask]).mean(dtype=np.float64))
 
 
 def pairwise_difference(images: Sequence[np.ndarray], masks: Sequence[np.ndarray]) -> float:
-    """Mean absolute difference of one person's images (M of X, Y, Z), over pairs; in their unit; lower is
-    better.
+    """Mean absolute difference of one person's images (M of X, Y, Z), over pairs; lower is better.
 
     A pair counts where both have brain; NaN for fewer than two images.  Torbati et al. (2021), Eq. 5.
     """
