@@ -23,10 +23,10 @@ from torch import nn
 
 from mispel.batches import Batches
 from mispel.bench import SCANNERS, random_store
-from mispel.model import new_model
 from mispel.parallel import choose_device, choose_precision, working_threads
 from mispel.presets import Parameters
 from mispel.steps import EmbeddingLearning
+from mispel.training import untrained_model
 from mispel.watch import OutputWatch
 from studies.commandline import run
 
@@ -98,17 +98,7 @@ def training_step(device: torch.device, shape: tuple[int, int], *, slices: int, 
     parameters = Parameters()
     with tempfile.TemporaryDirectory() as folder, working_threads(1) as for_each:
         store = random_store(Path(folder), slices, *shape)
-        model = new_model(
-            SCANNERS,
-            width=parameters.width,
-            embeddings=parameters.embeddings,
-            relu=False,
-            seed=0,
-            box=store.box,
-            grid=store.grid,
-            scale=store.scale,
-            device=device,
-        )
+        model = untrained_model(store, parameters, seed=0, device=device)
         batches = Batches(store, device, region=parameters.loss_region)
         precision = choose_precision(parameters.precision, device)
         learning = EmbeddingLearning(model, batches, parameters, precision=precision, for_each=for_each)

@@ -10,7 +10,6 @@ system's to drop) and the process's peak, and what the paper's 100 + 100 epochs 
 from __future__ import annotations
 
 import argparse
-import resource
 import sys
 import tempfile
 import time
@@ -23,12 +22,13 @@ import pandas as pd
 import torch
 
 from mispel.batches import Batches
+from mispel.bench import anonymous_mb, peak_mb
 from mispel.cache import build_cache
-from mispel.model import new_model
 from mispel.parallel import choose_precision, working_threads
 from mispel.presets import Parameters
 from mispel.slices import SliceStore, build_store
 from mispel.steps import DecoderFitting, EmbeddingLearning, Step
+from mispel.training import batches_an_epoch, untrained_model
 from mispel.watch import OutputWatch
 from studies.commandline import progress
 from studies.sheet import read_sheet
@@ -51,20 +51,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     with tempfile.TemporaryDirectory(prefix="paper-training-") as folder:
         store = build_store(read_sheet(given.scans, scale="brain"), Path(folder))
         meter.add(f"{len(store)} slices of {store.box.shape} from {len(store.scanners)} scanners to disk", 1, 1)
-        model = new_model(
-            store.scanners,
-            width=parameters.width,
-            embeddings=parameters.embeddings,
-            relu=parameters.decoder == "relu",
-            seed=0,
-            box=store.box,
-            grid=store.grid,
-            scale=store.scale,
-            device=device,
-        )
+        model = untrained_model(store, parameters, seed=0, device=device)
         batches = Batches(store, device, region=parameters.loss_region)
         precision = choose_precision(parameters.precision, device)
-        an_epoch = -(-len(store) // parameters.batch_size)
+        an_epoch = batches_an_epoch(store, parameters)
         with working_threads(given.threads) as for_each:
             learning = EmbeddingLearning(model, batches, parameters, precision=precision, for_each=for_each)
             run(learning, given.steps, "step 1")
@@ -80,9 +70,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     table = pd.DataFrame(meter.rows)
     print(table.to_string(index=False, float_format=lambda value: f"{value:.1f}"))
     total = table["whole_wall_h"].sum()
-    print(
-        f"the whole: {total:.1f} h on {given.threads} threads; peak memory {_peak_mb():.0f} MB, mapped files included"
-    )
+    print(f"the whole: {total:.1f} h on {given.threads} threads; peak memory {peak_mb():.0f} MB, mapped files included")
     return 0
 
 
@@ -121,7 +109,7 @@ class Meter:
                 "part": part,
                 "cpu_s": cpu,
                 "wall_s": wall,
-                "anonymous_mb": _anonymous_mb(),
+                "anonymous_mb": anonymous_mb(),
                 "units_of_whole": f"{done} of {whole}",
                 "whole_wall_h": wall * whole / done / 3600,
             }
@@ -130,14 +118,6 @@ class Meter:
 
     def _restart(self) -> None:
         self._cpu, self._wall = time.process_time(), time.perf_counter()
-
-
-def _anonymous_mb() -> float:
-    return float(Path("/proc/self/status").read_text().split("RssAnon:")[1].split()[0]) / 1024
-
-
-def _peak_mb() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 if __name__ == "__main__":

@@ -28,12 +28,12 @@ import torch
 from mispel.batches import Batches
 from mispel.cache import EmbeddingCache, build_cache
 from mispel.exact import Problem, solve
-from mispel.model import Model, new_model
+from mispel.model import Model
 from mispel.parallel import processor_computes_bfloat16, working_threads
 from mispel.presets import Parameters
 from mispel.slices import Box, Grid, SliceStore, new_array
 from mispel.steps import DecoderFitting, EmbeddingLearning, Step
-from mispel.training import run_step
+from mispel.training import run_step, untrained_model
 from mispel.watch import OutputWatch
 from studies.commandline import progress
 from studies.errors import InputError
@@ -72,26 +72,11 @@ def random_store(folder: Path, slices: int, height: int, width: int) -> SliceSto
     )
 
 
-def model_for(store: SliceStore, width: int) -> Model:
-    """An untrained model."""
-    return new_model(
-        store.scanners,
-        width=width,
-        embeddings=6,
-        relu=False,
-        seed=0,
-        box=store.box,
-        grid=store.grid,
-        scale=store.scale,
-        device=CPU,
-    )
-
-
 class Meter:
     """CPU seconds, wall seconds and memory of what runs inside `measured`."""
 
     def __init__(self) -> None:
-        self.before_mb = _peak_mb()
+        self.before_mb = peak_mb()
 
     @contextlib.contextmanager
     def measured(self, figures: dict[str, float]) -> Iterator[None]:
@@ -100,14 +85,15 @@ class Meter:
         yield
         figures["cpu_s"] = time.process_time() - cpu
         figures["wall_s"] = time.perf_counter() - wall
-        figures["peak_mb"] = _peak_mb() - self.before_mb
+        figures["peak_mb"] = peak_mb() - self.before_mb
 
 
-def _peak_mb() -> float:
+def peak_mb() -> float:
+    """The most memory that the process has held, mapped pages of files included, in MB."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-def _anonymous_mb() -> float:
+def anonymous_mb() -> float:
     """Memory that no file backs, in MB."""
     status = Path("/proc/self/status").read_text()
     return float(status.split("RssAnon:")[1].split()[0]) / 1024
@@ -128,15 +114,13 @@ def step1(folder: Path, *, height: int, width: int, variant: str, threads: int =
     with working_threads(threads) as for_each:
         meter = Meter()
         if variant == "plain":
-            plain = importlib.import_module(REFERENCE).PlainMispel(
-                len(SCANNERS), parameters.width, parameters.embeddings
-            )
+            plain = _plain_port(parameters)
 
             def train(indices: np.ndarray) -> None:
                 plain.learn_embeddings(batches.images(indices), parameters.lambda1, parameters.lambda2)
 
         else:
-            model = model_for(store, parameters.width)
+            model = untrained_model(store, parameters, seed=0, device=CPU)
             learning = EmbeddingLearning(model, batches, parameters, precision=variant, for_each=for_each)
             watch = OutputWatch(store.scanners, CPU)
 
@@ -159,14 +143,12 @@ def step2_epoch(folder: Path, *, height: int, width: int, slices: int, variant: 
     meter = Meter()
     with working_threads(1) as for_each:
         if variant == "anew":
-            plain = importlib.import_module(REFERENCE).PlainMispel(
-                len(SCANNERS), parameters.width, parameters.embeddings
-            )
+            plain = _plain_port(parameters)
             with meter.measured(figures):
                 for begin in range(0, slices, 4):
                     plain.fit_decoders(batches.images(np.arange(begin, min(begin + 4, slices))), 1.0, 4.0)
         else:
-            model = model_for(store, parameters.width)
+            model = untrained_model(store, parameters, seed=0, device=CPU)
             limit = 0 if variant == "float16" else 1e3
             cache = build_cache(model, store, folder, limit_gb=limit, for_each=for_each)
             meter = Meter()
@@ -194,7 +176,7 @@ def step2_solver(folder: Path, *, height: int, width: int, slices: int, variant:
     store = random_store(folder, slices, height, width)
     batches = Batches(store, CPU, region="box")
     parameters = Parameters(preset="demo", step1_epochs=1, slices_per_epoch=160)
-    model = model_for(store, parameters.width)
+    model = untrained_model(store, parameters, seed=0, device=CPU)
     figures: dict[str, float] = {}
     with working_threads(1) as for_each:
         learning = EmbeddingLearning(model, batches, parameters, precision="float32", for_each=for_each)
@@ -224,21 +206,21 @@ def growth(folder: Path, *, height: int, width: int, slices: int) -> dict[str, f
     store = random_store(folder, slices, height, width)
     batches = Batches(store, CPU, region="box")
     parameters = Parameters(preset="demo")
-    model = model_for(store, parameters.width)
+    model = untrained_model(store, parameters, seed=0, device=CPU)
     figures: dict[str, float] = {}
     with working_threads(1) as for_each:
         meter = Meter()
-        before = _anonymous_mb()
+        before = anonymous_mb()
         with meter.measured(figures):
             learning = EmbeddingLearning(model, batches, parameters, precision="float32", for_each=for_each)
             _one_epoch(learning, OutputWatch(store.scanners, CPU))
             model.coefficients.requires_grad_(False)
-            anonymous = [_anonymous_mb()]
+            anonymous = [anonymous_mb()]
             cache = build_cache(model, store, folder, limit_gb=0, for_each=for_each)
-            anonymous.append(_anonymous_mb())
+            anonymous.append(anonymous_mb())
             problem = Problem(store=store, cache=cache, lambda3=1.0, lambda4=4.0, for_each=for_each)
             solve(problem, model.coefficients.numpy(), seed=0)
-            anonymous.append(_anonymous_mb())
+            anonymous.append(anonymous_mb())
     figures["peak_mb"] = max(anonymous) - before
     figures["disk_mb"] = sum(path.stat().st_size for path in folder.iterdir()) / 1e6
     return figures

@@ -44,6 +44,21 @@ class Training:
     facts: dict[str, Any] = field(default_factory=dict)
 
 
+def untrained_model(store: SliceStore, parameters: Parameters, *, seed: int, device: torch.device) -> Model:
+    """The model for a store's slices, as training begins."""
+    return new_model(
+        store.scanners,
+        width=parameters.width,
+        embeddings=parameters.embeddings,
+        relu=parameters.decoder == "relu",
+        seed=seed,
+        box=store.box,
+        grid=store.grid,
+        scale=store.scale,
+        device=device,
+    )
+
+
 def train(
     store: SliceStore,
     parameters: Parameters,
@@ -60,17 +75,7 @@ def train(
     whether the training was killed and resumed from `checkpoints`.
     Raises `TrainingError` for a dead, collapsed or diverged output.
     """
-    model = new_model(
-        store.scanners,
-        width=parameters.width,
-        embeddings=parameters.embeddings,
-        relu=parameters.decoder == "relu",
-        seed=seed,
-        box=store.box,
-        grid=store.grid,
-        scale=store.scale,
-        device=device,
-    )
+    model = untrained_model(store, parameters, seed=seed, device=device)
     batches = Batches(store, device, region=parameters.loss_region)
     precision = choose_precision(parameters.precision, device)
     with working_threads(min(threads, len(store.scanners))) as for_each:
