@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from studies.errors import InputError, nearest
+from studies.errors import InputError, nearest, refuse_unknown
 
 ENTITIES = {
     "ses": "session",
@@ -57,10 +57,7 @@ class BidsOptions:
     @classmethod
     def from_json(cls, options: Mapping[str, Any]) -> BidsOptions:
         """The options from a mapping as JSON or YAML gives it; raises `InputError` for what can't be."""
-        known = [option.name for option in dataclasses.fields(cls)]
-        for key in options:
-            if key not in known:
-                raise InputError(f"unknown option '{key}'{nearest(key, known)}")
+        refuse_unknown(options, [option.name for option in dataclasses.fields(cls)])
         values = dict(options)
         scanners = values.get("scanners") or {}
         if not isinstance(scanners, Mapping):

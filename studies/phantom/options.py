@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from studies.errors import InputError, nearest
+from studies.errors import InputError, nearest, refuse_unknown
 from studies.phantom.physics import Scanner, make_scanners
 
 PAPER_SCANNERS = ("GE", "Philips", "Prisma", "Trio")
@@ -48,10 +48,7 @@ class ScanOptions:
         InputError
             An unknown key, with the nearest known one, or a value that is none.
         """
-        known = [field.name for field in dataclasses.fields(cls)]
-        for key in options:
-            if key not in known:
-                raise InputError(f"unknown option '{key}'{nearest(key, known)}")
+        refuse_unknown(options, [option.name for option in dataclasses.fields(cls)])
         values = dict(options)
         for key in ("scanners", "missing"):
             if key in values:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from studies.errors import InputError, nearest
+from studies.errors import InputError, nearest, refuse_unknown
 
 BRAINS = ("atlas", "given", "stripped", "deepbet")
 REGISTRATIONS = ("syn", "affine", "none")
@@ -45,10 +45,7 @@ class PreprocessOptions:
     @classmethod
     def from_json(cls, options: Mapping[str, Any]) -> PreprocessOptions:
         """The options from a mapping as JSON or YAML gives it; raises `InputError` for what can't be."""
-        known = [option.name for option in dataclasses.fields(cls)]
-        for key in options:
-            if key not in known:
-                raise InputError(f"unknown option '{key}'{nearest(key, known)}")
+        refuse_unknown(options, [option.name for option in dataclasses.fields(cls)])
         values = dict(options)
         if "syn_iterations" in values:
             values["syn_iterations"] = tuple(values["syn_iterations"])

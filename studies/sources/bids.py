@@ -13,7 +13,7 @@ from typing import Any
 
 from studies.bids.dataset import BidsScan, images_of_paths, read_images, study_scans
 from studies.bids.options import BidsOptions
-from studies.errors import InputError, nearest
+from studies.errors import InputError, nearest, refuse_unknown
 from studies.preprocessing.options import PreprocessOptions
 from studies.sheet import scan_name
 from studies.sources import PlannedScan
@@ -135,9 +135,7 @@ def split(options: Mapping[str, Any]) -> tuple[BidsOptions, PreprocessOptions]:
     """The dataset's options and the preprocessing's, from a source's block of the configuration."""
     preprocessing = {field.name for field in dataclasses.fields(PreprocessOptions)}
     dataset = {field.name for field in dataclasses.fields(BidsOptions)}
-    for key in options:
-        if key not in preprocessing | dataset | {"seed", "scale"}:
-            raise InputError(f"study.bids: unknown option '{key}'{nearest(key, preprocessing | dataset)}")
+    refuse_unknown([key for key in options if key not in ("seed", "scale")], preprocessing | dataset, "study.bids: ")
     return (
         BidsOptions.from_json({key: value for key, value in options.items() if key in dataset}),
         PreprocessOptions.from_json({key: value for key, value in options.items() if key in preprocessing}),

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from studies.errors import InputError, nearest
+from studies.errors import InputError, refuse_unknown
 from studies.files import write_table
 from studies.images import load_image, load_mask, save_image, save_labels, scale_to_mean
 from studies.sheet import read_rows, read_sheet, scan_name
@@ -73,9 +73,7 @@ def inputs(options: Mapping[str, Any]) -> list[Path]:
 
 
 def _path(options: Mapping[str, Any]) -> Path:
-    for key in options:
-        if key not in OPTIONS:
-            raise InputError(f"unknown option '{key}'{nearest(key, OPTIONS)}")
+    refuse_unknown(options, OPTIONS)
     if not options.get("scans"):
         raise InputError("study.sheet.scans: no sheet; name a TSV with the columns subject, scanner, image, mask")
     return Path(options["scans"])
