@@ -83,16 +83,7 @@ def plot(
                     if np.isfinite(bias):
                         axis.hlines(bias, x - width * 0.43, x + width * 0.43, color=style.INK, linewidth=1.4, zorder=4)
                     people = differences[tissue].get((pair, column), np.empty(0))
-                    axis.plot(
-                        np.full(len(people), x),
-                        people,
-                        "o",
-                        markersize=2.4,
-                        markerfacecolor="white",
-                        markeredgecolor=style.INK,
-                        markeredgewidth=0.5,
-                        zorder=3,
-                    )
+                    panels.dot_people(axis, np.full(len(people), x), people, zorder=3)
             axis.set_xlim(-0.5, len(row) - 0.5)
             axis.set_ylim(low - margin, high + margin)
             axis.grid(False, axis="x")

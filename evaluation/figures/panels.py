@@ -140,19 +140,29 @@ def grouped_boxes(
         )
         for patch in box["boxes"]:
             patch.set_hatch(look.hatch)
-        axis.plot(
+        dot_people(
+            axis,
             np.concatenate([np.full(samples[member].size, places[group, member]) for member in range(members)]),
             np.concatenate(samples),
-            "o",
-            markersize=2.4,
-            markerfacecolor="white",
-            markeredgecolor=style.INK,
-            markeredgewidth=0.5,
             zorder=4,
         )
     axis.grid(False, axis="x")
     axis.set_xlim(places[0, 0] - 0.8, places[-1, -1] + 0.8)
     return places, places.mean(axis=1)
+
+
+def dot_people(axis: Axes, places: np.ndarray, values: np.ndarray, *, zorder: float) -> None:
+    """A small white dot a person: `values` (N,) over `places` (N,) on the x axis."""
+    axis.plot(
+        places,
+        values,
+        "o",
+        markersize=2.4,
+        markerfacecolor="white",
+        markeredgecolor=style.INK,
+        markeredgewidth=0.5,
+        zorder=zorder,
+    )
 
 
 def show_slice(axis: Axes, pixels: np.ndarray, grey: tuple[float, float], edges_mm: tuple[float, float]) -> None:
