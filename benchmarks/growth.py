@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from evaluation.provenance import step_costs
 from studies.files import read_json
 from studies.images import open_image
 from studies.sheet import read_sheet
@@ -31,16 +32,8 @@ def measured(run: Path) -> pd.DataFrame:
     """A row a step and arm of a finished run: size (million voxels), cpu_s, peak_mb, disk_mb."""
     study = read_sheet(run / "scans.tsv", check=False)
     size = len(study.scans) * float(np.prod(open_image(study.scans[0].image).shape[:3])) / 1e6
-    rows = []
-    for step in sorted(path.name for path in (run / "benchmarks").iterdir() if path.is_dir()):
-        for path in sorted((run / "benchmarks" / step).glob("*.tsv")):
-            found = pd.read_csv(path, sep="\t").iloc[-1]
-            arm = "" if step == "prepare" else path.stem.partition("-")[0]
-            rows.append({"step": step, "arm": arm, "cpu_s": found["cpu_time"], "peak_mb": found["max_rss"]})
-    table = pd.DataFrame(rows)
-    for column in ("cpu_s", "peak_mb"):
-        table[column] = pd.to_numeric(table[column], errors="coerce")
-    table = table.groupby(["step", "arm"], as_index=False).agg(cpu_s=("cpu_s", "sum"), peak_mb=("peak_mb", "max"))
+    table = step_costs(run)
+    table = table[table["step"].isin([*FOLDERS, *BY_PEOPLE])].copy()
     table["disk_mb"] = [
         folder_mb(run / FOLDERS[step] / arm) if step in FOLDERS else 0.0
         for step, arm in zip(table["step"], table["arm"], strict=True)

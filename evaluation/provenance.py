@@ -1,4 +1,4 @@
-"""What was run: configuration, versions, machine, git state, and a checksum of every input."""
+"""What was run: configuration, versions, git state, a checksum of every input, and on which machine at what cost."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import subprocess
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+
+import pandas as pd
 
 from studies.files import checksum, read_json
 from studies.sheet import Study
@@ -28,6 +30,7 @@ LIBRARIES = (
     "statsmodels",
     "torch",
 )
+STEPS_OF_ARMS = ("fit", "harmonize", "intensities", "segment", "measure")
 
 
 def describe(study: Study, sheet: Path, config: dict[str, Any]) -> dict[str, Any]:
@@ -44,7 +47,7 @@ def describe(study: Study, sheet: Path, config: dict[str, Any]) -> dict[str, Any
         "project_version": version("mispel-benchmark"),
         "git": git_state(),
         "inputs": inputs,
-        "machine": machine(),
+        "machine": machine() | {"steps": step_costs(sheet.parent).to_dict("records")},
     }
 
 
@@ -56,6 +59,29 @@ def source_files(sheet: Path, config: dict[str, Any]) -> list[Path]:
         return []
     inputs = getattr(source(name), "inputs", None)
     return inputs(read_json(options)) if inputs else []
+
+
+def step_costs(run: Path) -> pd.DataFrame:
+    """Time and memory of every step, from the benchmark files that Snakemake left in a run's folder.
+
+    A row a step and, for steps of an arm, arm: step, arm, jobs, seconds (the jobs' wall times together),
+    cpu_s, peak_mb (the most that one job held). A job too short to be looked at counts as 0.
+    """
+    rows = []
+    for path in sorted((run / "benchmarks").rglob("*.tsv")):
+        step, *part = path.relative_to(run / "benchmarks").with_suffix("").parts
+        arm = part[0].partition("-")[0] if step in STEPS_OF_ARMS else ""
+        found = pd.read_csv(path, sep="\t").iloc[-1]
+        rows.append(
+            {"step": step, "arm": arm, "seconds": found["s"], "cpu_s": found["cpu_time"], "peak_mb": found["max_rss"]}
+        )
+    table = pd.DataFrame(rows, columns=["step", "arm", "seconds", "cpu_s", "peak_mb"])
+    for column in ("seconds", "cpu_s", "peak_mb"):
+        table[column] = pd.to_numeric(table[column], errors="coerce").fillna(0)
+    grouped = table.groupby(["step", "arm"], as_index=False, sort=False)
+    return grouped.agg(
+        jobs=("step", "size"), seconds=("seconds", "sum"), cpu_s=("cpu_s", "sum"), peak_mb=("peak_mb", "max")
+    ).round(2)
 
 
 def git_state() -> dict[str, Any]:

@@ -16,19 +16,21 @@ IMAGE = 1.2
 LABELS = 0.12
 TRUTH = 2.1
 """The noise-free image, labels and fractions of a simulated scan, a voxel."""
+WARPS = 21.0
+"""SyN's warp and its inverse, gzipped float32, a voxel: measured 2 x 10.5 at 2 mm on a real head."""
 MODEL = 2_000_000
 """Bytes an arm's model takes: MISPEL's 4 MB with its embeddings, RAVEL's less, the others' next to nothing."""
 PAGES = 10_000_000
 """Figures, tables, report and records."""
 
 
-def bytes_to_write(*, scans: int, voxels: int, arms: int, truth: bool) -> int:
+def bytes_to_write(*, scans: int, voxels: int, arms: int, beside: float) -> int:
     """About how many bytes a run leaves in its folder: the study's scans, and every arm's images and labels.
 
-    `voxels` are those of the grid, `truth` says whether the scans are simulated, with their truth beside
-    them.  What it was calibrated on it overestimates by 8 to 17 %.
+    `voxels` are those of the grid; `beside` is what a scan's source keeps beside it, in bytes a voxel.  What
+    it was calibrated on it overestimates by 8 to 17 %.
     """
-    of_study = scans * voxels * (IMAGE + (TRUTH if truth else 0))
+    of_study = scans * voxels * (IMAGE + beside)
     of_arms = arms * (scans * voxels * (IMAGE + LABELS) + MODEL)
     return math.ceil(of_study + of_arms + PAGES)
 
@@ -39,8 +41,16 @@ def planned_bytes(name: str, options: Mapping[str, Any], arms: int) -> int | Non
     grid = getattr(module, "grid", None)
     if grid is None:
         return None
-    truth = getattr(module, "HAS_TRUTH", False)
-    return bytes_to_write(scans=len(module.plan(options)), voxels=math.prod(grid(options)), arms=arms, truth=truth)
+    shape = grid(options)
+    if shape is None:
+        return None
+    beside = getattr(module, "bytes_beside", None)
+    return bytes_to_write(
+        scans=len(module.plan(options)),
+        voxels=math.prod(shape),
+        arms=arms,
+        beside=beside(options) if beside else 0.0,
+    )
 
 
 def check_room(folder: Path | str, needed: int, free: int | None = None) -> str:

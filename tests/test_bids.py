@@ -10,12 +10,14 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
+import yaml
 
 from studies.bids.checking import check_image
 from studies.bids.dataset import find_scans, images_of_paths, read_images, study_scans
 from studies.bids.options import BidsOptions
 from studies.bids.preview import describe
 from studies.errors import InputError
+from studies.sources.bids import split
 from tests.shared import shared
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -272,3 +274,23 @@ def test_found_counts_what_is_left_out(tmp_path):
     options = BidsOptions.from_json({"dataset": str(tmp_path), "scanner": "ses", "scanners": {"a": "GE"}})
     found = find_scans(read_images(tmp_path), options)
     assert found.left_out == {"b": 2} and found.scanners == ("GE",) and found.missing == []
+
+
+def test_the_shipped_masivar_configuration():
+    """One image a person and scanner: the first of those in the first session."""
+    block = yaml.safe_load((ROOT / "config" / "masivar.yaml").read_text())["study"]["bids"]
+    people = block["subjects"]
+    sessions = ("s1Ax1", "s1Ax2", "s1Bx1", "s3x1")
+    paths = [
+        f"sub-{person}/ses-{session}/anat/sub-{person}_ses-{session}_run-{run}_T1w.nii.gz"
+        for person in (*people, "cIs1")
+        for session in sessions
+        for run in (101, 99)
+    ]
+    scans = study_scans(split(block)[0], images_of_paths(paths))
+    assert [(scan.subject, scan.scanner) for scan in scans[:3]] == [
+        ("cIIs00", "site1A"),
+        ("cIIs00", "site1B"),
+        ("cIIs00", "site3"),
+    ]
+    assert len(scans) == 15 and all("x1_run-99_" in scan.image.name for scan in scans)

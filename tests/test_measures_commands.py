@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import nibabel as nib
@@ -10,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from benchmarks import startup
 from evaluation.__main__ import main
 from evaluation.comparison import compare
 from evaluation.measures.similarity import ssim
@@ -246,3 +249,13 @@ def test_help_is_quick_to_load_and_names_every_verb(capsys):
         "ssim",
     ):
         assert verb in shown
+
+
+def test_the_time_that_goes_into_starting_python_is_read_from_logs():
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-c", "import json, decimal"], capture_output=True, text=True, check=True
+    )
+    processes, seconds = startup.imports("said before\n" + done.stderr + "said after\n" + done.stderr)
+    assert processes == 2
+    assert 0 < seconds < 60
+    assert startup.imports("an arm's own words | _io-like\n") == (0, 0.0)

@@ -9,6 +9,7 @@ import nibabel as nib
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import ndimage
 
 from studies.errors import InputError
 from studies.images import load_image, load_mask, save_image, save_labels
@@ -17,6 +18,7 @@ from studies.preprocessing.atlas import load_atlas
 from studies.preprocessing.gathering import gather, markdown
 from studies.preprocessing.native import take_back
 from studies.preprocessing.options import PreprocessOptions
+from studies.preprocessing.registration import Transforms, carry, carry_back
 from studies.preprocessing.scan import native_mask, own_mask, preprocessed
 from studies.sources import bids, source
 from tests.test_bids import make_dataset, t1w
@@ -166,6 +168,57 @@ def test_back_to_native(study, tmp_path):
         assert np.corrcoef(image[mask], native[mask])[0, 1] > 0.93
     with pytest.raises(InputError, match="no sub-"):
         take_back(tmp_path, folder, tmp_path / "out")
+
+
+@pytest.fixture(scope="module")
+def stored_three_ways(tmp_path_factory):
+    """One deformed person through every step, SyN and N4 too, stored as float, scaled int16 and big-endian."""
+    folder = tmp_path_factory.mktemp("stored")
+    dataset = make_dataset(folder / "set", t1w("01", "float"), t1w("01", "int16"), t1w("01", "big"))
+    blob = np.where((AXES[0] - 0.3) ** 2 + AXES[1] ** 2 + (AXES[2] + 0.2) ** 2 < 0.03, 0.3, 0).astype(np.float32)
+    save_image(folder / "atlas.nii.gz", phantom() - blob, AFFINE)
+    places = np.indices(BRAIN.shape).astype(float)
+    places[1] += 3 * np.sin(4 * AXES[0])
+    image = ndimage.map_coordinates(phantom() - blob, places, order=1) * 300 * np.exp(0.1 * AXES[2])
+    image[image < 60] = 0
+    for name in ("float", "int16", "big"):
+        way = "big-endian" if name == "big" else name
+        store(dataset / t1w("01", name), image.astype(np.float32), AFFINE, "LIA", way)
+    options = {"dataset": str(dataset), "scanner": "ses", "voxel_size_mm": 4, "brain": "stripped"}
+    options["atlas"] = {"image": str(folder / "atlas.nii.gz")}
+    source("bids").prepare(options, "01", folder / "study")
+    return folder / "study", PreprocessOptions.from_json({k: options[k] for k in ("voxel_size_mm", "brain", "atlas")})
+
+
+def test_however_it_is_stored_the_whole_chain_gives_the_same(stored_three_ways):
+    folder, _ = stored_three_ways
+    found = {name: load_image(folder / f"sub-01_scanner-{name}_T1w.nii.gz")[0] for name in ("float", "int16", "big")}
+    np.testing.assert_array_equal(found["big"], found["float"])
+    # a registration turns rounding into hundredths of a voxel
+    first, second = found["float"], found["int16"]
+    both = (first > 0) & (second > 0)
+    assert 2 * both.sum() > 0.99 * ((first > 0).sum() + (second > 0).sum())
+    assert np.abs(first - second)[both].mean() < 0.01
+
+
+def test_the_warp_lays_the_scan_on_the_atlas_and_its_inverse_takes_it_back(stored_three_ways):
+    folder, options = stored_three_ways
+    atlas, name = load_atlas(options), "sub-01_scanner-float"
+    transforms = Transforms.of_folder(folder / "transforms" / name)
+    affine_only = Transforms(transforms.affine, folder / "none", folder / "none")
+    brain, affine = load_mask(native_mask(folder, name))
+    image, _ = arrays.reorient(*load_image(folder.parent / "set" / t1w("01", "float")))
+    similar = [
+        arrays.correlation(carry(image, affine, way, atlas.grid), atlas.image, atlas.mask)
+        for way in (affine_only, transforms)
+    ]
+    assert similar[1] > similar[0] + 0.02
+    inner = ndimage.binary_erosion(brain > 0, iterations=4)
+    for axis in range(3):
+        ramp = nib.affines.apply_affine(affine, np.moveaxis(np.indices(brain.shape), 0, -1))[..., axis]
+        there = carry(ramp.astype(np.float32), affine, transforms, atlas.grid)
+        back = carry_back(there, atlas.grid, transforms, arrays.Grid(brain.shape, affine))
+        assert np.abs(back - ramp)[inner].mean() < 0.5
 
 
 def test_a_failed_scan_is_left_out_and_told(study):

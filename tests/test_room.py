@@ -16,7 +16,7 @@ from studies.commandline import run
 from studies.errors import InputError
 from studies.files import remove_unfinished, write_text
 from studies.images import save_image
-from studies.room import bytes_to_write, check_room, planned_bytes
+from studies.room import TRUTH, bytes_to_write, check_room, planned_bytes
 from studies.status import run_step
 from tests.conftest import AFFINE, SHAPE
 from tests.test_dag import ROOT
@@ -27,16 +27,16 @@ MEASURED = {(24, 4): 128e6, (9, 4): 53.8e6}
 
 @pytest.mark.parametrize("scans, arms", MEASURED)
 def test_the_estimate_covers_what_runs_wrote_and_not_much_more(scans, arms):
-    found = bytes_to_write(scans=scans, voxels=76 * 96 * 80, arms=arms, truth=True)
+    found = bytes_to_write(scans=scans, voxels=76 * 96 * 80, arms=arms, beside=TRUTH)
     assert 1 < found / MEASURED[scans, arms] < 1.25
 
 
 def test_sources_tell_their_grid(sheet):
     options = {"subjects": 3, "scanners": ["GE", "Trio", "Prisma"], "voxel_size_mm": 2, "seed": 0, "scale": "brain"}
-    expected = bytes_to_write(scans=9, voxels=76 * 96 * 80, arms=4, truth=True)
+    expected = bytes_to_write(scans=9, voxels=76 * 96 * 80, arms=4, beside=TRUTH)
     assert planned_bytes("phantom", options, 4) == expected
     own = {"scans": str(sheet), "seed": 0, "scale": "brain"}
-    expected = bytes_to_write(scans=9, voxels=int(np.prod(SHAPE)), arms=2, truth=False)
+    expected = bytes_to_write(scans=9, voxels=int(np.prod(SHAPE)), arms=2, beside=0)
     assert planned_bytes("sheet", own, 2) == expected
 
 

@@ -159,7 +159,7 @@ def test_costs_stand_beside_scores(finished):
     )
     place = found["measures"].index("Dice")
     assert found["rows"][0]["scores"][place] == "0.00" and found["rows"][3]["scores"][place] not in ("", "0.00")
-    write_table(finished / "benchmarks/fit/raw.tsv", pd.DataFrame({"s": [2.0], "cpu_time": [1.25]}))
+    write_table(finished / "benchmarks/fit/raw.tsv", pd.DataFrame({"s": [2.0], "cpu_time": [1.25], "max_rss": [99.0]}))
     assert content.costs(read_run(finished))["rows"][0]["processor"] == "1.2"
 
 

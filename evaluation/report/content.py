@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from evaluation.figures import figures as figure_modules
 from evaluation.figures import name_of, topic_of
 from evaluation.figures.finished_run import REFERENCE, TISSUES, FinishedRun, is_yes, text
 from evaluation.measures.registry import measures
+from evaluation.provenance import step_costs
 from studies.files import read_json
 from studies.images import open_image, voxel_sizes
 
@@ -210,13 +211,14 @@ def costs(run: FinishedRun) -> dict[str, Any]:
         return {"measures": [], "rows": []}
     scores = summary[summary["score"].notna()].set_index(["method", "measure"])["score"]
     names = [name for name in dict.fromkeys(summary["measure"]) if name in scores.index.get_level_values("measure")]
+    steps = step_costs(Path(run.folder))
     rows = []
     for method in run.methods:
         part = run.status[(run.status["method"] == method) & run.status["step"].isin(["fit", "apply"])]
         if part.empty:
             continue
         seconds = part.groupby("step")["seconds"].sum()
-        processor = _processor_seconds(run, method)
+        processor = _processor_seconds(steps, method)
         rows.append(
             {
                 "label": run.label(method),
@@ -231,17 +233,10 @@ def costs(run: FinishedRun) -> dict[str, Any]:
     return {"measures": [measures()[name].label for name in names], "rows": rows}
 
 
-def _processor_seconds(run: FinishedRun, method: str) -> float | None:
-    """Processor seconds of an arm's fit and application, its folds' too, from Snakemake's benchmarks; None without."""
-    found = [
-        run.table(path.relative_to(run.folder).as_posix(), ["cpu_time"])["cpu_time"].sum()
-        for step in ("fit", "harmonize")
-        for path in [
-            *sorted((run.folder / "benchmarks" / step).glob(f"{method}.tsv")),
-            *sorted((run.folder / "benchmarks" / step / method).rglob("*.tsv")),
-        ]
-    ]
-    return float(sum(found)) if found else None
+def _processor_seconds(steps: pd.DataFrame, method: str) -> float | None:
+    """Processor seconds of an arm's fit and application, its folds' too; None where they were not measured."""
+    found = steps[(steps["arm"] == method) & steps["step"].isin(["fit", "harmonize"])]
+    return None if found.empty else float(found["cpu_s"].sum())
 
 
 # --- tables and figures -----------------------------------------------------------------------------
@@ -310,6 +305,9 @@ def definitions() -> list[dict[str, str]]:
 def provenance(run: FinishedRun) -> list[dict[str, Any]]:
     """`provenance.json` in sections: the configuration as YAML, long lists apart, the rest as it is."""
     content = _provenance(run)
+    steps = content.get("machine", {}).pop("steps", [])
+    if steps:
+        content["steps"] = {f"{row['step']} {row['arm']}".strip(): _cost(row) for row in steps}
     sections = []
     for name in sorted(content, key=lambda name: (_place(name), name)):
         value = content[name]
@@ -325,8 +323,13 @@ def provenance(run: FinishedRun) -> list[dict[str, Any]]:
     return sections
 
 
+def _cost(row: Mapping[str, Any]) -> str:
+    jobs = f"{row['jobs']} jobs" if row["jobs"] > 1 else "1 job"
+    return f"{jobs}, {row['seconds']:.0f} s, {row['cpu_s']:.0f} CPU s, {row['peak_mb']:.0f} MB"
+
+
 def _place(name: str) -> int:
-    order = ("git", "project_version", "seed", "machine", "versions", "config", "inputs")
+    order = ("git", "project_version", "seed", "machine", "steps", "versions", "config", "inputs")
     return order.index(name) if name in order else len(order)
 
 

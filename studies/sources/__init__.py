@@ -10,8 +10,9 @@ and, where it reads files of the user's, a fourth:
 
     inputs(options) -> list[Path]           those files, whose checksums go into `provenance.json`
 
-One that knows its scans' shape has `grid(options)`, voxels along each axis, and `HAS_TRUTH = True` where it
-writes the truth beside them: a run then says in advance how much it will write.
+One that knows its scans' shape has `grid(options)`, voxels along each axis (None where it can't be told), and,
+where it keeps more than the images, `bytes_beside(options)`, a voxel and scan: a run then says in advance
+how much it will write.
 
 `options` is the source's block of the configuration with `seed` and `scale` added. `prepare` writes
 `sub-<subject>_scanner-<scanner>_T1w.nii.gz`, masks, any truth, and last the part sheet

@@ -26,6 +26,26 @@ def plan(options: Mapping[str, Any]) -> list[PlannedScan]:
     return [PlannedScan(scan.subject, scan.scanner) for scan in _scans(options)]
 
 
+def grid(options: Mapping[str, Any]) -> tuple[int, ...] | None:
+    """Voxels along each axis of the atlas's grid or, without registration, of the first scan that is there."""
+    from studies.images import open_image
+    from studies.preprocessing.atlas import load_atlas
+
+    _, preprocessing = split(options)
+    if preprocessing.registration != "none":
+        return load_atlas(preprocessing).grid.shape
+    first = next((scan.image for scan in _scans(options) if scan.image.exists()), None)
+    return None if first is None else open_image(first).shape[:3]
+
+
+def bytes_beside(options: Mapping[str, Any]) -> float:
+    """Of the preprocessed image and SyN's warps, a voxel and scan."""
+    from studies.room import IMAGE, WARPS
+
+    _, preprocessing = split(options)
+    return IMAGE + (WARPS if preprocessing.registration == "syn" else 0)
+
+
 def check(options: Mapping[str, Any]) -> None:
     """Read every image that is there, given masks and the atlas; refuse what can't be used."""
     from studies.bids.checking import check_image

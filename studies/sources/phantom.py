@@ -10,8 +10,6 @@ from studies.errors import InputError, nearest
 from studies.phantom.options import PhantomOptions
 from studies.sources import PlannedScan
 
-HAS_TRUTH = True
-
 
 def plan(options: Mapping[str, Any]) -> list[PlannedScan]:
     """The scans of a `PhantomOptions` given as a mapping."""
@@ -30,6 +28,13 @@ def grid(options: Mapping[str, Any]) -> tuple[int, ...]:
     from studies.phantom.anatomy import SHAPE
 
     return tuple(n // options.get("voxel_size_mm", 2) for n in SHAPE)
+
+
+def bytes_beside(options: Mapping[str, Any]) -> float:
+    """Of the truth, a voxel and scan."""
+    from studies.room import TRUTH
+
+    return TRUTH
 
 
 def check(options: Mapping[str, Any]) -> None:

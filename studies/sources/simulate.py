@@ -11,8 +11,6 @@ from studies.errors import InputError, nearest
 from studies.simulate import SimulateOptions, check_person, find_people
 from studies.sources import PlannedScan
 
-HAS_TRUTH = True
-
 
 def plan(options: Mapping[str, Any]) -> list[PlannedScan]:
     """The scans of a `SimulateOptions` given as a mapping; lists the folder, opens no image."""
@@ -29,6 +27,13 @@ def grid(options: Mapping[str, Any]) -> tuple[int, ...]:
     from studies.phantom.anatomy import SHAPE
 
     return tuple(n // options.get("voxel_size_mm", 2) for n in SHAPE)
+
+
+def bytes_beside(options: Mapping[str, Any]) -> float:
+    """Of the truth, a voxel and scan."""
+    from studies.room import TRUTH
+
+    return TRUTH
 
 
 def check(options: Mapping[str, Any]) -> None:

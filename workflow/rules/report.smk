@@ -24,6 +24,9 @@ rule status:
 rule provenance:
     input:
         sheet=rules.scans.output.sheet,
+        # not before these: what each step took is told too
+        status=rules.status.output.status,
+        tests=rules.statistics.output.tests,
     output:
         provenance=f"{RUN}/provenance.json",
     log:
