@@ -1,9 +1,11 @@
 """Kill a run, or one of its jobs, at random moments; start it again each time; compare it with an undisturbed run.
 
     python benchmarks/kill.py --configfile small.yaml --folder /tmp/kill --times 20
+    python benchmarks/kill.py --configfile small.yaml --folder /tmp/kill --times 20 -- --profile slurm
 
-Paths in the configuration must be absolute.  Ends with 1 where a finished run differs from the undisturbed
-one in any byte of its results, or holds files that the other doesn't.
+Paths in the configuration must be absolute.  What follows `--` goes to Snakemake; with Slurm's profile it is
+jobs of Slurm that are killed.  Ends with 1 where a finished run differs from the undisturbed one in any
+byte of its results, or holds files that the other doesn't.
 """
 
 from __future__ import annotations
@@ -15,6 +17,8 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -26,13 +30,17 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("baselines", "evaluation", "mispel", "studies")
 
 
-def start(folder: Path, configfile: Path, cores: int) -> subprocess.Popen:
+Job = tuple[str, Callable[[], None]]
+"""A step that is being worked on: its name, and what kills it."""
+
+
+def start(folder: Path, configfile: Path, words: Sequence[str]) -> subprocess.Popen:
     """Start a run with `folder` as its working directory; what it says goes to `folder/said.log`."""
     folder.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "snakemake", "--snakefile", ROOT / "Snakefile", "--directory", folder]
     with open(folder / "said.log", "ab") as log:
         return subprocess.Popen(
-            [*command, "--cores", str(cores), "--configfile", configfile],
+            [*command, "--configfile", configfile, *words],
             stdout=log,
             stderr=subprocess.STDOUT,
             cwd=folder,
@@ -40,56 +48,67 @@ def start(folder: Path, configfile: Path, cores: int) -> subprocess.Popen:
         )
 
 
-def jobs(run: subprocess.Popen) -> list[tuple[psutil.Process, str]]:
-    """The processes that work on a run's steps, with the step's command and verb."""
+def jobs(run: subprocess.Popen, slurm: bool) -> list[Job]:
+    """The steps that a run works on: its processes, or this user's running jobs of Slurm."""
+    if slurm:
+        listed = ["squeue", "--me", "--noheader", "--states", "RUNNING", "--format", "%i %k"]
+        lines = subprocess.run(listed, capture_output=True, text=True, check=True).stdout.splitlines()
+        return [(line.split()[-1], partial(cancel, line.split()[0])) for line in lines]
     found = []
     try:
         for process in psutil.Process(run.pid).children(recursive=True):
             words = process.cmdline()
             if len(words) > 3 and words[1] == "-m" and words[2] in PACKAGES:
-                found.append((process, f"{words[2]} {words[3]}"))
+                found.append((f"{words[2]} {words[3]}", process.kill))
     except psutil.NoSuchProcess:
         pass
     return found
 
 
-def kill(run: subprocess.Popen, chance: random.Random) -> str | None:
+def cancel(job: str) -> None:
+    """Kill a job of Slurm, all its processes, without a warning."""
+    subprocess.run(["scancel", "--signal=KILL", "--full", job], check=False)
+
+
+def kill(run: subprocess.Popen, chance: random.Random, slurm: bool) -> str | None:
     """Kill the run or one of its jobs, at even odds; returns what was killed, None where nothing was left to kill."""
-    working = jobs(run)
+    working = jobs(run, slurm)
     if working and chance.random() < 0.5:
-        process, name = chance.choice(working)
+        name, end = chance.choice(working)
         try:
-            process.kill()
+            end()
         except psutil.NoSuchProcess:
             return None
         return f"job: {name}"
     if run.poll() is not None:
         return None
     run.kill()
-    return f"run, during {', '.join(sorted({name for _, name in working})) or 'planning or between steps'}"
+    return f"run, during {', '.join(sorted({name for name, _ in working})) or 'planning or between steps'}"
 
 
-def wait_for_work(run: subprocess.Popen) -> None:
+def wait_for_work(run: subprocess.Popen, slurm: bool) -> None:
     """Wait until a run has planned and its first step is at work, or it has ended."""
-    while run.poll() is None and not jobs(run):
+    while run.poll() is None and not jobs(run, slurm):
         time.sleep(0.05)
 
 
-def disturb(folder: Path, configfile: Path, cores: int, chance: random.Random, longest: float, times: int) -> int:
+def disturb(
+    folder: Path, configfile: Path, words: Sequence[str], chance: random.Random, longest: float, times: int
+) -> int:
     """Kill and restart until a run in `folder` is done; at most `times` kills.  Returns how many there were.
 
     One kill in ten falls while the run plans, the others up to `longest` seconds after its first step began.
     """
-    killed = 0
+    killed, slurm = 0, "slurm" in words
     while True:
-        run, what = start(folder, configfile, cores), None
+        run, what = start(folder, configfile, words), None
         if killed < times:
             if chance.random() < 0.9:
-                wait_for_work(run)
+                wait_for_work(run, slurm)
             begun, moment = time.monotonic(), chance.uniform(0, longest)
             while run.poll() is None and time.monotonic() - begun < moment:
                 time.sleep(0.02)
-            what = kill(run, chance)
+            what = kill(run, chance, slurm)
             if what is not None:
                 killed += 1
                 print(f"| {folder.name} | {killed} | {time.monotonic() - begun:.1f} | {what} |", flush=True)
@@ -108,14 +127,14 @@ def main() -> int:
     parser.add_argument("--times", type=int, default=20, help="kills in all (default: 20)")
     parser.add_argument("--times-a-run", type=int, default=5, help="kills of one run before it is let be (default: 5)")
     parser.add_argument("--longest", type=float, default=20, help="seconds of work until a kill at most (default: 20)")
-    parser.add_argument("--cores", type=int, default=1)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("words", nargs="*", default=["--cores", "1"], help="for Snakemake (default: --cores 1)")
     given = parser.parse_args()
     configfile, chance = given.configfile.resolve(), random.Random(given.seed)
     results = Path("results") / yaml.safe_load(configfile.read_text(encoding="utf-8"))["run"]
     for earlier in given.folder.glob("disturbed-*"):
         shutil.rmtree(earlier)
-    if start(given.folder / "undisturbed", configfile, given.cores).wait():
+    if start(given.folder / "undisturbed", configfile, given.words).wait():
         raise SystemExit(f"error: the undisturbed run failed; see {given.folder / 'undisturbed' / 'said.log'}")
     print("| run | kill | after s of work | what was killed |\n|---|---|---|---|")
     total, number, outcomes = 0, 0, []
@@ -123,7 +142,7 @@ def main() -> int:
         number += 1
         folder = given.folder / f"disturbed-{number}"
         most = min(given.times_a_run, given.times - total)
-        killed = disturb(folder, configfile, given.cores, chance, given.longest, most)
+        killed = disturb(folder, configfile, given.words, chance, given.longest, most)
         total += killed
         differing = same_files(given.folder / "undisturbed" / results, folder / results)
         outcomes.append(differing)
