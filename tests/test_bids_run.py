@@ -11,7 +11,7 @@ from benchmarks.preprocessing import misalignment, residual_bias
 from studies.files import read_table
 from studies.preprocessing.options import PreprocessOptions
 from studies.room import PAGES, bytes_to_write, planned_bytes
-from studies.sources.bids import bytes_beside, grid
+from studies.sources.bids import bytes_beside, covariates, grid
 from tests import travelling
 from tests.test_dag import snakemake
 
@@ -41,6 +41,7 @@ def test_import_to_report(finished):
     scans = read_table(run / "scans.tsv")
     assert set(zip(scans["subject"], scans["scanner"], strict=True)) == set(truths)
     assert "age" in scans
+    assert "age" in covariates(OPTIONS | {"dataset": str(folder / "dataset")})
     assert set(read_table(run / "status.tsv")["status"]) == {"ok"}
     quality = read_table(run / "study" / "quality.tsv")
     assert len(quality) == len(truths) and (quality["similarity_own"] > 0.9).all()

@@ -91,6 +91,9 @@ def test_the_protocol_of_held_out_people(config):
     held_out = Configuration(config)
     assert held_out.folds == ["1", "2", "3"]
     assert held_out.division == ["--folds=3", "--seed=0", "--stratify=diagnosis"]
+    config["folds"]["stratify"] = "diagnosys"
+    with pytest.raises(InputError, match="folds.stratify: no scan has a covariate 'diagnosys' .did you mean 'diagn"):
+        Configuration(config)
     config["folds"]["count"] = 7
     with pytest.raises(InputError, match="folds.count is 7 for 6 people"):
         Configuration(config)

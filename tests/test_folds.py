@@ -21,6 +21,7 @@ from studies.errors import InputError, NotApplicable
 from studies.gathering import gather
 from studies.images import load_image, save_image
 from studies.sheet import Study, read_sheet
+from studies.sources import source
 from tests.conftest import write_study
 
 DIVISION = {"01": "1", "02": "2", "03": "1", "04": "2"}
@@ -203,3 +204,8 @@ def test_a_range_is_asked_for_by_fold(tmp_path):
     assert Intensities.read(tmp_path / "one.json", "1") == found
     with pytest.raises(InputError, match="ranges of fold 1, none for '2'"):
         Intensities.read(tmp_path / "by_fold.json", "2")
+
+
+def test_a_source_tells_its_covariates_before_a_scan_is_made(sheet):
+    assert source("sheet").covariates({"scans": str(sheet), "seed": 0, "scale": "brain"}) == ["age"]
+    assert "diagnosis" in source("phantom").covariates({})

@@ -77,7 +77,12 @@ class Configuration:
             return []
         stratify = self.content["folds"]["stratify"]
         options = [f"--folds={len(self.folds)}", f"--seed={self.content['seed']}"]
-        return options if stratify is None else [*options, f"--stratify={stratify}"]
+        if stratify is None:
+            return options
+        known = source(self.source).covariates(self.options)
+        if stratify not in known:
+            raise InputError(f"folds.stratify: no scan has a covariate '{stratify}'{nearest(stratify, known)}")
+        return [*options, f"--stratify={stratify}"]
 
     def _stepwise(self, planned: list[PlannedScan]) -> dict[str, PlannedScan]:
         """The scans that take steps of their own before `prepare`, by name; none for most sources."""

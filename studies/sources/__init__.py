@@ -1,12 +1,13 @@
 """Where a study's scans come from: one module a source, found by its name.
 
-A source has three functions:
+A source has four functions:
 
     plan(options) -> list[PlannedScan]      which scans there will be; quick, called while planning
+    covariates(options) -> list[str]        which further columns the sheet will have; quick too
     check(options)                          refuse what can't be used, before any long work
     prepare(options, subject, folder) -> Path    make or import one subject's scans
 
-and, where it reads files of the user's, a fourth:
+and, where it reads files of the user's, a fifth:
 
     inputs(options) -> list[Path]           those files, whose checksums go into `provenance.json`
 
@@ -47,6 +48,8 @@ class Source(Protocol):
     """What a module of this package offers."""
 
     def plan(self, options: Mapping[str, Any]) -> list[PlannedScan]: ...
+
+    def covariates(self, options: Mapping[str, Any]) -> list[str]: ...
 
     def check(self, options: Mapping[str, Any]) -> None: ...
 

@@ -26,6 +26,11 @@ def plan(options: Mapping[str, Any]) -> list[PlannedScan]:
     return [PlannedScan(scan.subject, scan.scanner) for scan in _scans(options)]
 
 
+def covariates(options: Mapping[str, Any]) -> list[str]:
+    """The columns of the dataset's tables that go with its scans."""
+    return sorted({name for scan in _scans(options) for name in scan.covariates})
+
+
 def grid(options: Mapping[str, Any]) -> tuple[int, ...] | None:
     """Voxels along each axis of the atlas's grid or, without registration, of the first scan that is there."""
     from studies.images import open_image

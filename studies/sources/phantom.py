@@ -23,6 +23,11 @@ def plan(options: Mapping[str, Any]) -> list[PlannedScan]:
     ]
 
 
+def covariates(options: Mapping[str, Any]) -> list[str]:
+    """Those of a made-up person."""
+    return ["age", "sex", "diagnosis"]
+
+
 def grid(options: Mapping[str, Any]) -> tuple[int, ...]:
     """Voxels along each axis."""
     from studies.phantom.anatomy import SHAPE

@@ -11,7 +11,7 @@ import pandas as pd
 from studies.errors import InputError, refuse_unknown
 from studies.files import write_table
 from studies.images import load_image, load_mask, save_image, save_labels, scale_to_mean
-from studies.sheet import read_rows, read_sheet, scan_name
+from studies.sheet import REQUIRED, read_rows, read_sheet, scan_name
 from studies.sources import PlannedScan
 
 OPTIONS = ("scans", "seed", "scale")
@@ -24,6 +24,11 @@ def plan(options: Mapping[str, Any]) -> list[PlannedScan]:
     """
     rows = read_rows(_path(options))
     return [PlannedScan(subject, scanner) for subject, scanner in zip(rows["subject"], rows["scanner"], strict=True)]
+
+
+def covariates(options: Mapping[str, Any]) -> list[str]:
+    """The sheet's further columns."""
+    return [column for column in read_rows(_path(options)).columns if column not in REQUIRED]
 
 
 def grid(options: Mapping[str, Any]) -> tuple[int, ...]:

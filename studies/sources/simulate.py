@@ -22,6 +22,11 @@ def plan(options: Mapping[str, Any]) -> list[PlannedScan]:
     ]
 
 
+def covariates(options: Mapping[str, Any]) -> list[str]:
+    """The columns of participants.tsv."""
+    return sorted({name for person in find_people(SimulateOptions.from_json(options)) for name in person.covariates})
+
+
 def grid(options: Mapping[str, Any]) -> tuple[int, ...]:
     """Voxels along each axis."""
     from studies.phantom.anatomy import SHAPE
