@@ -35,10 +35,10 @@ Job = tuple[str, Callable[[], None]]
 
 
 def start(folder: Path, configfile: Path, words: Sequence[str]) -> subprocess.Popen:
-    """Start a run with `folder` as its working directory; what it says goes to `folder/said.log`."""
+    """Start a run with `folder` as its working directory; what it says goes to a log beside that."""
     folder.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "snakemake", "--snakefile", ROOT / "Snakefile", "--directory", folder]
-    with open(folder / "said.log", "ab") as log:
+    with open(log_of(folder), "ab") as log:
         return subprocess.Popen(
             [*command, "--configfile", configfile, *words],
             stdout=log,
@@ -46,6 +46,11 @@ def start(folder: Path, configfile: Path, words: Sequence[str]) -> subprocess.Po
             cwd=folder,
             env={**os.environ, "PYTHONPATH": str(ROOT)},
         )
+
+
+def log_of(folder: Path) -> Path:
+    """What runs in a folder said; not in it, since its disk may be full."""
+    return folder.with_name(f"{folder.name}.log")
 
 
 def jobs(run: subprocess.Popen, slurm: bool) -> list[Job]:
@@ -116,7 +121,7 @@ def disturb(
         if code == 0:
             return killed
         if what is None:
-            raise SystemExit(f"error: {folder}: undisturbed, it ended with {code}; see {folder / 'said.log'}")
+            raise SystemExit(f"error: {folder}: undisturbed, it ended with {code}; see {log_of(folder)}")
 
 
 def main() -> int:
@@ -135,7 +140,7 @@ def main() -> int:
     for earlier in given.folder.glob("disturbed-*"):
         shutil.rmtree(earlier)
     if start(given.folder / "undisturbed", configfile, given.words).wait():
-        raise SystemExit(f"error: the undisturbed run failed; see {given.folder / 'undisturbed' / 'said.log'}")
+        raise SystemExit(f"error: the undisturbed run failed; see {log_of(given.folder / 'undisturbed')}")
     print("| run | kill | after s of work | what was killed |\n|---|---|---|---|")
     total, number, outcomes = 0, 0, []
     while total < given.times:
