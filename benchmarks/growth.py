@@ -2,7 +2,7 @@
 
     python benchmarks/growth.py results/small results/middle results/large --scans 2000
 
-Time is CPU time from Snakemake's benchmark files (user and system, so that a busy machine doesn't count), memory
+Time is CPU time from the jobs' logs (user and system, so that a busy machine doesn't count), memory
 the most that one job held, disk what the step left. Size is scans times voxels. An exponent needs two sizes, and
 is that of a line through the logarithms. Starting Python makes small runs look flat, so time and disk are extended
 from the largest run at least in proportion. Runs whose arm has other parameters than the largest's don't count.

@@ -11,6 +11,7 @@ from typing import Any
 
 import pandas as pd
 
+from studies.cost import read_cost
 from studies.files import checksum, read_json
 from studies.sheet import Study
 from studies.sources import source
@@ -62,22 +63,18 @@ def source_files(sheet: Path, config: dict[str, Any]) -> list[Path]:
 
 
 def step_costs(run: Path) -> pd.DataFrame:
-    """Time and memory of every step, from the benchmark files that Snakemake left in a run's folder.
+    """Time and memory of every step, from the logs that its jobs left in a run's folder.
 
     A row a step and, for steps of an arm, arm: step, arm, jobs, seconds (the jobs' wall times together),
-    cpu_s, peak_mb (the most that one job held). A job too short to be looked at counts as 0.
+    cpu_s, peak_mb (the most that one process held).
     """
     rows = []
-    for path in sorted((run / "benchmarks").rglob("*.tsv")):
-        step, *part = path.relative_to(run / "benchmarks").with_suffix("").parts
-        arm = part[0].partition("-")[0] if step in STEPS_OF_ARMS else ""
-        found = pd.read_csv(path, sep="\t").iloc[-1]
-        rows.append(
-            {"step": step, "arm": arm, "seconds": found["s"], "cpu_s": found["cpu_time"], "peak_mb": found["max_rss"]}
-        )
+    for path in sorted((run / "logs").rglob("*.log")):
+        cost = read_cost(path.read_text(encoding="utf-8", errors="replace"))
+        if cost is not None:
+            step, *part = path.relative_to(run / "logs").with_suffix("").parts
+            rows.append({"step": step, "arm": part[0].partition("-")[0] if step in STEPS_OF_ARMS else ""} | cost)
     table = pd.DataFrame(rows, columns=["step", "arm", "seconds", "cpu_s", "peak_mb"])
-    for column in ("seconds", "cpu_s", "peak_mb"):
-        table[column] = pd.to_numeric(table[column], errors="coerce").fillna(0)
     grouped = table.groupby(["step", "arm"], as_index=False, sort=False)
     return grouped.agg(
         jobs=("step", "size"), seconds=("seconds", "sum"), cpu_s=("cpu_s", "sum"), peak_mb=("peak_mb", "max")

@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from tqdm import tqdm
 
+from studies.cost import say_cost
 from studies.errors import InputError, NotApplicable, is_place_trouble
 
 Item = TypeVar("Item")
@@ -35,6 +36,7 @@ def run(main: Callable[[], int | None]) -> None:
     except KeyboardInterrupt:
         print("interrupted; start it again to go on", file=sys.stderr)
         code = 130
+    say_cost()
     sys.exit(code or 0)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 import sys
 import time
 import traceback
@@ -11,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
+from studies.cost import peak_mb
 from studies.errors import InputError, NotApplicable, is_place_trouble
 from studies.files import read_json, write_json
 from studies.supervision import Ended, in_child
@@ -46,7 +46,7 @@ def run_step(
         work()
         return "ok"
     begun = time.monotonic()
-    record = {"method": method, "step": step, "status": "ok", "reason": "", "device": "cpu", "peak_mb": _peak_mb()}
+    record = {"method": method, "step": step, "status": "ok", "reason": "", "device": "cpu", "peak_mb": peak_mb()}
     record.update(_outcome_of(requires))
     if record["status"] == "ok":
         try:
@@ -85,18 +85,12 @@ def _attempt(work: Callable[[], str | None]) -> dict[str, Any]:
             return {"status": "failed", "reason": _kept(str(error)), "place_trouble": True}
         traceback.print_exc()
         ended = {"status": "failed", "reason": _kept(f"{type(error).__name__}: {error}")}
-    return ended | {"peak_mb": _peak_mb()}
+    return ended | {"peak_mb": peak_mb()}
 
 
 def _kept(reason: str) -> str:
     """A reason, cut where it is longer than a table's cell should be."""
     return reason if len(reason) <= LONGEST_REASON else f"{reason[:LONGEST_REASON]} ..."
-
-
-def _peak_mb() -> float:
-    # children count too: a method may do its work in other processes
-    peaks = (resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    return max(peaks) / 1024
 
 
 def _outcome_of(requires: Iterable[Path | str]) -> dict[str, str]:

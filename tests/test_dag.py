@@ -84,7 +84,7 @@ def test_every_file_of_the_contract_is_there(finished):
     steps = {(row["step"], row["arm"]): row for row in provenance["machine"]["steps"]}
     for step in ("fit", "harmonize", "intensities", "segment", "measure"):
         assert {arm for name, arm in steps if name == step} == {"raw", "whitestripe", "ravel", "mispel"}
-    assert {name for name, arm in steps if not arm} >= {"prepare", "metrics", "statistics"}
+    assert {name for name, arm in steps if not arm} >= {"check_study", "prepare", "scans", "metrics", "statistics"}
     assert steps["fit", "mispel"]["cpu_s"] > 0 and steps["fit", "mispel"]["peak_mb"] > 50
     assert set(pd.read_csv(run / "status.tsv", sep="\t")["status"]) == {"ok"}
 

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import pytest
 
 from evaluation.outcome import join_status
+from studies.cost import ASKED, read_cost
 from studies.errors import InputError, NotApplicable
 from studies.files import read_json
 from studies.status import run_step
@@ -62,3 +67,19 @@ def test_batches_are_joined_into_one_row(tmp_path):
         run_step(work, status_file=status, method="a", step="segment", on_failure="record")
     row = join_status(tmp_path, ["a"]).iloc[0]
     assert (row["status"], row["reason"]) == ("failed", "no white matter")
+
+
+def test_a_command_says_what_it_took_where_that_is_asked_for():
+    """The work of a child that has ended counts too."""
+    code = (
+        "import subprocess, sys; from studies.commandline import run\n"
+        "burn = 'x = bytearray(50_000_000)\\nfor n in range(3_000_000): pass'\n"
+        "run(lambda: subprocess.run([sys.executable, '-c', burn]).returncode + 3)"
+    )
+    command = [sys.executable, "-c", code]
+    plain = subprocess.run(command, capture_output=True, text=True)
+    assert plain.returncode == 3 and read_cost(plain.stderr) is None
+    asked = subprocess.run(command, capture_output=True, text=True, env={**os.environ, ASKED: "1"})
+    cost = read_cost("said before\n" + asked.stderr)
+    assert asked.returncode == 3
+    assert cost["peak_mb"] > 55 and 0.05 < cost["cpu_s"] and 0.05 < cost["seconds"]

@@ -18,7 +18,7 @@ from evaluation.measures import registry
 from evaluation.report import content
 from evaluation.statistics import people_needed
 from evaluation.summary import over_people, ranks, run_summary, values_by_person
-from studies.files import read_table, write_json, write_table
+from studies.files import read_table, write_json, write_table, write_text
 from tests.example_run import write_example_run
 
 PEOPLE = [f"{number:02d}" for number in range(1, 7)]
@@ -159,7 +159,7 @@ def test_costs_stand_beside_scores(finished):
     )
     place = found["measures"].index("Dice")
     assert found["rows"][0]["scores"][place] == "0.00" and found["rows"][3]["scores"][place] not in ("", "0.00")
-    write_table(finished / "benchmarks/fit/raw.tsv", pd.DataFrame({"s": [2.0], "cpu_time": [1.25], "max_rss": [99.0]}))
+    write_text(finished / "logs/fit/raw.log", 'said\ncost: {"seconds": 2.0, "cpu_s": 1.25, "peak_mb": 99.0}\n')
     assert content.costs(read_run(finished))["rows"][0]["processor"] == "1.2"
 
 

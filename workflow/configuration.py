@@ -20,6 +20,7 @@ from typing import Any
 import yaml
 from jsonschema import Draft202012Validator
 
+from studies.cost import ASKED
 from studies.errors import InputError, nearest
 from studies.folds import check_count, fold_names
 from studies.sources import PlannedScan, source, steps
@@ -143,8 +144,9 @@ class Configuration:
         return 1 if "gpu" in method(method_id).needs else None
 
 
-def use_this_python() -> None:
-    """Let the rules' `python` be the one that runs Snakemake, also where its environment isn't activated."""
+def prepare_environment() -> None:
+    """Let the rules' `python` be the one that runs Snakemake, activated or not, and say what it took."""
+    os.environ[ASKED] = "1"
     os.environ["PATH"] = os.pathsep.join([os.path.dirname(sys.executable), os.environ.get("PATH", "")])
 
 

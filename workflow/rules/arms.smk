@@ -81,8 +81,6 @@ rule intensities:
         status=f"{RUN}/status/{{arm}}/intensities.json",
     log:
         f"{RUN}/logs/intensities/{{arm}}.log",
-    benchmark:
-        f"{RUN}/benchmarks/intensities/{{arm}}.tsv"
     priority: 1
     resources:
         mem_mb=memory(1500),

@@ -11,7 +11,7 @@ from workflow.configuration import (
     Configuration,
     method_hash,
     source_hash,
-    use_this_python,
+    prepare_environment,
 )
 
 try:
@@ -22,7 +22,7 @@ try:
 except InputError as error:
     sys.exit(f"error: {error}")
 
-use_this_python()
+prepare_environment()
 
 RUN = STUDY.run
 ARMS = list(STUDY.arms)

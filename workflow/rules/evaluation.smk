@@ -55,8 +55,6 @@ rule metrics:
         rmse=f"{RUN}/metrics/rmse.tsv",
     log:
         f"{RUN}/logs/metrics.log",
-    benchmark:
-        f"{RUN}/benchmarks/metrics.tsv"
     params:
         run=subpath(output.ssim, ancestor=2),
         arms=ARMS,
@@ -79,8 +77,6 @@ rule statistics:
         summary=f"{RUN}/statistics/summary.tsv",
     log:
         f"{RUN}/logs/statistics.log",
-    benchmark:
-        f"{RUN}/benchmarks/statistics.tsv"
     params:
         run=subpath(output.tests, ancestor=2),
         seed=config["seed"],

@@ -1,0 +1,41 @@
+"""What a command took: time, processor time and memory, as the last line of its log.
+
+Our own, since Snakemake's benchmark files look at a job every few seconds, and miss what a process took
+after the last look: of a job of half a minute they told a third of the processor time.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import sys
+import time
+
+ASKED = "BENCHMARK_COSTS"
+"""The environment variable under which commands say what they took; the workflow sets it."""
+
+_MARK = "cost: "
+_BEGUN = time.monotonic()
+
+
+def peak_mb() -> float:
+    """The most memory that this process, or one of those it has waited for, has held, in MB."""
+    # children count too: a method may do its work in other processes
+    peaks = (resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return max(peaks) / (1024 if sys.platform != "darwin" else 1024**2)
+
+
+def say_cost() -> None:
+    """Say on standard error what this command has taken, where that is asked for."""
+    if os.environ.get(ASKED):
+        spent = {"seconds": time.monotonic() - _BEGUN, "cpu_s": sum(os.times()[:4]), "peak_mb": peak_mb()}
+        print(_MARK + json.dumps({name: round(value, 2) for name, value in spent.items()}), file=sys.stderr)
+
+
+def read_cost(log: str) -> dict[str, float] | None:
+    """What the command that wrote this log took: seconds, cpu_s and peak_mb; None where it doesn't say."""
+    for line in reversed(log.splitlines()):
+        if line.startswith(_MARK):
+            return json.loads(line.removeprefix(_MARK))
+    return None
