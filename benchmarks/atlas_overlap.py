@@ -24,7 +24,7 @@ from studies.bids.dataset import BidsScan, read_images, study_scans
 from studies.bids.options import BidsOptions
 from studies.commandline import progress
 from studies.images import load_image, load_mask, scale_to_mean, voxel_sizes
-from studies.phantom.anatomy import atlas_file
+from studies.phantom.anatomy import atlas_affine, read_atlas
 from studies.preprocessing.arrays import Grid, bias_field, reorient, sample, smooth_for
 from studies.preprocessing.atlas import Atlas, load_atlas
 from studies.preprocessing.options import PreprocessOptions
@@ -39,7 +39,7 @@ def atlas_tissues(atlas: Atlas) -> dict[str, np.ndarray]:
     """The atlas's tissues on its grid, bool (X, Y, Z)."""
     found = {}
     for tissue in COMPARED:
-        probability, affine = reorient(*load_image(atlas_file(tissue.lower())))
+        probability, affine = reorient(read_atlas(tissue.lower()), atlas_affine())
         found[tissue] = shown_on(probability, affine, atlas.grid) > 0.5
     return found
 

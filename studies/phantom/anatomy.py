@@ -262,8 +262,8 @@ def load_atlas() -> dict[str, np.ndarray]:
     are; ventricles: the lateral ventricles, soft; near_ventricles: falls off from them over 6 mm;
     flow: smoothed ventricles, up whose gradient a deformation that widens them looks.
     """
-    brain = _read_atlas("t1") > 0
-    gm, wm = _read_atlas("gm"), _read_atlas("wm")
+    brain = read_atlas("t1") > 0
+    gm, wm = read_atlas("gm"), read_atlas("wm")
     csf = np.where(brain, np.clip(1 - gm - wm, 0, 1), 0)
     box, lateral = _lateral_ventricles(csf)
     maps = {"brain": brain.astype(np.float32), "gm": gm, "wm": wm}
@@ -278,7 +278,8 @@ def load_atlas() -> dict[str, np.ndarray]:
     return maps
 
 
-def _read_atlas(name: str) -> np.ndarray:
+def read_atlas(name: str) -> np.ndarray:
+    """The atlas's map of `name` (t1, gm or wm), float32 (X, Y, Z) in 0..1, as nilearn stores it."""
     image = nib.load(atlas_file(name))
     return np.asarray(image.dataobj, dtype=np.float32) / 255
 
@@ -294,13 +295,14 @@ def atlas_file(name: str) -> Path:
 
 
 @cache
-def _atlas_affine() -> np.ndarray:
+def atlas_affine() -> np.ndarray:
+    """Voxel to mm of the atlas's maps, (4, 4)."""
     return nib.load(atlas_file("t1")).affine
 
 
 def _lateral_ventricles(csf: np.ndarray) -> tuple[tuple[slice, ...], np.ndarray]:
     """A box of the atlas, and in it 1 in the lateral ventricles, else 0, float32."""
-    origin = _atlas_affine()[:3, 3]
+    origin = atlas_affine()[:3, 3]
     box = tuple(slice(int(low - o), int(high - o)) for (low, high), o in zip(_VENTRICLE_BOX_MM, origin, strict=True))
     labels, _ = ndimage.label(csf[box] > 0.5)
     lateral = labels == 1 + np.bincount(labels.ravel())[1:].argmax()
@@ -310,7 +312,7 @@ def _lateral_ventricles(csf: np.ndarray) -> tuple[tuple[slice, ...], np.ndarray]
 
 def _add_ellipsoid(image: np.ndarray, centre_mm: tuple[float, ...], axes_mm: tuple[float, ...]) -> None:
     """Raise `image` to a soft ellipsoid: 1 inside, 0 outside, an edge of about 2 mm."""
-    centre = np.array(centre_mm) - _atlas_affine()[:3, 3]
+    centre = np.array(centre_mm) - atlas_affine()[:3, 3]
     reach = np.array(axes_mm) + 6
     box = tuple(
         slice(max(int(c - r), 0), min(int(c + r) + 2, n)) for c, r, n in zip(centre, reach, image.shape, strict=True)
@@ -331,7 +333,7 @@ def _atlas_coordinates(random: np.random.Generator, severity: float) -> np.ndarr
     """For every voxel of the 1 mm grid its place in the atlas, in voxels, float32 (3, X, Y, Z)."""
     displacement = _deformation(random, severity)
     matrix = _small_affine(random) / ATLAS_SCALE
-    origin = _atlas_affine()[:3, 3]
+    origin = atlas_affine()[:3, 3]
     places = [
         (np.arange(n, dtype=np.float32) + np.float32(low + 0.5)).reshape(column)
         for n, low, column in zip(SHAPE, ORIGIN_MM, ((-1, 1, 1), (1, -1, 1), (1, 1, -1)), strict=True)
@@ -401,7 +403,7 @@ def _undeformed(name: str, voxel_size_mm: int) -> np.ndarray:
     centres = [
         low + voxel_size_mm * (np.arange(n // voxel_size_mm) + 0.5) for n, low in zip(SHAPE, ORIGIN_MM, strict=True)
     ]
-    origin = _atlas_affine()[:3, 3]
+    origin = atlas_affine()[:3, 3]
     places = [(centre / ATLAS_SCALE - o).astype(np.float32) for centre, o in zip(centres, origin, strict=True)]
     return _sample(name, np.stack(np.meshgrid(*places, indexing="ij")))
 
@@ -413,8 +415,8 @@ def undeformed_maps(mask: np.ndarray) -> dict[str, np.ndarray]:
 
 def atlas_brain() -> tuple[np.ndarray, np.ndarray]:
     """The atlas's T1-weighted brain (X, Y, Z), 0..1, and its affine at the size of the subjects."""
-    affine = np.diag([ATLAS_SCALE, ATLAS_SCALE, ATLAS_SCALE, 1.0]) @ _atlas_affine()
-    return _read_atlas("t1"), affine
+    affine = np.diag([ATLAS_SCALE, ATLAS_SCALE, ATLAS_SCALE, 1.0]) @ atlas_affine()
+    return read_atlas("t1"), affine
 
 
 def _sample(name: str, place: np.ndarray) -> np.ndarray:
