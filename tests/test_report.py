@@ -187,7 +187,7 @@ def test_times_add_up_by_arm(run):
 
 
 def test_provenance_is_all_there(page):
-    for word in ("Provenance", "0" * 40, "made up", "seed: 0", "scans.tsv", "2 jobs, 3 s, 1 CPU s, 321 MB"):
+    for word in ("Provenance", "0" * 40, "made up", "seed: 0", "scans.tsv"):
         assert word in page.text
 
 

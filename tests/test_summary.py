@@ -161,6 +161,8 @@ def test_costs_stand_beside_scores(finished):
     assert found["rows"][0]["scores"][place] == "0.00" and found["rows"][3]["scores"][place] not in ("", "0.00")
     write_text(finished / "logs/fit/raw.log", 'said\ncost: {"seconds": 2.0, "cpu_s": 1.25, "peak_mb": 99.0}\n')
     assert content.costs(read_run(finished))["rows"][0]["processor"] == "1.2"
+    told = {"step": "fit", "arm": "RAW", "jobs": "1", "seconds": "2.0", "processor": "1.2", "peak": "99"}
+    assert content.jobs(read_run(finished)) == [told]
 
 
 def test_a_run_without_a_summary_has_no_figure_of_it(tmp_path):

@@ -39,6 +39,7 @@ def render(run: Path | str) -> Path:
         arms=content.arms(opened),
         times=content.times(opened),
         costs=content.costs(opened),
+        jobs=content.jobs(opened),
         tables=content.tables(opened),
         figures={
             topic: [{**figure, "image": data_uri(figure["path"].read_bytes(), "png")} for figure in shown]

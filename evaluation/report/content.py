@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -204,6 +204,21 @@ def times(run: FinishedRun) -> dict[str, Any]:
     return {"steps": steps, "rows": rows}
 
 
+def jobs(run: FinishedRun) -> list[dict[str, str]]:
+    """Every step's jobs, with their time and memory: `step_costs` in words."""
+    return [
+        {
+            "step": row["step"],
+            "arm": run.label(row["arm"]) if row["arm"] else "",
+            "jobs": str(row["jobs"]),
+            "seconds": f"{row['seconds']:.1f}",
+            "processor": f"{row['cpu_s']:.1f}",
+            "peak": f"{row['peak_mb']:.0f}",
+        }
+        for row in step_costs(Path(run.folder)).to_dict("records")
+    ]
+
+
 def costs(run: FinishedRun) -> dict[str, Any]:
     """What each arm's fit and application took, beside its scores of the summary (`measures` are their labels)."""
     summary = run.table("statistics/summary.tsv", ["measure", "method", "score"])
@@ -305,9 +320,8 @@ def definitions() -> list[dict[str, str]]:
 def provenance(run: FinishedRun) -> list[dict[str, Any]]:
     """`provenance.json` in sections: the configuration as YAML, long lists apart, the rest as it is."""
     content = _provenance(run)
-    steps = content.get("machine", {}).pop("steps", [])
-    if steps:
-        content["steps"] = {f"{row['step']} {row['arm']}".strip(): _cost(row) for row in steps}
+    # they stand among the times
+    content.get("machine", {}).pop("steps", None)
     sections = []
     for name in sorted(content, key=lambda name: (_place(name), name)):
         value = content[name]
@@ -323,13 +337,8 @@ def provenance(run: FinishedRun) -> list[dict[str, Any]]:
     return sections
 
 
-def _cost(row: Mapping[str, Any]) -> str:
-    jobs = f"{row['jobs']} jobs" if row["jobs"] > 1 else "1 job"
-    return f"{jobs}, {row['seconds']:.0f} s, {row['cpu_s']:.0f} CPU s, {row['peak_mb']:.0f} MB"
-
-
 def _place(name: str) -> int:
-    order = ("git", "project_version", "seed", "machine", "steps", "versions", "config", "inputs")
+    order = ("git", "project_version", "seed", "machine", "versions", "config", "inputs")
     return order.index(name) if name in order else len(order)
 
 
