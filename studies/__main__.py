@@ -7,21 +7,23 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from studies.bids.options import SCANNER_WAYS, BidsOptions
+from studies.claim import check_writable
 from studies.commandline import run
 from studies.errors import InputError, nearest
 from studies.files import read_json, write_json
 from studies.gathering import gather
 from studies.phantom.options import PhantomOptions
 from studies.phantom.physics import shipped_scanners
-from studies.preparing import prepare_subjects
+from studies.preparing import do_step, prepare_subjects, take_steps
 from studies.preprocessing.options import BRAINS, REGISTRATIONS
-from studies.sources import PlannedScan, source, sources
-from studies.status import run_step
+from studies.sources import PlannedScan, settle, source, sources
 
 Verbs = Any  # argparse's own type for a set of sub-commands has no public name
 
@@ -111,7 +113,7 @@ def add_step(verbs: Verbs) -> None:
     parser.add_argument(
         "--requires", type=Path, nargs="*", default=[], help="records of steps that must have gone well"
     )
-    parser.set_defaults(main=do_step)
+    parser.set_defaults(main=step)
 
 
 def add_quality(verbs: Verbs) -> None:
@@ -294,41 +296,68 @@ def dataset_options(arguments: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def preprocess(arguments: argparse.Namespace) -> None:
+def preprocess(arguments: argparse.Namespace) -> int | None:
     """Preprocess a dataset, or preview it; one scan a person and no scanners will do."""
-    if arguments.out is None:
-        preview_bids(arguments)
-        print("Nothing was written; give --out DIR to preprocess these images.")
-        return
+    from studies.sources.bids import check_preprocessing, split
+
     options = dataset_options(arguments)
     # somebody's scans of one scanner can be preprocessed too
     options["scanner"] = options["scanner"] or "one"
     for key in ("voxel_size_mm", "brain", "masks", "n4", "registration", "scale"):
         if (value := getattr(arguments, key)) is not None:
             options[key] = value
+    if arguments.atlas_mask and not arguments.atlas:
+        raise InputError("--atlas-mask: give --atlas too, the image that it belongs to")
     if arguments.atlas:
         options["atlas"] = {"image": arguments.atlas} | ({"mask": arguments.atlas_mask} if arguments.atlas_mask else {})
+    check_preprocessing(split(options)[1])
+    if arguments.out is None:
+        preview_bids(arguments)
+        print("Nothing was written; give --out DIR to preprocess these images.")
+        return None
+    check_place(arguments.out, Path(arguments.dataset))
     planned = source("bids").plan(options)
-    source("bids").check(options)
-    subjects = list(dict.fromkeys(scan.subject for scan in planned))
-    parts = prepare_subjects("bids", options, subjects, arguments.out, jobs=arguments.jobs)
-    gather(parts, arguments.out / "scans.tsv")
+    settled = settle("bids", options)
+    start_or_go_on(arguments.out, settled)
+    failed = take_steps("bids", settled, planned, arguments.out, jobs=arguments.jobs)
     gather_quality(arguments.out, [(scan.subject, scan.scanner) for scan in planned], arguments.out / "quality.tsv")
-    print(f"{len(planned)} scans of {len(subjects)} subjects: {arguments.out / 'scans.tsv'}")
+    for scan, reason in failed.items():
+        print(f"failed: subject {scan.subject} on scanner {scan.scanner}: {reason}", file=sys.stderr)
+    subjects = list(dict.fromkeys(scan.subject for scan in planned if scan not in failed))
+    if not subjects:
+        raise InputError(f"{arguments.dataset}: no scan could be preprocessed; see {arguments.out / 'quality.tsv'}")
+    gather(prepare_subjects("bids", settled, subjects, arguments.out), arguments.out / "scans.tsv")
+    print(f"{len(planned) - len(failed)} of {len(planned)} scans: {arguments.out / 'scans.tsv'}")
+    return 1 if failed else None
 
 
-def do_step(arguments: argparse.Namespace) -> None:
-    """Do a step of a scan; a failure is recorded, so that the other scans go on, and shown in the report."""
-    from studies.sheet import scan_name
+def check_place(out: Path, dataset: Path) -> None:
+    """Refuse a folder that can't be written, and one within a dataset, which would become part of that."""
+    check_writable(out)
+    inside = out.resolve().is_relative_to(dataset.resolve())
+    if inside and out.resolve().relative_to(dataset.resolve()).parts[:1] != ("derivatives",):
+        raise InputError(f"--out {out}: lies within the dataset; give another folder, or one under its derivatives/")
 
+
+def start_or_go_on(out: Path, options: dict[str, Any]) -> None:
+    """Keep the steps that were recorded in `out` with these options, and forget those of others."""
+    kept = out / "options.json"
+    if not kept.exists() or read_json(kept) != json.loads(json.dumps(options)):
+        shutil.rmtree(out / "status", ignore_errors=True)
+    write_json(kept, options)
+
+
+def step(arguments: argparse.Namespace) -> None:
+    """Do a step of a scan."""
     subject, scanner = arguments.scan
-    options = read_json(arguments.options)
-    run_step(
-        lambda: source(arguments.source).step(arguments.name, options, subject, scanner, arguments.out),
-        status_file=arguments.status,
-        method=scan_name(subject, scanner),
-        step=arguments.name,
-        on_failure="record",
+    do_step(
+        arguments.source,
+        arguments.name,
+        read_json(arguments.options),
+        subject,
+        scanner,
+        arguments.out,
+        arguments.status,
         requires=arguments.requires,
     )
 
@@ -356,8 +385,7 @@ def native(arguments: argparse.Namespace) -> None:
 
 def check(arguments: argparse.Namespace) -> None:
     """Check all that a source reads, then write its options."""
-    source(arguments.source).check(arguments.options)
-    write_json(arguments.out, arguments.options)
+    write_json(arguments.out, settle(arguments.source, arguments.options))
 
 
 def prepare(arguments: argparse.Namespace) -> None:
@@ -373,14 +401,14 @@ def gather_parts(arguments: argparse.Namespace) -> None:
     gather(arguments.parts, arguments.out, fold_count=arguments.folds, seed=arguments.seed, stratify=arguments.stratify)
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    """Parse the command line and do what it says."""
+def main(argv: Sequence[str] | None = None) -> int | None:
+    """Parse the command line and do what it says; the exit status, None where all went well."""
     parser = argparse.ArgumentParser(prog="python -m studies", description="Make or import scans.")
     verbs = parser.add_subparsers(required=True, metavar="VERB")
     for add in VERBS:
         add(verbs)
     arguments = parser.parse_args(argv)
-    arguments.main(arguments)
+    return arguments.main(arguments)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,7 +10,7 @@ import pandas as pd
 from studies import folds
 from studies.errors import InputError, nearest
 from studies.files import write_table
-from studies.sheet import read_rows
+from studies.sheet import moved, read_rows
 
 
 def gather(
@@ -30,8 +29,7 @@ def gather(
     for part in parts:
         table = read_rows(part)
         for column in table.columns:
-            if column in ("image", "mask") or (column.startswith("truth_")):
-                table[column] = [_moved(path, part.parent, out.parent) for path in table[column]]
+            table[column] = [moved(column, cell, part.parent, out.parent) for cell in table[column]]
         tables.append(table)
     joined = pd.concat(tables, ignore_index=True)
     doubled = joined[joined.duplicated(["subject", "scanner"])]
@@ -55,7 +53,3 @@ def _fold_of_each(scans: pd.DataFrame, count: int, seed: int, stratify: str | No
             raise InputError(f"folds.stratify: the sheet has no column '{stratify}'{nearest(stratify, scans.columns)}")
         strata = folds.one_value_each(zip(scans["subject"], scans[stratify], strict=True), stratify)
     return folds.assign_folds(list(scans["subject"].unique()), count, seed=seed, strata=strata)
-
-
-def _moved(path: str, old: Path, new: Path) -> str:
-    return path if path in ("", "n/a") else os.path.relpath(old / path, new)

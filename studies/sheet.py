@@ -22,6 +22,16 @@ REQUIRED = ("subject", "scanner", "image", "mask")
 SAFE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._+-]{0,63}")
 
 
+def is_path(column: str, cell: str) -> bool:
+    """Whether a cell of a sheet is a path: in `image`, `mask` and the columns that begin with `truth_`."""
+    return (column in ("image", "mask") or column.startswith("truth_")) and cell not in ("", "n/a")
+
+
+def moved(column: str, cell: str, old: Path, new: Path) -> str:
+    """A cell of a sheet in the folder `old` for one in `new`: paths lead to the same files, other cells stay."""
+    return os.path.relpath(old / cell, new) if is_path(column, cell) else cell
+
+
 @dataclass(frozen=True)
 class Scan:
     """One image of one subject on one scanner, on the study's grid.
@@ -282,7 +292,10 @@ def write_sheet(path: Path | str, study: Study, *, absolute: bool = False) -> No
             "scanner": scan.scanner,
             "image": written(scan.image),
             "mask": written(scan.mask),
-            **scan.covariates,
+            **{
+                column: written(scan.folder / cell) if is_path(column, cell) else cell
+                for column, cell in scan.covariates.items()
+            },
         }
         for scan in study.scans
     ]

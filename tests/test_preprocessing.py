@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 
 import nibabel as nib
 import numpy as np
@@ -11,6 +12,8 @@ import pandas as pd
 import pytest
 from scipy import ndimage
 
+from studies.__main__ import main
+from studies.bids.dataset import read_images, study_scans
 from studies.errors import InputError
 from studies.images import load_image, load_mask, save_image, save_labels
 from studies.preprocessing import arrays, quality
@@ -20,7 +23,7 @@ from studies.preprocessing.native import take_back
 from studies.preprocessing.options import PreprocessOptions
 from studies.preprocessing.registration import Transforms, carry, carry_back
 from studies.preprocessing.scan import native_mask, own_mask, preprocessed
-from studies.sources import bids, source
+from studies.sources import bids, settle, source
 from tests.test_bids import make_dataset, t1w
 from tests.travelling import rotation, store
 
@@ -297,3 +300,101 @@ def test_no_registration_keeps_the_grid(tmp_path):
     store(dataset / t1w("01", "b"), phantom()[:-1], AFFINE, "RAS", "float")
     with pytest.raises(InputError, match="isn't that of"):
         source("bids").check(options)
+
+
+@pytest.fixture
+def by_hand(tmp_path):
+    """A dataset of two people on two scanners, one scan not stripped, and the words that preprocess it here."""
+    names = [t1w(person, session) for person in ("01", "02") for session in ("a", "b")]
+    dataset = make_dataset(tmp_path / "set", *names)
+    for name in names:
+        store(dataset / name, phantom(), AFFINE, "RAS", "float")
+    words = ["preprocess", str(dataset), "--scanner", "ses", "--brain", "stripped", "--registration", "none", "--no-n4"]
+    return dataset, words
+
+
+def test_a_failing_scan_stops_no_other_and_a_second_start_goes_on(by_hand, tmp_path, capsys, monkeypatch):
+    dataset, words = by_hand
+    out = tmp_path / "out"
+    done = []
+
+    def step(name, options, subject, scanner, folder):
+        if (subject, scanner) == ("02", "b") and not (tmp_path / "mended").exists():
+            raise InputError("its brain was not found")
+        (tmp_path / f"did-{subject}-{scanner}-{name}").touch()
+        return do(name, options, subject, scanner, folder)
+
+    do = bids.step
+    monkeypatch.setattr(bids, "step", step)
+    assert main([*words, "--out", str(out)]) == 1
+    assert "failed: subject 02 on scanner b: its brain was not found" in capsys.readouterr().err
+    assert len(pd.read_csv(out / "scans.tsv", sep="\t")) == 3
+    assert list(pd.read_csv(out / "quality.tsv", sep="\t")["status"]) == ["ok", "ok", "ok", "failed"]
+    for path in tmp_path.glob("did-*"):
+        path.unlink()
+        done.append(path.name)
+    assert len(done) == 6
+    (tmp_path / "mended").touch()
+    assert main([*words, "--out", str(out)]) is None
+    assert sorted(path.name for path in tmp_path.glob("did-*")) == ["did-02-b-register", "did-02-b-resample"]
+    assert len(pd.read_csv(out / "scans.tsv", sep="\t")) == 4
+
+
+@pytest.mark.parametrize(
+    "more, message",
+    [
+        (["--out", "{set}/pre"], "lies within the dataset"),
+        (["--out", "{set}/participants.tsv"], "not a folder"),
+        (["--voxel-size-mm", "99"], "0.5 to 4"),
+        (["--atlas-mask", "mask.nii"], "give --atlas too"),
+        (["--masks", "elsewhere"], "used with brain: given alone"),
+    ],
+)
+def test_places_and_options_are_refused_before_any_work(by_hand, more, message):
+    dataset, words = by_hand
+    (dataset / "participants.tsv").write_text("participant_id\nsub-01\n")
+    with pytest.raises(InputError, match=message):
+        main([*words, *(word.format(set=dataset) for word in more)])
+
+
+def test_an_unstripped_image_and_a_mask_of_another_grid_are_refused_before_any_work(by_hand, tmp_path):
+    dataset, _ = by_hand
+    options = {"dataset": str(dataset), "scanner": "ses", "registration": "none", "n4": False}
+    for scan in bids.plan(options | {"brain": "stripped"}):
+        stem = t1w(scan.subject, scan.scanner).replace("_T1w.nii.gz", "")
+        save_labels(tmp_path / "masks" / f"{stem}_desc-brain_mask.nii.gz", BRAIN, AFFINE)
+    masked = options | {"brain": "given", "masks": str(tmp_path / "masks")}
+    source("bids").check(masked)
+    save_labels(tmp_path / "masks" / f"{stem}_desc-brain_mask.nii.gz", BRAIN[:-1], AFFINE)
+    with pytest.raises(InputError, match="not on the grid"):
+        source("bids").check(masked)
+    store(dataset / t1w("02", "b"), phantom() + 1, AFFINE, "RAS", "float")
+    with pytest.raises(InputError, match="isn't skull-stripped"):
+        source("bids").check(options | {"brain": "stripped"})
+
+
+def test_a_derivative_has_its_mask_under_its_own_name(tmp_path):
+    name = t1w("01", "a").replace("_T1w", "_desc-preproc_T1w")
+    dataset = make_dataset(tmp_path, name, name.replace("preproc_T1w", "brain_mask"))
+    options = {"dataset": str(dataset), "scanner": "ses", "brain": "given"}
+    (scan,) = study_scans(bids.split(options)[0], read_images(dataset))
+    assert bids.given_mask(scan, options).name == "sub-01_ses-a_desc-brain_mask.nii.gz"
+
+
+def test_a_settled_study_is_not_looked_for_again(by_hand):
+    dataset, _ = by_hand
+    options = {"dataset": str(dataset), "scanner": "ses", "brain": "stripped", "registration": "none", "n4": False}
+    settled = json.loads(json.dumps(settle("bids", options)))
+    shutil.rmtree(dataset)
+    assert [(scan.subject, scan.scanner) for scan in bids.plan(settled)] == [
+        ("01", "a"),
+        ("01", "b"),
+        ("02", "a"),
+        ("02", "b"),
+    ]
+
+
+def test_an_empty_atlas_is_refused(tmp_path):
+    save_image(tmp_path / "zero.nii.gz", np.zeros(BRAIN.shape), AFFINE)
+    with pytest.raises(InputError, match="zero.nii.gz: no voxel of its brain is above 0"):
+        load_atlas(PreprocessOptions(voxel_size_mm=4, atlas={"image": str(tmp_path / "zero.nii.gz")}))

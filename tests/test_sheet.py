@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from studies.errors import InputError
 from studies.images import load_image, save_image, save_labels
 from studies.sheet import Study, read_rows, read_sheet, write_sheet
+from studies.sources import source
 from tests.conftest import AFFINE, write_study
 
 
@@ -168,3 +169,17 @@ def test_any_bytes_give_a_sentence(content, tmp_path):
         read_rows(path)
     except InputError as error:
         assert str(path) in str(error)
+
+
+def test_paths_in_further_columns_lead_to_the_same_files(tmp_path):
+    """A sheet with its truth, such as a phantom's, as the source of another run, and written elsewhere."""
+    own = write_study(tmp_path / "own")
+    rows = pd.read_csv(own, sep="\t", dtype=str)
+    rows["truth_image"] = rows["image"]
+    rows.to_csv(own, sep="\t", index=False)
+    originals = {scan.name: scan.image for scan in read_sheet(own).scans}
+    part = source("sheet").prepare({"scans": str(own), "seed": 0, "scale": "brain"}, "01", tmp_path / "deep" / "study")
+    write_sheet(tmp_path / "a" / "b" / "c.tsv", read_sheet(own))
+    for sheet in (part, tmp_path / "a" / "b" / "c.tsv"):
+        for scan in read_sheet(sheet).scans:
+            assert scan.file("truth_image").samefile(originals[scan.name])

@@ -29,7 +29,8 @@ def load_atlas(options: PreprocessOptions) -> Atlas:
     Raises `InputError` for an atlas that can't be read, or one with its skull and no mask.
     """
     if options.atlas is None:
-        image, affine = reorient(*load_image(atlas_file("t1")))
+        place = atlas_file("t1")
+        image, affine = reorient(*load_image(place))
         mask = image > 0
     else:
         place = Path(options.atlas["image"])
@@ -43,6 +44,8 @@ def load_atlas(options: PreprocessOptions) -> Atlas:
                 raise InputError(
                     f"{place}: {mask.mean():.0%} of it is above 0, so it has its skull; give atlas.mask too"
                 )
+    if not mask.any():
+        raise InputError(f"{place}: no voxel of its brain is above 0; is it the atlas's T1-weighted image?")
     grid = brain_grid(mask, affine, options.voxel_size_mm)
     brain = np.where(mask, image, np.float32(0))
     on_grid = sample(smooth_for(brain, affine, options.voxel_size_mm), affine, grid)

@@ -11,6 +11,7 @@ from studies.errors import InputError, nearest, refuse_unknown
 
 BRAINS = ("atlas", "given", "stripped", "deepbet")
 REGISTRATIONS = ("syn", "affine", "none")
+METRICS = ("mattes", "cc")
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,8 @@ class PreprocessOptions:
     registration : syn (affine, then symmetric diffeomorphic), affine, or none for images that already lie
         on one grid; they keep theirs.
     syn_iterations : at 4, 2 and 1 voxels.
+    syn_metric : mattes, mutual information; or cc, local correlation, which lays tissue on the atlas's better
+        (of one real head at 2 mm GM .78 and WM .81 in Dice, not .72 and .75) in 4.6 times SyN's time.
     threads : of one scan's registration; with more than 1 the same scan no longer gives the same bytes.
     """
 
@@ -40,6 +43,7 @@ class PreprocessOptions:
     n4: bool = True
     registration: Literal["syn", "affine", "none"] = "syn"
     syn_iterations: tuple[int, ...] = (40, 20, 10)
+    syn_metric: Literal["mattes", "cc"] = "mattes"
     threads: int = 1
 
     @classmethod
@@ -54,11 +58,13 @@ class PreprocessOptions:
     def __post_init__(self) -> None:
         if not 0.5 <= self.voxel_size_mm <= 4:
             raise InputError(f"voxel_size_mm: {self.voxel_size_mm!r}; give 0.5 to 4")
-        for key, known in (("brain", BRAINS), ("registration", REGISTRATIONS)):
+        for key, known in (("brain", BRAINS), ("registration", REGISTRATIONS), ("syn_metric", METRICS)):
             if getattr(self, key) not in known:
                 raise InputError(f"{key}: '{getattr(self, key)}'{nearest(str(getattr(self, key)), known)}")
         if self.registration == "none" and self.brain == "atlas":
             raise InputError("brain: atlas needs a registration; for images on one grid set brain: stripped or given")
+        if self.masks is not None and self.brain != "given":
+            raise InputError(f"masks: {self.masks}: used with brain: given alone; set that, or take masks out")
         if self.atlas is not None and not {"image"} <= set(self.atlas) <= {"image", "mask"}:
             raise InputError("atlas: give `image`, and `mask` where the image has its skull")
         if not 1 <= len(self.syn_iterations) <= 4:

@@ -20,6 +20,9 @@ SEED = 1
 AFFINE_MM = 4.0
 """Voxels for finding the affine: twelve numbers don't need finer ones."""
 
+CORRELATION_RADIUS = 2
+"""Voxels around each over which `syn_metric: cc` correlates."""
+
 ROUGH_MARGIN_MM = 6.0
 """By how much a brain mask carried over by an affine alone is widened before the second pass."""
 
@@ -60,7 +63,7 @@ def register_brain(
     """Register a brain (X, Y, Z), 0 outside it, to the atlas's; the transforms are written into `folder`.
 
     First an affine (mutual information, on 4 mm voxels), then, with `registration: syn`, SyN (Avants et
-    al., Medical Image Analysis 2008) on voxels of the study's size with mutual information.
+    al., Medical Image Analysis 2008) on voxels of the study's size with the options' metric.
     """
     ants = load_ants(options.threads)
     found = Transforms.of_folder(folder)
@@ -83,6 +86,7 @@ def register_brain(
                 aff_shrink_factors=(2,),
                 aff_smoothing_sigmas=(1,),
                 reg_iterations=options.syn_iterations,
+                **({"syn_metric": "CC", "syn_sampling": CORRELATION_RADIUS} if options.syn_metric == "cc" else {}),
                 outprefix=f"{scratch}/syn",
                 random_seed=SEED,
             )

@@ -81,15 +81,20 @@ def own_mask(
     return mask
 
 
-def deepbet_mask(image: np.ndarray, affine: np.ndarray) -> np.ndarray:
-    """The brain as the network deepbet finds it (Fisch et al. 2024), bool (X, Y, Z); its weights lie in its wheel."""
+def find_deepbet():
+    """The network deepbet's class; raises `InputError` where it isn't installed."""
     try:
         from deepbet.bet import BrainExtraction
     except ImportError:
         raise InputError("brain: deepbet isn't installed; pip install deepbet, or set brain: atlas") from None
+    return BrainExtraction
+
+
+def deepbet_mask(image: np.ndarray, affine: np.ndarray) -> np.ndarray:
+    """The brain as the network deepbet finds it (Fisch et al. 2024), bool (X, Y, Z); its weights lie in its wheel."""
     import nibabel as nib
 
-    _, mask, _ = BrainExtraction(no_gpu=True).run(nib.Nifti1Image(image, affine))
+    _, mask, _ = find_deepbet()(no_gpu=True).run(nib.Nifti1Image(image, affine))
     return np.asarray(mask.dataobj) > 0
 
 

@@ -20,6 +20,9 @@ how much it will write.
 `sub-<subject>.tsv`, whose path it returns; `studies.gathering.gather` joins part sheets. All raise
 `studies.errors.InputError` on what can't be used. A new source is a new file here; copy `sheet.py`.
 
+One whose plan takes long to find has `settle(options) -> options`, which adds what was found: it is called once,
+with `check`, and its answer is what `prepare` gets.
+
 A source whose scans take long names `STEPS` and has `step(name, options, subject, scanner, folder)`: a
 study run does each step of each scan as a job of its own before `prepare`; see `bids.py`.
 """
@@ -54,6 +57,16 @@ class Source(Protocol):
     def check(self, options: Mapping[str, Any]) -> None: ...
 
     def prepare(self, options: Mapping[str, Any], subject: str, folder: Path) -> Path: ...
+
+
+def settle(name: str, options: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A source's options, checked, with what `prepare` would else have to find again for each subject.
+
+    Raises `InputError` for what can't be used.
+    """
+    module = source(name)
+    module.check(options)
+    return module.settle(options) if hasattr(module, "settle") else options
 
 
 def steps(name: str) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ jobs of their own, and `prepare` then takes up what they left.
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,9 @@ from studies.sheet import scan_name
 from studies.sources import PlannedScan
 
 STEPS = ("register", "resample")
+
+SETTLED = "scans_found"
+"""The key under which `settle` keeps a dataset's scans."""
 
 
 def plan(options: Mapping[str, Any]) -> list[PlannedScan]:
@@ -51,25 +55,41 @@ def bytes_beside(options: Mapping[str, Any]) -> float:
     return IMAGE + (WARPS if preprocessing.registration == "syn" else 0)
 
 
+def settle(options: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The options with their scans, so that no job has to read a large dataset's folders again."""
+    found = [dataclasses.asdict(scan) | {"image": str(scan.image)} for scan in _scans(options)]
+    return {**options, SETTLED: found}
+
+
 def check(options: Mapping[str, Any]) -> None:
     """Read every image that is there, given masks and the atlas; refuse what can't be used."""
     from studies.bids.checking import check_image
     from studies.commandline import progress
-    from studies.images import check_same_grid, load_mask
-    from studies.preprocessing.atlas import load_atlas
+    from studies.images import check_same_grid, load_image
+    from studies.preprocessing.arrays import reorient
+    from studies.preprocessing.scan import find_deepbet, own_mask
 
     dataset, preprocessing = split(options)
     scans = _scans(options)
-    if preprocessing.registration != "none":
-        load_atlas(preprocessing)
+    check_preprocessing(preprocessing)
+    if preprocessing.brain == "deepbet":
+        find_deepbet()
     for scan in progress(scans, what="images read", total=len(scans)):
         if dataset.openneuro is not None and not scan.image.exists():
             continue
         check_image(scan.image)
         if preprocessing.registration == "none":
             check_same_grid(scan.image, scans[0].image)
-        if preprocessing.brain == "given":
-            load_mask(mask_of(scan, dataset, preprocessing))
+        if preprocessing.brain in ("given", "stripped"):
+            own_mask(scan.image, *reorient(*load_image(scan.image)), preprocessing, given_mask(scan, options))
+
+
+def check_preprocessing(preprocessing: PreprocessOptions) -> None:
+    """Refuse an atlas that can't be used."""
+    from studies.preprocessing.atlas import load_atlas
+
+    if preprocessing.registration != "none":
+        load_atlas(preprocessing)
 
 
 def step(name: str, options: Mapping[str, Any], subject: str, scanner: str, folder: Path) -> None:
@@ -82,8 +102,7 @@ def step(name: str, options: Mapping[str, Any], subject: str, scanner: str, fold
         raise InputError(f"{dataset.dataset}: no scan of subject {subject} on scanner {scanner} in this study")
     if name == "register":
         fetch(dataset, scan)
-        mask = mask_of(scan, dataset, preprocessing) if preprocessing.brain == "given" else None
-        register(scan.image, scan_name(subject, scanner), folder, preprocessing, mask)
+        register(scan.image, scan_name(subject, scanner), folder, preprocessing, given_mask(scan, options))
     else:
         resample(scan.image, scan_name(subject, scanner), folder, preprocessing)
 
@@ -160,17 +179,23 @@ def split(options: Mapping[str, Any]) -> tuple[BidsOptions, PreprocessOptions]:
     """The dataset's options and the preprocessing's, from a source's block of the configuration."""
     preprocessing = {field.name for field in dataclasses.fields(PreprocessOptions)}
     dataset = {field.name for field in dataclasses.fields(BidsOptions)}
-    refuse_unknown([key for key in options if key not in ("seed", "scale")], preprocessing | dataset, "study.bids: ")
+    refuse_unknown(
+        [key for key in options if key not in ("seed", "scale", SETTLED)], preprocessing | dataset, "study.bids: "
+    )
     return (
         BidsOptions.from_json({key: value for key, value in options.items() if key in dataset}),
         PreprocessOptions.from_json({key: value for key, value in options.items() if key in preprocessing}),
     )
 
 
-def mask_of(scan: BidsScan, dataset: BidsOptions, preprocessing: PreprocessOptions) -> Path:
-    """A scan's given mask: the dataset's path of it, in `masks`, ending in `_desc-brain_mask`."""
+def given_mask(scan: BidsScan, options: Mapping[str, Any]) -> Path | None:
+    """A scan's mask with `brain: given`, else None: the image's path, in `masks`, ending in `_desc-brain_mask`."""
+    dataset, preprocessing = split(options)
+    if preprocessing.brain != "given":
+        return None
     inner = scan.image.relative_to(dataset.dataset)
-    stem = inner.name.partition("_T1w.nii")[0]
+    # the mask of an image that is a derivative itself has another `desc-`, not a second one
+    stem = re.sub(r"_desc-[^_]+$", "", inner.name.partition("_T1w.nii")[0])
     base = Path(preprocessing.masks or dataset.dataset) / inner.parent
     for ending in ("_desc-brain_mask.nii.gz", "_desc-brain_mask.nii"):
         if (base / f"{stem}{ending}").exists():
@@ -189,6 +214,8 @@ def fetch(dataset: BidsOptions, scan: BidsScan) -> None:
 
 
 def _scans(options: Mapping[str, Any]) -> list[BidsScan]:
+    if SETTLED in options:
+        return [BidsScan(**{**scan, "image": Path(scan["image"])}) for scan in options[SETTLED]]
     dataset, _ = split(options)
     if dataset.openneuro is not None:
         from studies.bids.openneuro import listing

@@ -11,7 +11,7 @@ import pandas as pd
 from studies.errors import InputError, refuse_unknown
 from studies.files import write_table
 from studies.images import load_image, load_mask, save_image, save_labels, scale_to_mean
-from studies.sheet import REQUIRED, read_rows, read_sheet, scan_name
+from studies.sheet import REQUIRED, moved, read_rows, read_sheet, scan_name
 from studies.sources import PlannedScan
 
 OPTIONS = ("scans", "seed", "scale")
@@ -62,7 +62,7 @@ def prepare(options: Mapping[str, Any], subject: str, folder: Path) -> Path:
                 "scanner": scan.scanner,
                 "image": f"{name}_T1w.nii.gz",
                 "mask": f"{name}_mask.nii.gz",
-                **scan.covariates,
+                **{column: moved(column, cell, scan.folder, folder) for column, cell in scan.covariates.items()},
             }
         )
     sheet = folder / f"sub-{subject}.tsv"
