@@ -1,7 +1,7 @@
 """Kill a run, or one of its jobs, at random moments; start it again each time; compare it with an undisturbed run.
 
     python benchmarks/kill.py --configfile small.yaml --folder /tmp/kill --times 20
-    python benchmarks/kill.py --configfile small.yaml --folder /tmp/kill --times 20 -- --profile slurm
+    python benchmarks/kill.py --configfile small.yaml --folder /tmp/kill --times 20 -- --profile $PWD/slurm
 
 Paths in the configuration must be absolute.  What follows `--` goes to Snakemake; with Slurm's profile it is
 jobs of Slurm that are killed.  Ends with 1 where a finished run differs from the undisturbed one in any
@@ -104,7 +104,7 @@ def disturb(
 
     One kill in ten falls while the run plans, the others up to `longest` seconds after its first step began.
     """
-    killed, slurm = 0, "slurm" in words
+    killed, slurm = 0, any(Path(word).name == "slurm" for word in words)
     while True:
         run, what = start(folder, configfile, words), None
         if killed < times:
