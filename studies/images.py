@@ -46,15 +46,21 @@ def open_image(path: Path | str, *, dimensions: int = 3) -> nib.Nifti1Pair:
     """
     path = Path(path)
     check_is_file(path)
+    if path.stat().st_size == 0:
+        raise InputError(f"{path}: empty (0 bytes); copy it anew")
     try:
         # a header's numbers may overflow; what comes of it is refused below
         with np.errstate(all="ignore"):
             image = nib.load(path)
             shape, affine = image.shape, np.asarray(image.affine, dtype=np.float64)
     except UNREADABLE as error:
-        raise InputError(f"{path}: not a readable NIfTI image ({error})") from None
+        raise InputError(f"{path}: not a readable NIfTI image ({error}); copy or convert it anew") from None
     if not isinstance(image, nib.Nifti1Pair):
         raise InputError(f"{path}: a {type(image).__name__}, not a NIfTI image; convert it to .nii.gz")
+    kind = image.get_data_dtype()
+    if kind.kind in "cV":
+        named = f"RGB colours ({', '.join(kind.names)})" if kind.names else str(kind)
+        raise InputError(f"{path}: its voxels are {named}; give an image of one real number a voxel")
     if len(shape) == 4 and shape[3] == 1 and dimensions == 3:
         shape = shape[:3]
     if len(shape) != dimensions:
@@ -80,6 +86,8 @@ def check_is_file(path: Path) -> None:
         there, regular = path.exists(), path.is_file()
     except (OSError, ValueError) as error:
         raise InputError(f"{str(path)[:200]!r}: not a usable path ({error})") from None
+    if not there and path.is_symlink():
+        raise InputError(f"{path}: a broken link; fetch its content with `git annex get` or `datalad get`")
     if not there:
         raise InputError(f"{path}: no such file")
     if not regular:
@@ -103,6 +111,18 @@ def read_voxels(path: Path | str, image: nib.Nifti1Pair) -> np.ndarray:
         with np.errstate(all="ignore"):
             return np.asarray(image.dataobj, dtype=np.float32)
     except (*UNREADABLE, MemoryError) as error:
+        raise InputError(f"{path}: its voxels cannot be read ({error}); copy it anew") from None
+
+
+def check_whole(path: Path | str) -> None:
+    """Refuse a compressed file with a broken stream; reading just its voxels never comes to its checksum."""
+    if not str(path).endswith(".gz"):
+        return
+    try:
+        with gzip.open(path) as stream:
+            while stream.read(2**20):
+                pass
+    except (OSError, EOFError, zlib.error) as error:
         raise InputError(f"{path}: its voxels cannot be read ({error}); copy it anew") from None
 
 

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from studies.bids.checking import check_image
-from studies.bids.dataset import find_scans, images_of_paths, read_images, study_scans
+from studies.bids.dataset import find_scans, images_of_paths, read_images, scanner_values, study_scans
 from studies.bids.options import BidsOptions
 from studies.bids.preview import describe
 from studies.errors import InputError
@@ -44,7 +44,7 @@ def t1w(subject: str, session: str = "", *, ending: str = ".nii.gz", middle: str
 
 
 def scans_of(folder: Path, images=None, **options) -> list[tuple[str, str, str]]:
-    images = read_images(folder, models=options.get("scanner") == "model") if images is None else images
+    images = read_images(folder) if images is None else images
     found = study_scans(BidsOptions.from_json({"dataset": str(folder), **options}), images)
     return [(scan.subject, scan.scanner, scan.image.name) for scan in found]
 
@@ -146,6 +146,25 @@ def test_paths_alone_give_the_same(tmp_path):
     [
         ([], {}, "no T1w image"),
         (["sub-01/anat/sub-02_T1w.nii.gz"], {}, "lies in the folder 'sub-01' and names subject '02'"),
+        (["sub-01/ses-b/anat/sub-01_ses-a_T1w.nii.gz"], {}, "lies in the folder 'ses-b' and names session 'a'"),
+        ([t1w("01"), "sub-01_T1w.nii.gz"], {}, "sub-01_T1w.nii.gz: lies in the dataset's own folder.*sub-01/anat/"),
+        ([t1w("01"), "old/sub-01_T1w.nii.gz"], {}, "old/sub-01_T1w.nii.gz: lies in the folder 'old'.*sourcedata/"),
+        ([t1w("01"), "sub-01/func/sub-01_T1w.nii.gz"], {}, "in the folder 'func'; move it to anat/"),
+        ([t1w("01"), "sub-01/anat/sub-01_run-2_t1w.nii.gz"], {}, "ends in '_t1w.nii.gz'; BIDS has '_T1w.nii.gz'"),
+        ([t1w("01"), "sub-01/anat/sub-01_run-2_T1W.NII.GZ"], {}, "ends in '_T1W.NII.GZ'; BIDS has '_T1w.nii.gz'"),
+        ([t1w("01"), "sub-01/anat/sub-01_run-2_T1w.nii.gz/0.dcm"], {}, "run-2_T1w.nii.gz: a folder"),
+        ([t1w("01", "a")], {"scanner": "ses", "select": {"ses": 9}}, "leaves none of the 1 images .* ses is a"),
+        (
+            [t1w("01", "a"), t1w("02", "b")],
+            {"scanner": "ses", "select": {"ses": "a"}, "subjects": ["02"]},
+            "`select` leaves no T1w image of '02'",
+        ),
+        (
+            [t1w("01", "a"), t1w("01", "b")],
+            {"scanner": "ses", "scanners": {"a": "X", "b": "X"}},
+            "a name for each ses in `scanners`",
+        ),
+        ([t1w("01", "a"), t1w("01", "b")], {"scanner": "one"}, "`scanner: ses` if it tells scanners apart"),
         (["sub-0 1/anat/sub-0 1_T1w.nii.gz", t1w("0")], {"scanner": "ses"}, "gives .* no scanner"),
         ([t1w("01")], {}, "what tells its scanners apart"),
         ([t1w("01", "a")], {"scanner": "sess"}, "give ses, acq, model"),
@@ -161,6 +180,83 @@ def test_refused_datasets(tmp_path, names, options, message):
         scans_of(tmp_path, **options)
 
 
+@pytest.mark.parametrize("session", ["2020-01-01", "pre-op", "day 1", "T.v1", "prä"])
+def test_labels_are_whole(tmp_path, session):
+    make_dataset(
+        tmp_path,
+        t1w("01", session, middle="acq-GE-450_"),
+        t1w("01", session, middle="acq-GE-750_"),
+        ".trash/sub-02/anat/sub-02_T1w.nii.gz",
+        "sub-01/anat/._sub-01_T1w.nii.gz",
+        **{"sub-01/anat/acq-GE-450_T1w.json": json.dumps({"ManufacturersModelName": " elsewhere "})},
+        **{"acq-GE-450_T1w.json": json.dumps({"ManufacturersModelName": " Signa "})},
+    )
+    assert [scan[1] for scan in scans_of(tmp_path, scanner="acq")] == ["GE-450", "GE-750"]
+    (chosen,) = scans_of(tmp_path, scanner="ses", select={"acq": "GE-450"}, scanners={session: "one"})
+    assert "GE-450" in chosen[2]
+    assert scanner_values(tmp_path, read_images(tmp_path), "model") == ["Signa", ""]
+    preview(tmp_path)
+
+
+def test_a_link_into_itself_ends(tmp_path):
+    make_dataset(tmp_path / "set", t1w("01", "a"))
+    (tmp_path / "set" / "sub-01" / "all").symlink_to(tmp_path / "set")
+    (tmp_path / "set" / "sub-02").symlink_to(make_dataset(tmp_path / "other", "anat/sub-02_T1w.nii.gz"))
+    assert [image.subject for image in read_images(tmp_path / "set")] == ["01", "02"]
+
+
+@pytest.mark.parametrize(
+    "content, message",
+    [
+        ("{", "not JSON as UTF-8"),
+        ("", "not JSON as UTF-8"),
+        ("[1]", "holds a list"),
+        ('{"Institution": "Köln"}', "not JSON as UTF-8"),
+    ],
+)
+def test_a_bad_sidecar_matters_where_it_is_read(tmp_path, content, message):
+    make_dataset(tmp_path, t1w("01", "a"))
+    (tmp_path / "T1w.json").write_text(content, encoding="latin-1")
+    assert scans_of(tmp_path, scanner="ses") and "1 T1w image" in preview(tmp_path, scanner="ses")
+    with pytest.raises(InputError, match=f"T1w.json: {message}.*; correct it or leave it out"):
+        scans_of(tmp_path, scanner="model")
+
+
+@pytest.mark.parametrize(
+    "table, message",
+    [
+        ("participant_id,site\nsub-01,X\n", "no column participant_id .columns: participant_id,site.*tabs"),
+        ('participant_id\tsite\nsub-01\t"X\nsub-02\tY\n', "a cell of several lines, beginning 'X.*quote"),
+        ("participant_id\tsite\nsub-01\tX\tY\n", "3 cells in the row of 'sub-01', the header has 2"),
+        ("participant_id\tsite\tsite\nsub-01\tX\tY\n", "2 columns 'site'; rename or remove"),
+        ("participant_id\tsite\nsub-01\t" + "x" * 140000, "field larger than field limit .*; correct or shorten"),
+        ("participant_id\tsite\nsub-01\tKöln\n", "save it anew as UTF-8"),
+        ("participant_id\tsite\nsub-1\tX\n", "participants.tsv has no row of sub-01, but one of 'sub-1'"),
+        ("participant_id\nsub-01\n", "participants.tsv has no column but participant_id"),
+        ("participant_id\tsite\n", "there is no participants.tsv with rows"),
+    ],
+)
+def test_refused_tables(tmp_path, table, message):
+    make_dataset(tmp_path, t1w("01"))
+    (tmp_path / "participants.tsv").write_text(table, encoding="latin-1")
+    with pytest.raises(InputError, match=message):
+        scans_of(tmp_path, scanner="participants:site")
+
+
+def test_refused_scans_table(tmp_path):
+    table = "filename\tmachine\nfunc/sub-01_bold.nii.gz\tA\nanat/sub-01_T1w.nii\tA\n"
+    make_dataset(tmp_path, t1w("01"), **{"sub-01/sub-01_scans.tsv": table})
+    with pytest.raises(
+        InputError, match=r"_scans.tsv has no row of anat/sub-01_T1w.nii.gz, but one of 'anat.*T1w.nii'"
+    ):
+        scans_of(tmp_path, scanner="scans:machine")
+
+
+def test_padded_cells_are_stripped(tmp_path):
+    make_dataset(tmp_path, t1w("01"), **{"participants.tsv": "participant_id \tsite\n sub-01 \t X \n"})
+    assert [scan[1] for scan in scans_of(tmp_path, scanner="participants:site")] == ["X"]
+
+
 def test_no_dataset_at_all(tmp_path):
     with pytest.raises(InputError, match="no such folder"):
         read_images(tmp_path / "absent")
@@ -169,7 +265,7 @@ def test_no_dataset_at_all(tmp_path):
 
 
 def preview(folder: Path, **options) -> str:
-    images = read_images(folder, models=True)
+    images = read_images(folder)
     return "\n".join(describe(BidsOptions.from_json({"dataset": str(folder), **options}), images))
 
 
@@ -189,7 +285,32 @@ def test_the_preview_finds_the_way(tmp_path):
     assert "ses " in told and "participants:sex" not in told
     assert "Missing (allowed; every table shows its n): 03 on Trio" in told
     assert "Ambiguous, 1 to decide" in told and "`select: {run: 1}`" in told
-    assert "2 subjects on 2 scanners or more" in told and "scanner: 'ses'" in told
+    assert "2 subjects on 2 scanners or more" in told and "scanner: ses}" in told
+
+
+def test_the_preview_names_scanners_and_counts_covariates(tmp_path):
+    models = {
+        t1w(subject, session, ending=".json"): json.dumps({"ManufacturersModelName": model})
+        for subject in ("01", "02")
+        for session, model in (("1", "SIGNA/Premier"), ("2", "Prisma"))
+    }
+    table = "participant_id\tage\tsex\nsub-02\tn/a\tF\nsub-03\t50\tF\n"
+    folder = tmp_path / "a: set, {mine}"
+    make_dataset(folder, *(name.replace(".json", ".nii") for name in models), **models, **{"participants.tsv": table})
+    told = preview(folder)
+    assert "Covariates: age (0 of 2 people), sex (1 of 2 people)" in told
+    (row,) = (line for line in told.splitlines() if line.startswith("  model"))
+    assert "needs names in `scanners`" in row
+    told = preview(folder, scanner="model", scanners={"Prisma": "P", "SIGNA/Premier": "S"}, select={"ses": [1, 2]})
+    study = yaml.safe_load(told[told.index("  study: ") :])["study"]
+    assert study["bids"] == {
+        "dataset": str(folder),
+        "scanner": "model",
+        "scanners": {"Prisma": "P", "SIGNA/Premier": "S"},
+        "select": {"ses": ["1", "2"]},
+    }
+    with pytest.raises(InputError, match="'04' has no T1w image"):
+        preview(folder, subjects=["04"])
 
 
 def test_the_preview_of_one_scanner():
@@ -220,11 +341,29 @@ VOXELS = np.arange(60, dtype=np.float32).reshape(3, 4, 5)
         (VOXELS, {"sform_code": 0, "qform_code": 0}, "no orientation"),
         (np.ones((3, 4, 5), np.float32), {}, "1 everywhere"),
         (np.where(VOXELS == 5, np.nan, VOXELS), {}, "1 NaN or infinite"),
+        (VOXELS.astype(np.complex64), {}, "voxels are complex64"),
+        (np.zeros((3, 4, 5), [("R", "u1"), ("G", "u1"), ("B", "u1")]), {}, "voxels are RGB"),
     ],
 )
 def test_refused_images(tmp_path, voxels, codes, message):
     path = save(tmp_path / "a.nii.gz", voxels, **codes)
     with pytest.raises(InputError, match=f"a.nii.gz: .*{message}"):
+        check_image(path)
+
+
+@pytest.mark.parametrize("change", ["checksum", "cut", "empty", "not gzip", "link"])
+def test_refused_streams(tmp_path, change):
+    """Also a stream whose voxels nibabel reads without a word."""
+    path = save(tmp_path / "a.nii.gz", np.random.default_rng(0).integers(0, 999, (9, 9, 9), dtype=np.int16))
+    whole = bytearray(path.read_bytes())
+    whole[-8] ^= 1
+    path.unlink()
+    if change == "link":
+        path.symlink_to("absent")
+    else:
+        path.write_bytes({"checksum": whole, "cut": whole[:-4], "empty": b"", "not gzip": bytes(400)}[change])
+    message = {"empty": r"empty \(0 bytes", "not gzip": "not a readable.*; copy or convert", "link": "git annex get"}
+    with pytest.raises(InputError, match=f"a.nii.gz: .*{message.get(change, 'cannot be read.*; copy it anew')}"):
         check_image(path)
 
 

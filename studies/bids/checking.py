@@ -9,7 +9,7 @@ import numpy as np
 
 from studies.commandline import progress
 from studies.errors import InputError
-from studies.images import load_image, open_image, voxel_sizes
+from studies.images import check_whole, load_image, open_image, voxel_sizes
 
 LARGEST_SHEAR = 0.01
 """Cosine of the angle between two axes of the grid: scanners give right angles, rounded to the file's digits."""
@@ -29,6 +29,7 @@ def check_image(path: Path) -> None:
     Raises `InputError` naming the file, what was found and the remedy.
     """
     check_orientation(path)
+    check_whole(path)
     voxels, _ = load_image(path)
     broken = int(np.count_nonzero(~np.isfinite(voxels)))
     if broken:

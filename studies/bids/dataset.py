@@ -3,21 +3,32 @@
 from __future__ import annotations
 
 import csv
+import json
+import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import zip_longest
 from pathlib import Path
-from typing import Any
 
 from studies.bids.options import ENTITIES, TABLES, BidsOptions
 from studies.errors import InputError, nearest
 from studies.sheet import REQUIRED, check_id
 
-ELSEWHERE = re.compile(
-    r"^/(derivatives|sourcedata|code|stimuli|models|\.[^/]*)(/|$)|/(func|dwi|fmap|perf|pet|eeg|ieeg|meg|beh|micr)(/|$)"
-)
-"""Folders without raw T1w images; left out, since reading them is what takes long."""
+NOT_RAW = re.compile(r"^/(derivatives|sourcedata|code|stimuli|models)(/|$)|/\.")
+"""Folders that hold no raw images, and all that is hidden; what lies there is left out."""
+
+OTHER_KINDS = re.compile(r"/(func|dwi|fmap|perf|pet|eeg|ieeg|meg|beh|micr)(/|$)")
+"""Folders of other kinds of data than anatomical images."""
+
+ELSEWHERE = re.compile(f"{NOT_RAW.pattern}|{OTHER_KINDS.pattern}")
+"""What a public dataset holds beside that isn't worth listing."""
+
+T1W = re.compile(r"_(T1w)(\.nii(\.gz)?)$", re.IGNORECASE)
+"""The end of a T1w image's name, also of one with capitals that BIDS hasn't."""
+
+SIDECAR = re.compile(r"(^|_)T1w\.json$")
 
 MISSING_VALUES = ("", "n/a", "N/A")
 
@@ -29,7 +40,6 @@ class Image:
     path: Path
     subject: str
     entities: Mapping[str, str]
-    model: str = ""
 
 
 @dataclass(frozen=True)
@@ -81,8 +91,8 @@ class Found:
 def read_images(folder: Path | str, *, models: bool = False) -> list[Image]:
     """All raw T1w images of the dataset in `folder`, in order of subject and file name.
 
-    With `models`, sidecars are read for ManufacturersModelName.  Raises `InputError` for a folder that is
-    no BIDS dataset, one without T1w images, and a file whose name and folder name different subjects.
+    `models` makes no difference: sidecars are read where `scanner: model` asks for them.  Raises `InputError`
+    for a folder that is no BIDS dataset, one without T1w images, and what `images_of_paths` refuses.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -92,51 +102,77 @@ def read_images(folder: Path | str, *, models: bool = False) -> list[Image]:
             f"{folder}: no dataset_description.json in it, so it isn't a BIDS dataset; give the folder that holds "
             'the sub-* folders, with {"Name": "...", "BIDSVersion": "1.8.0"} in that file'
         )
-    from bids import BIDSLayout, BIDSLayoutIndexer
-
-    try:
-        layout = BIDSLayout(
-            folder,
-            validate=False,
-            config=["bids", "derivatives"],
-            indexer=BIDSLayoutIndexer(validate=False, index_metadata=models, ignore=[ELSEWHERE]),
-        )
-        files = layout.get(suffix="T1w", extension=[".nii", ".nii.gz"])
-        images = [
-            _image(
-                Path(file.relpath), file.get_entities(), str(file.get_metadata().get("ManufacturersModelName") or "")
-            )
-            for file in files
-        ]
-    except (ValueError, OSError, TypeError) as error:
-        raise InputError(f"{folder}: cannot be read as a BIDS dataset ({error})") from None
+    images = images_of_paths(_paths_of_images(folder))
     if not images:
         raise InputError(f"{folder}: no T1w image (sub-*/**/anat/*_T1w.nii or .nii.gz) in it; is it the right dataset?")
-    return sorted(images, key=lambda image: (image.subject, str(image.path)))
+    return images
 
 
-def _image(path: Path, entities: Mapping[str, Any], model: str = "") -> Image:
-    subject = path.parts[0].removeprefix("sub-")
-    named = path.name.partition("_")[0].removeprefix("sub-")
-    if not path.parts[0].startswith("sub-") or subject != named:
-        raise InputError(
-            f"{path}: lies in the folder '{path.parts[0]}' and names subject '{named}'; BIDS wants "
-            "sub-LABEL/[ses-LABEL/]anat/sub-LABEL_..._T1w.nii.gz"
-        )
-    check_id(subject, str(path))
-    kept = {short: str(entities[long]) for short, long in ENTITIES.items() if long in entities}
-    return Image(path, subject, kept, model)
+def _paths_of_images(folder: Path) -> Iterator[str]:
+    """Paths of files that end as a T1w image's does, links to folders followed; refuses a folder that ends so."""
+
+    def refuse(error: OSError) -> None:
+        raise InputError(f"{error.filename}: cannot be listed ({error.strerror}); correct its permissions")
+
+    for place, folders, files in os.walk(folder, followlinks=True, onerror=refuse):
+        here = Path(place)
+        inside = here.relative_to(folder)
+        folders[:] = [
+            name
+            for name in sorted(folders)
+            if not NOT_RAW.search(f"/{(inside / name).as_posix()}")
+            # a link to a folder that it lies in would be followed for ever
+            and not ((here / name).is_symlink() and here.resolve().is_relative_to((here / name).resolve()))
+        ]
+        for name in folders:
+            if T1W.search(name):
+                raise InputError(f"{here / name}: a folder, named as an image is; rename it, or move it to sourcedata/")
+        yield from ((inside / name).as_posix() for name in files if T1W.search(name))
 
 
 def images_of_paths(paths: Iterable[str]) -> list[Image]:
-    """The T1w images among a dataset's paths, told by their names alone."""
-    from bids.layout import parse_file_entities
+    """The T1w images among a dataset's paths, told by their names alone, in order of subject and file name.
 
-    wanted = [
-        Path(path) for path in paths if re.search(r"_T1w\.nii(\.gz)?$", path) and not ELSEWHERE.search(f"/{path}")
-    ]
-    images = [_image(path, parse_file_entities(f"/{path}")) for path in wanted]
-    return sorted(images, key=lambda image: (image.subject, str(image.path)))
+    Raises `InputError` for a T1w image that lies or is named otherwise than BIDS has it.
+    """
+    wanted = [Path(path) for path in paths if T1W.search(path) and not NOT_RAW.search(f"/{path}")]
+    return sorted((_image(path) for path in wanted), key=lambda image: (image.subject, str(image.path)))
+
+
+def _image(path: Path) -> Image:
+    suffix, extension = T1W.search(path.name).group(1, 2)
+    if (suffix, extension) != ("T1w", extension.lower()):
+        raise InputError(f"{path}: ends in '_{suffix}{extension}'; BIDS has '_T1w{extension.lower()}': rename it")
+    named = _entities(path.name)
+    if len(path.parts) == 1 or not path.parts[0].startswith("sub-"):
+        where = f"in the folder '{path.parts[0]}'" if len(path.parts) > 1 else "in the dataset's own folder"
+        raise InputError(
+            f"{path}: lies {where}, not in a subject's; move it to sub-{named.get('sub', 'LABEL')}/anat/, or to "
+            "sourcedata/ if it isn't to be used"
+        )
+    if other := OTHER_KINDS.search(f"/{path}"):
+        raise InputError(
+            f"{path}: a T1w image in the folder '{other[1]}'; move it to anat/, or to sourcedata/ if it isn't for use"
+        )
+    # the folders' own names, whole: a label may hold an underscore there
+    within = {part[:3]: part[4:] for part in path.parts[:-1][:2] if part.startswith(("sub-", "ses-"))}
+    for entity, what in (("sub", "subject"), ("ses", "session")):
+        if entity in within and named.get(entity, within[entity] if entity == "ses" else "") != within[entity]:
+            raise InputError(
+                f"{path}: lies in the folder '{entity}-{within[entity]}' and names {what} "
+                f"'{named.get(entity, '')}'; BIDS wants "
+                "sub-LABEL/[ses-LABEL/]anat/sub-LABEL_[ses-LABEL_]..._T1w.nii.gz: move or rename it"
+            )
+    subject = within["sub"]
+    check_id(subject, str(path))
+    found = within | named
+    return Image(path, subject, {entity: found[entity] for entity in ENTITIES if entity in found})
+
+
+def _entities(name: str) -> dict[str, str]:
+    """The key-value pairs of a file's name, labels whole: somebody's session may be `2020-01-01`."""
+    pairs = (part.partition("-") for part in name.split("_")[:-1])
+    return {key: label for key, hyphen, label in pairs if hyphen}
 
 
 def find_scans(images: Sequence[Image], options: BidsOptions) -> Found:
@@ -145,7 +181,7 @@ def find_scans(images: Sequence[Image], options: BidsOptions) -> Found:
     Raises `InputError` for subjects or scanners wanted that the dataset hasn't, and for a table or a
     column of it that isn't there.
     """
-    chosen = _of_subjects([image for image in images if _selected(image, options.select)], options)
+    chosen = chosen_images(images, options)
     folder = Path(options.dataset)
     scans: dict[tuple[str, str], list[Image]] = {}
     without, left_out = [], {}
@@ -175,6 +211,37 @@ def find_scans(images: Sequence[Image], options: BidsOptions) -> Found:
     )
 
 
+def chosen_images(images: Sequence[Image], options: BidsOptions) -> list[Image]:
+    """The images that `subjects` and `select` leave; `InputError` where nothing is left of what was asked for."""
+    if isinstance(options.subjects, tuple):
+        there = {image.subject for image in images}
+        for wanted in options.subjects:
+            if wanted not in there:
+                raise InputError(f"subjects: '{wanted}' has no T1w image in {options.dataset}{nearest(wanted, there)}")
+    selected = [image for image in images if _selected(image, options.select)]
+    if images and not selected:
+        values = (f"{entity} is {', '.join(_values(images, entity))}" for entity in options.select)
+        raise InputError(
+            f"select: leaves none of the {len(images)} images in {options.dataset}, of which {'; '.join(values)}"
+        )
+    subjects = list(dict.fromkeys(image.subject for image in selected))
+    if isinstance(options.subjects, tuple):
+        for wanted in options.subjects:
+            if wanted not in subjects:
+                raise InputError(
+                    f"subjects: `select` leaves no T1w image of '{wanted}'; leave out or widen one of them"
+                )
+        subjects = list(options.subjects)
+    elif options.subjects is not None:
+        subjects = subjects[: options.subjects]
+    return [image for image in selected if image.subject in subjects]
+
+
+def _values(images: Sequence[Image], entity: str) -> list[str]:
+    """What an entity is in the images' names, null where it isn't there."""
+    return sorted({image.entities.get(entity, "null") for image in images})
+
+
 def _selected(image: Image, select: Mapping[str, tuple[str | None, ...]]) -> bool:
     return all(any(_same(image.entities.get(entity), value) for value in wanted) for entity, wanted in select.items())
 
@@ -183,21 +250,7 @@ def _same(found: str | None, wanted: str | None) -> bool:
     """Equal labels; numbers also with other leading zeros, as BIDS has it for an index such as the run."""
     if found is None or wanted is None:
         return found is wanted
-    return found == wanted or (found.isdigit() and wanted.isdigit() and int(found) == int(wanted))
-
-
-def _of_subjects(images: Sequence[Image], options: BidsOptions) -> list[Image]:
-    subjects = list(dict.fromkeys(image.subject for image in images))
-    if isinstance(options.subjects, tuple):
-        for wanted in options.subjects:
-            if wanted not in subjects:
-                raise InputError(
-                    f"subjects: '{wanted}' has no T1w image in {options.dataset}{nearest(wanted, subjects)}"
-                )
-        subjects = list(options.subjects)
-    elif options.subjects is not None:
-        subjects = subjects[: options.subjects]
-    return [image for image in images if image.subject in subjects]
+    return found == wanted or (found.isdecimal() and wanted.isdecimal() and int(found) == int(wanted))
 
 
 def _repeats(images: Sequence[Image], repeats: str) -> Sequence[Image]:
@@ -219,14 +272,63 @@ def scanner_values(folder: Path, images: Sequence[Image], way: str) -> list[str]
     if way in ("ses", "acq"):
         return [image.entities.get(way, "") for image in images]
     if way == "model":
-        return [image.model for image in images]
+        return models_of(folder, images)
     table, _, column = way.partition(":")
     rows = [read_rows_of(folder, image, table) for image in images]
     known = sorted({name for row in rows for name in row})
     if column not in known:
-        there = f"columns: {', '.join(known)}" if known else f"there is no {table}.tsv with rows for these images"
+        there = f"columns: {', '.join(known)}" if known else _why_no_rows(folder, images, table)
         raise InputError(f"{folder}: no column '{column}' in {table}.tsv ({there})")
     return [row.get(column, "").strip() for row in rows]
+
+
+def _why_no_rows(folder: Path, images: Sequence[Image], table: str) -> str:
+    """Why no image has a row with columns in a table."""
+    for image in images:
+        place, key, wanted = _row_of(folder, image, table)
+        rows = _rows(str(place), place.stat().st_mtime_ns) if place.is_file() else []
+        if rows and len(rows[0]) == 1:
+            return f"{place} has no column but {key}"
+        if rows:
+            other = max((row[key] for row in rows), key=lambda name: "T1w" in name)
+            return f"{place} has no row of {wanted}, but one of '{other}', which is no image here; correct its {key}"
+    return f"there is no {table}.tsv with rows for these images"
+
+
+def models_of(folder: Path, images: Sequence[Image]) -> list[str]:
+    """ManufacturersModelName of each image by its sidecars, "" where they have none.
+
+    A sidecar holds for the images in and under its folder whose names have all that its own name has; the
+    nearest counts (BIDS 1.8, "The Inheritance Principle").  Raises `InputError` for one that can't be read.
+    """
+    sidecars: dict[Path, list[Path]] = {}
+    models = []
+    for image in images:
+        entities = _entities(image.path.name).items()
+        holding: list[Path] = []
+        for inner in image.path.parents:
+            if inner not in sidecars:
+                sidecars[inner] = sorted(
+                    (path for path in (folder / inner).glob("*T1w.json") if SIDECAR.search(path.name)),
+                    key=lambda path: -len(_entities(path.name)),
+                )
+            holding += [path for path in sidecars[inner] if _entities(path.name).items() <= entities]
+        models.append(next(filter(None, map(_model, holding)), ""))
+    return models
+
+
+def _model(sidecar: Path) -> str:
+    try:
+        content = json.loads(sidecar.read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        raise InputError(f"{sidecar}: cannot be read ({error.strerror}); fetch or restore it") from None
+    except ValueError as error:
+        raise InputError(f"{sidecar}: not JSON as UTF-8 text ({error}); correct it or leave it out") from None
+    if not isinstance(content, dict):
+        raise InputError(
+            f"{sidecar}: holds a {type(content).__name__}, not an object {{...}}; correct it or leave it out"
+        )
+    return str(content.get("ManufacturersModelName") or "").strip()
 
 
 def covariates_of(folder: Path, image: Image) -> dict[str, str]:
@@ -245,38 +347,72 @@ def read_rows_of(folder: Path, image: Image, table: str) -> dict[str, str]:
 
     Raises `InputError` for a table without the column that BIDS wants, or with two rows for one image.
     """
-    subject, session = f"sub-{image.subject}", image.entities.get("ses")
-    if table == "participants":
-        place, key, wanted = folder / "participants.tsv", "participant_id", subject
-    elif table == "sessions":
-        if session is None:
-            return {}
-        place, key, wanted = folder / subject / f"{subject}_sessions.tsv", "session_id", f"ses-{session}"
-    else:
-        inner = [subject] + ([f"ses-{session}"] if session else [])
-        place, key = folder.joinpath(*inner) / f"{'_'.join(inner)}_scans.tsv", "filename"
-        wanted = image.path.relative_to(Path(*inner)).as_posix()
+    place, key, wanted = _row_of(folder, image, table)
     if not place.is_file():
+        if place.is_symlink():
+            raise InputError(f"{place}: a broken link; fetch its content with `git annex get` or `datalad get`")
         return {}
     rows = _rows(str(place), place.stat().st_mtime_ns)
     if rows and key not in rows[0]:
-        raise InputError(f"{place}: no column {key}, which BIDS wants")
+        raise InputError(
+            f"{place}: no column {key} (columns: {', '.join(rows[0])}); BIDS wants it, and tabs between columns"
+        )
     prefix = {"participants": "sub-", "sessions": "ses-", "scans": ""}[table]
     label = wanted.removeprefix(prefix)
-    matching = [row for row in rows if (row[key] or "").removeprefix(prefix) == label]
+    matching = [row for row in rows if label and row[key].removeprefix(prefix) == label]
     if len(matching) > 1:
         raise InputError(f"{place}: {len(matching)} rows for {wanted}; keep one")
-    return {name: value or "" for name, value in matching[0].items() if name and name != key} if matching else {}
+    return {name: value for name, value in matching[0].items() if name and name != key} if matching else {}
+
+
+def _row_of(folder: Path, image: Image, table: str) -> tuple[Path, str, str]:
+    """The file of a table that should have an image's row, the column that names the row, and its name there."""
+    subject = f"sub-{image.subject}"
+    if table == "participants":
+        return folder / "participants.tsv", "participant_id", subject
+    if table == "sessions":
+        return folder / subject / f"{subject}_sessions.tsv", "session_id", f"ses-{image.entities.get('ses', '')}"
+    inner = [part for part in image.path.parts[:-1][:2] if part.startswith(("sub-", "ses-"))]
+    return (
+        folder.joinpath(*inner, f"{'_'.join(inner)}_scans.tsv"),
+        "filename",
+        image.path.relative_to(Path(*inner)).as_posix(),
+    )
 
 
 @cache
 def _rows(path: str, changed: int) -> list[dict[str, str]]:
-    """The rows of a table; `changed` is when it last was, so that a new one is read anew."""
+    """The rows of a table, cells stripped; `changed` is when it last was, so that a new one is read anew.
+
+    Raises `InputError` for what is no such table, or would lose cells or rows without a word.
+    """
     try:
         with open(path, newline="", encoding="utf-8-sig") as stream:
-            return list(csv.DictReader(stream, delimiter="\t"))
+            lines = [line for line in csv.reader(stream, delimiter="\t") if line]
     except UnicodeDecodeError as error:
-        raise InputError(f"{path}: not a table of text ({error})") from None
+        raise InputError(f"{path}: not text in UTF-8 ({error}); save it anew as UTF-8") from None
+    except csv.Error as error:
+        raise InputError(f"{path}: not a table ({error}); correct or shorten that cell, or close its quotes") from None
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); correct its permissions") from None
+    for line in lines:
+        if broken := next((cell for cell in line if "\n" in cell or "\r" in cell), None):
+            raise InputError(
+                f"{path}: a cell of several lines, beginning {broken[:30]!r}; close or remove the quote before it"
+            )
+    if not lines:
+        return []
+    header, *rows = [[cell.strip() for cell in line] for line in lines]
+    twice = sorted({name for name in header if name and header.count(name) > 1})
+    if twice:
+        raise InputError(f"{path}: {header.count(twice[0])} columns '{twice[0]}'; rename or remove all but one")
+    for row in rows:
+        if any(row[len(header) :]):
+            raise InputError(
+                f"{path}: {len(row)} cells in the row of '{row[0]}', the header has {len(header)}; "
+                "name every column, or remove the tab too many"
+            )
+    return [dict(zip_longest(header, row[: len(header)], fillvalue="")) for row in rows]
 
 
 def study_scans(options: BidsOptions, images: Sequence[Image]) -> list[BidsScan]:
@@ -302,7 +438,7 @@ def study_scans(options: BidsOptions, images: Sequence[Image]) -> list[BidsScan]
         names = ", ".join(str(image.path) for image in repeated)
         raise InputError(
             f"{folder}: {len(repeated)} images of subject {subject} on scanner {scanner}: {names}; choose with "
-            f"{how_to_choose(repeated)}"
+            f"{how_to_choose(repeated, options.scanner)}"
         )
     return [
         BidsScan(subject, scanner, folder / image.path, covariates_of(folder, image))
@@ -310,11 +446,16 @@ def study_scans(options: BidsOptions, images: Sequence[Image]) -> list[BidsScan]
     ]
 
 
-def how_to_choose(images: Sequence[Image]) -> str:
-    """The options that would choose one of these images."""
+def how_to_choose(images: Sequence[Image], scanner: str | None) -> str:
+    """The options that would choose one of these images, which `scanner` takes for one scanner's."""
     for entity in ENTITIES:
         values = [image.entities.get(entity) for image in images]
         if len(set(values)) == len(values):
             shown = "null" if values[0] is None else values[0]
-            return f"`select: {{{entity}: {shown}}}`, or `repeats: first` or `last`"
+            choice = f"`select: {{{entity}: {shown}}}`, or `repeats: first` or `last`"
+            if entity == scanner:
+                return f"a name for each {entity} in `scanners` if they are different scanners, else {choice}"
+            if entity in ("ses", "acq") and scanner in (None, "one"):
+                return f"`scanner: {entity}` if it tells scanners apart, else {choice}"
+            return choice
     return "`repeats: first` or `last`, or `scanner` by something that tells them apart"

@@ -9,19 +9,8 @@ from typing import Any, Literal
 
 from studies.errors import InputError, nearest, refuse_unknown
 
-ENTITIES = {
-    "ses": "session",
-    "acq": "acquisition",
-    "run": "run",
-    "rec": "reconstruction",
-    "ce": "ceagent",
-    "desc": "desc",
-    "space": "space",
-    "echo": "echo",
-    "inv": "inv",
-    "part": "part",
-}
-"""File name entities, and what pybids calls them."""
+ENTITIES = ("ses", "acq", "run", "rec", "ce", "desc", "space", "echo", "inv", "part")
+"""What the name of a T1w image says of it, beside the subject."""
 
 TABLES = ("participants", "sessions", "scans")
 SCANNER_WAYS = "ses, acq, model, participants:COLUMN, sessions:COLUMN or scans:COLUMN, or one if all are of one"

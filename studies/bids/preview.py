@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
-from studies.bids.dataset import Found, Image, covariates_of, find_scans, how_to_choose, read_rows_of
+import yaml
+
+from studies.bids.dataset import (
+    MISSING_VALUES,
+    Found,
+    Image,
+    chosen_images,
+    covariates_of,
+    find_scans,
+    how_to_choose,
+    read_rows_of,
+    scanner_values,
+)
 from studies.bids.options import TABLES, BidsOptions
-from studies.errors import InputError
+from studies.sheet import SAFE_ID
 
 MOST_ROWS = 40
 NAMES_A_SCANNER = re.compile("model|scanner|site|manufacturer|vendor|machine", re.IGNORECASE)
@@ -23,37 +37,58 @@ def describe(options: BidsOptions, images: Sequence[Image]) -> Iterator[str]:
     """Lines that say what the dataset holds and what a harmonization study would still need."""
     subjects = list(dict.fromkeys(image.subject for image in images))
     yield f"{options.dataset}: {len(images)} T1w images of {_count(len(subjects), 'subject')}"
-    ways = possible_ways(options, images)
     if options.scanner is None:
-        best = max(ways, key=lambda way: _worth(ways[way]), default="")
+        ways = possible_ways(options, images)
+        best = max(ways, key=lambda way: _worth(ways[way].found), default="")
         yield from _ways(ways, best)
-        options = replace(options, scanner=best or None)
+        if best:
+            options = replace(options, scanner=best, scanners=options.scanners or ways[best].names)
     found = find_scans(images, options)
     yield from _grid(found)
-    yield from _gaps(found)
-    covariates = list(
-        dict.fromkeys(name for image in images[:1] for name in covariates_of(Path(options.dataset), image))
-    )
-    yield f"Covariates: {', '.join(covariates) or 'none'}"
+    yield from _gaps(found, options)
+    yield f"Covariates: {', '.join(_covariates(options, found)) or 'none'}"
     yield from _needs(options, found)
 
 
-def possible_ways(options: BidsOptions, images: Sequence[Image]) -> dict[str, Found]:
-    """Every way of telling scanners apart that gives at least two, and what it gives."""
+@dataclass(frozen=True)
+class Way:
+    """What a way of telling scanners apart gives, and the `scanners` it needs where a value can't be a name."""
+
+    found: Found
+    names: Mapping[str, str]
+
+
+def possible_ways(options: BidsOptions, images: Sequence[Image]) -> dict[str, Way]:
+    """Every way of telling scanners apart that gives at least two, and what it gives.
+
+    Raises `InputError` for what `find_scans` refuses.
+    """
     folder = Path(options.dataset)
     ways = ["ses", "acq", "model"]
     for table in TABLES:
         columns = dict.fromkeys(name for image in images for name in read_rows_of(folder, image, table))
         ways += [f"{table}:{column}" for column in columns]
-    found = {}
+    possible = {}
+    chosen = chosen_images(images, options)
     for way in ways:
-        try:
-            given = find_scans(images, replace(options, scanner=way, scanners={}))
-        except InputError:  # a value that could be no scanner's name
-            continue
-        if 2 <= len(given.scanners) <= MOST_VALUES and (_pairs(given) or NAMES_A_SCANNER.search(way)):
-            found[way] = given
-    return found
+        names = _names(scanner_values(folder, chosen, way))
+        found = find_scans(images, replace(options, scanner=way, scanners=names))
+        # what can't be names, in a column about something else, is text or dates
+        telling = _pairs(found) and not (names and ":" in way)
+        if 2 <= len(found.scanners) <= MOST_VALUES and (telling or NAMES_A_SCANNER.search(way)):
+            possible[way] = Way(found, names)
+    return possible
+
+
+def _names(values: Iterable[str]) -> dict[str, str]:
+    """Names for all scanners, where one of the values can't be a name as it is."""
+    known = sorted(set(values) - set(MISSING_VALUES))
+    names: dict[str, str] = {}
+    if not all(SAFE_ID.fullmatch(value) for value in known):
+        for value in known:
+            name = re.sub("[^A-Za-z0-9 ._+]+", "-", value)[:64].strip(" ._+-")
+            names[value] = name if name and name not in names.values() else f"scanner{len(names) + 1}"
+    return names
 
 
 def _count(number: int, what: str) -> str:
@@ -70,14 +105,15 @@ def _worth(found: Found) -> tuple[int, int]:
     return _pairs(found), -len(found.ambiguous) - len(found.without_scanner)
 
 
-def _ways(ways: dict[str, Found], best: str) -> Iterator[str]:
+def _ways(ways: dict[str, Way], best: str) -> Iterator[str]:
     if not ways:
         yield "Nothing tells scanners apart: no ses-, acq-, scanner model or column has two values or more."
         return
     yield "What could tell scanners apart (`scanner`):"
     yield f"  {'way':<28}{'scanners':>9}{'subjects on 2 or more':>24}{'several images':>16}{'no scanner':>12}"
-    for way, found in ways.items():
-        mark = "  <- shown below" if way == best else ""
+    for way, given in ways.items():
+        found = given.found
+        mark = ("  needs names in `scanners`" if given.names else "") + ("  <- shown below" if way == best else "")
         yield (
             f"  {way:<28}{len(found.scanners):>9}{_pairs(found):>24}{len(found.ambiguous):>16}"
             f"{len(found.without_scanner):>12}{mark}"
@@ -99,7 +135,7 @@ def _grid(found: Found) -> Iterator[str]:
         yield f"  ... and {len(found.subjects) - MOST_ROWS} more subjects"
 
 
-def _gaps(found: Found) -> Iterator[str]:
+def _gaps(found: Found, options: BidsOptions) -> Iterator[str]:
     if found.missing:
         some = ", ".join(f"{subject} on {scanner}" for subject, scanner in found.missing[:8])
         more = f" and {len(found.missing) - 8} more" if len(found.missing) > 8 else ""
@@ -108,12 +144,46 @@ def _gaps(found: Found) -> Iterator[str]:
         yield f"Ambiguous, {len(found.ambiguous)} to decide:"
         for (subject, scanner), repeated in list(found.ambiguous.items())[:8]:
             yield f"  subject {subject} on {scanner}: {', '.join(image.path.name for image in repeated)}"
-        yield f"  decide with {how_to_choose(next(iter(found.ambiguous.values())))}"
+        yield f"  decide with {how_to_choose(next(iter(found.ambiguous.values())), options.scanner)}"
     if found.without_scanner:
         some = ", ".join(str(image.path) for image in found.without_scanner[:4])
         yield f"Without a scanner, {len(found.without_scanner)} images to decide: {some}"
     if found.left_out:
         yield f"Left out by `scanners`: {', '.join(f'{value} ({count})' for value, count in found.left_out.items())}"
+
+
+def _covariates(options: BidsOptions, found: Found) -> Iterator[str]:
+    """What the tables say of the scans' people, and of how many where not of all."""
+    images = [*(image for repeated in found.scans.values() for image in repeated), *found.without_scanner]
+    known: dict[str, set[str]] = {}
+    for image in images:
+        for name, value in covariates_of(Path(options.dataset), image).items():
+            subjects = known.setdefault(name, set())
+            if value not in MISSING_VALUES:
+                subjects.add(image.subject)
+    people = len({image.subject for image in images})
+    for name, subjects in known.items():
+        yield name if len(subjects) == people else f"{name} ({len(subjects)} of {people} people)"
+
+
+def _configuration(options: BidsOptions) -> str:
+    """The block `study` of a configuration, in one line."""
+    given: dict[str, Any] = {"dataset": options.dataset, "scanner": options.scanner}
+    if options.scanners:
+        plain = all(value == name for value, name in options.scanners.items())
+        given["scanners"] = list(options.scanners) if plain else dict(options.scanners)
+    if options.subjects is not None:
+        given["subjects"] = options.subjects if isinstance(options.subjects, int) else list(options.subjects)
+    if options.select:
+        given["select"] = {
+            entity: values[0] if len(values) == 1 else list(values) for entity, values in options.select.items()
+        }
+    if options.repeats != "refuse":
+        given["repeats"] = options.repeats
+    if options.openneuro is not None:
+        given["openneuro"] = dict(options.openneuro)
+    block = {"source": "bids", "bids": given}
+    return yaml.safe_dump(block, default_flow_style=True, sort_keys=False, allow_unicode=True, width=math.inf).strip()
 
 
 def _needs(options: BidsOptions, found: Found) -> Iterator[str]:
@@ -123,7 +193,7 @@ def _needs(options: BidsOptions, found: Found) -> Iterator[str]:
         yield f"A harmonization study can be made{undecided}: {_count(paired, 'subject')} on 2 scanners or more."
         yield "As configuration:"
         yield "  run: NAME"
-        yield f"  study: {{source: bids, bids: {{dataset: {options.dataset}, scanner: {options.scanner!r}}}}}"
+        yield f"  study: {_configuration(options)}"
         return
     yield (
         f"Not enough for a harmonization study, which needs at least 2 people who were each scanned on 2 scanners or "
