@@ -75,7 +75,7 @@ def overlaps(image: np.ndarray, mask: np.ndarray, affine: np.ndarray, transforms
 def scans_of(dataset: Path) -> list[BidsScan]:
     """A dataset's scans under the names that `preprocess` gave them where it has one a person."""
     options = BidsOptions(dataset=str(dataset), scanner="one")
-    return study_scans(options, read_images(str(dataset), models=False))
+    return study_scans(options, read_images(str(dataset)))
 
 
 def rows(folder: Path, dataset: Path, atlas: Atlas) -> Iterator[dict]:

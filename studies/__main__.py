@@ -271,7 +271,7 @@ def preview_bids(arguments: argparse.Namespace) -> None:
     from studies.bids.preview import describe
 
     options = BidsOptions.from_json(dataset_options(arguments))
-    images = read_images(options.dataset, models=True)
+    images = read_images(options.dataset)
     for line in describe(options, images):
         print(line)
     check_images([Path(options.dataset) / image.path for image in images])

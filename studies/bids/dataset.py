@@ -28,8 +28,6 @@ ELSEWHERE = re.compile(f"{NOT_RAW.pattern}|{OTHER_KINDS.pattern}")
 T1W = re.compile(r"_(T1w)(\.nii(\.gz)?)$", re.IGNORECASE)
 """The end of a T1w image's name, also of one with capitals that BIDS hasn't."""
 
-SIDECAR = re.compile(r"(^|_)T1w\.json$")
-
 MISSING_VALUES = ("", "n/a", "N/A")
 
 
@@ -88,24 +86,43 @@ class Found:
         ]
 
 
-def read_images(folder: Path | str, *, models: bool = False) -> list[Image]:
+def read_images(folder: Path | str) -> list[Image]:
     """All raw T1w images of the dataset in `folder`, in order of subject and file name.
 
-    `models` makes no difference: sidecars are read where `scanner: model` asks for them.  Raises `InputError`
-    for a folder that is no BIDS dataset, one without T1w images, and what `images_of_paths` refuses.
+    pybids finds them.  Raises `InputError` for a folder that is no BIDS dataset, one without T1w images, and
+    for what looks like a T1w image but isn't named or placed as BIDS has it, which pybids passes over.
     """
     folder = Path(folder)
     if not folder.is_dir():
-        raise InputError(f"{folder}: no such folder; give the folder of a BIDS dataset")
+        raise InputError(f"{folder}: no such folder; give a BIDS dataset")
     if not (folder / "dataset_description.json").is_file():
         raise InputError(
             f"{folder}: no dataset_description.json in it, so it isn't a BIDS dataset; give the folder that holds "
             'the sub-* folders, with {"Name": "...", "BIDSVersion": "1.8.0"} in that file'
         )
-    images = images_of_paths(_paths_of_images(folder))
-    if not images:
+    looked_at = images_of_paths(_paths_of_images(folder))
+    if not looked_at:
         raise InputError(f"{folder}: no T1w image (sub-*/**/anat/*_T1w.nii or .nii.gz) in it; is it the right dataset?")
-    return images
+    known = {Path(file.relpath) for file in _layout(folder).get(suffix="T1w", extension=[".nii", ".nii.gz"])}
+    for image in looked_at:
+        if image.path not in known:
+            raise InputError(
+                f"{folder / image.path}: its name isn't one that BIDS has; labels are letters and digits: rename it"
+            )
+    return looked_at
+
+
+def _layout(folder: Path, *, metadata: bool = False):
+    """The dataset as pybids sees it, `metadata` with its sidecars."""
+    from bids import BIDSLayout, BIDSLayoutIndexer
+
+    indexer = BIDSLayoutIndexer(validate=False, index_metadata=metadata, ignore=[ELSEWHERE])
+    try:
+        return BIDSLayout(folder, validate=False, config=["bids", "derivatives"], indexer=indexer)
+    except (ValueError, OSError, TypeError) as error:
+        for sidecar in sorted(folder.rglob("*T1w.json")):
+            _check_sidecar(sidecar)
+        raise InputError(f"{folder}: cannot be read as a BIDS dataset ({error})") from None
 
 
 def _paths_of_images(folder: Path) -> Iterator[str]:
@@ -170,7 +187,11 @@ def _image(path: Path) -> Image:
 
 
 def _entities(name: str) -> dict[str, str]:
-    """The key-value pairs of a file's name, labels whole: somebody's session may be `2020-01-01`."""
+    """The key-value pairs of a file's name, labels whole: somebody's session may be `2020-01-01`.
+
+    Our own, since pybids cuts a label at its first character that is no letter or digit: `acq-GE-750` and
+    `acq-GE-450` would both be `GE`.
+    """
     pairs = (part.partition("-") for part in name.split("_")[:-1])
     return {key: label for key, hyphen, label in pairs if hyphen}
 
@@ -296,30 +317,25 @@ def _why_no_rows(folder: Path, images: Sequence[Image], table: str) -> str:
 
 
 def models_of(folder: Path, images: Sequence[Image]) -> list[str]:
-    """ManufacturersModelName of each image by its sidecars, "" where they have none.
+    """ManufacturersModelName of each image by its sidecars, as they inherit it, "" where they have none.
 
-    A sidecar holds for the images in and under its folder whose names have all that its own name has; the
-    nearest counts (BIDS 1.8, "The Inheritance Principle").  Raises `InputError` for one that can't be read.
+    "" also for an image with a label that pybids would cut, to which it might give another's sidecar.
+    Raises `InputError` for a sidecar that can't be read.
     """
-    sidecars: dict[Path, list[Path]] = {}
-    models = []
-    for image in images:
-        entities = _entities(image.path.name).items()
-        holding: list[Path] = []
-        for inner in image.path.parents:
-            if inner not in sidecars:
-                sidecars[inner] = sorted(
-                    (path for path in (folder / inner).glob("*T1w.json") if SIDECAR.search(path.name)),
-                    key=lambda path: -len(_entities(path.name)),
-                )
-            holding += [path for path in sidecars[inner] if _entities(path.name).items() <= entities]
-        models.append(next(filter(None, map(_model, holding)), ""))
-    return models
+    layout = _layout(folder, metadata=True)
+    found = [
+        layout.get_file(str(folder / image.path)).get_metadata()
+        if all(label.isascii() and label.isalnum() for label in image.entities.values())
+        else {}
+        for image in images
+    ]
+    return [str(metadata.get("ManufacturersModelName") or "").strip() for metadata in found]
 
 
-def _model(sidecar: Path) -> str:
+def _check_sidecar(sidecar: Path) -> None:
+    """Refuse a sidecar that is no JSON object."""
     try:
-        content = json.loads(sidecar.read_text(encoding="utf-8-sig"))
+        content = json.loads(sidecar.read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(f"{sidecar}: cannot be read ({error.strerror}); fetch or restore it") from None
     except ValueError as error:
@@ -328,7 +344,6 @@ def _model(sidecar: Path) -> str:
         raise InputError(
             f"{sidecar}: holds a {type(content).__name__}, not an object {{...}}; correct it or leave it out"
         )
-    return str(content.get("ManufacturersModelName") or "").strip()
 
 
 def covariates_of(folder: Path, image: Image) -> dict[str, str]:

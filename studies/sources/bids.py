@@ -222,5 +222,5 @@ def _scans(options: Mapping[str, Any]) -> list[BidsScan]:
 
         images = images_of_paths(listing(dataset))
     else:
-        images = read_images(dataset.dataset, models=dataset.scanner == "model")
+        images = read_images(dataset.dataset)
     return study_scans(dataset, images)
