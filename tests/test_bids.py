@@ -438,3 +438,10 @@ def test_an_image_that_pybids_does_not_know_is_refused(tmp_path):
     make_dataset(tmp_path, t1w("01", "a"), t1w("01", "T.v1"))
     with pytest.raises(InputError, match="ses-T.v1_T1w.nii.gz: its name isn't one that BIDS has; .*rename it"):
         read_images(tmp_path)
+
+
+def test_a_dataset_by_its_relative_path(tmp_path, monkeypatch):
+    model = json.dumps({"ManufacturersModelName": "Trio"})
+    make_dataset(tmp_path / "set", t1w("01", "a"), **{t1w("01", "a", ending=".json"): model})
+    monkeypatch.chdir(tmp_path)
+    assert scanner_values(Path("set"), read_images("set"), "model") == ["Trio"]

@@ -11,10 +11,14 @@ from dataclasses import dataclass
 from functools import cache
 from itertools import zip_longest
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from studies.bids.options import ENTITIES, TABLES, BidsOptions
 from studies.errors import InputError, nearest
 from studies.sheet import REQUIRED, check_id
+
+if TYPE_CHECKING:
+    from bids.layout import BIDSImageFile
 
 NOT_RAW = re.compile(r"^/(derivatives|sourcedata|code|stimuli|models)(/|$)|/\.")
 """Folders that hold no raw images, and all that is hidden; what lies there is left out."""
@@ -103,7 +107,7 @@ def read_images(folder: Path | str) -> list[Image]:
     looked_at = images_of_paths(_paths_of_images(folder))
     if not looked_at:
         raise InputError(f"{folder}: no T1w image (sub-*/**/anat/*_T1w.nii or .nii.gz) in it; is it the right dataset?")
-    known = {Path(file.relpath) for file in _layout(folder).get(suffix="T1w", extension=[".nii", ".nii.gz"])}
+    known = _files(folder)
     for image in looked_at:
         if image.path not in known:
             raise InputError(
@@ -112,13 +116,14 @@ def read_images(folder: Path | str) -> list[Image]:
     return looked_at
 
 
-def _layout(folder: Path, *, metadata: bool = False):
-    """The dataset as pybids sees it, `metadata` with its sidecars."""
+def _files(folder: Path, *, metadata: bool = False) -> dict[Path, BIDSImageFile]:
+    """The T1w images that pybids finds, by their path in the dataset; `metadata`: with their sidecars."""
     from bids import BIDSLayout, BIDSLayoutIndexer
 
     indexer = BIDSLayoutIndexer(validate=False, index_metadata=metadata, ignore=[ELSEWHERE])
     try:
-        return BIDSLayout(folder, validate=False, config=["bids", "derivatives"], indexer=indexer)
+        layout = BIDSLayout(folder, validate=False, config=["bids", "derivatives"], indexer=indexer)
+        return {Path(file.relpath): file for file in layout.get(suffix="T1w", extension=[".nii", ".nii.gz"])}
     except (ValueError, OSError, TypeError) as error:
         for sidecar in sorted(folder.rglob("*T1w.json")):
             _check_sidecar(sidecar)
@@ -322,9 +327,9 @@ def models_of(folder: Path, images: Sequence[Image]) -> list[str]:
     "" also for an image with a label that pybids would cut, to which it might give another's sidecar.
     Raises `InputError` for a sidecar that can't be read.
     """
-    layout = _layout(folder, metadata=True)
+    files = _files(folder, metadata=True)
     found = [
-        layout.get_file(str(folder / image.path)).get_metadata()
+        files[image.path].get_metadata()
         if all(label.isascii() and label.isalnum() for label in image.entities.values())
         else {}
         for image in images
