@@ -21,7 +21,7 @@ from studies.preprocessing.atlas import load_atlas
 from studies.preprocessing.gathering import gather, markdown
 from studies.preprocessing.native import take_back
 from studies.preprocessing.options import PreprocessOptions
-from studies.preprocessing.registration import Transforms, carry, carry_back
+from studies.preprocessing.registration import Transforms, carry, carry_back, register_brain
 from studies.preprocessing.scan import native_mask, own_mask, preprocessed
 from studies.sources import bids, settle, source
 from tests.test_bids import make_dataset, t1w
@@ -222,6 +222,20 @@ def test_the_warp_lays_the_scan_on_the_atlas_and_its_inverse_takes_it_back(store
         there = carry(ramp.astype(np.float32), affine, transforms, atlas.grid)
         back = carry_back(there, atlas.grid, transforms, arrays.Grid(brain.shape, affine))
         assert np.abs(back - ramp)[inner].mean() < 0.5
+
+
+def test_syn_by_local_correlation_too(stored_three_ways, tmp_path):
+    folder, options = stored_three_ways
+    atlas = load_atlas(options)
+    brain, affine = arrays.reorient(*load_image(folder.parent / "set" / t1w("01", "float")))
+    by_correlation = dataclasses.replace(options, syn_metric="cc", syn_iterations=(20, 10))
+    found = register_brain(brain, affine, atlas, by_correlation, tmp_path)
+    affine_only = Transforms(found.affine, tmp_path / "none", tmp_path / "none")
+    similar = [
+        arrays.correlation(carry(brain, affine, way, atlas.grid), atlas.image, atlas.mask)
+        for way in (affine_only, found)
+    ]
+    assert similar[1] > similar[0] + 0.02
 
 
 def test_a_failed_scan_is_left_out_and_told(study):
