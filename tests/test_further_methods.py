@@ -602,7 +602,7 @@ def with_truth(folder: Path) -> Study:
         name = f"images/truth/{scan.name}_truth.nii.gz"
         labels = made_up_brain(int(scan.subject) - 1)[0]
         save_image(folder / name, np.array([0, *CONTRASTS[scan.scanner]])[labels] * (number + 1), AFFINE)
-        scans.append(dataclasses.replace(scan, covariates={"truth_image": name}))
+        scans.append(dataclasses.replace(scan, covariates={"truth_image": name}, folder=folder))
     write_sheet(folder / "scans.tsv", Study(tuple(scans)))
     return read_sheet(folder / "scans.tsv", scale="brain")
 
