@@ -568,6 +568,23 @@ def test_a_program_is_called_once_for_all_scans(study, tmp_path, monkeypatch):
     assert not list(awkward.iterdir())
 
 
+SHELL = r"""
+tail -n +2 "$1" | while IFS="$(printf '\t')" read -r subject scanner image rest; do
+    cp "$image" "$2/sub-${subject}_scanner-${scanner}_T1w.nii.gz"
+done
+"""
+
+
+def test_a_shell_script_is_a_method_too(study, tmp_path):
+    script = tmp_path / "copy.sh"
+    script.write_text(SHELL)
+    parameters = Command.Parameters(apply=f"sh {script} {{scans}} {{out}}")
+    fit_method("command", study, tmp_path / "model", parameters=parameters)
+    apply_method("command", tmp_path / "model", study, tmp_path / "out")
+    for scan in study.scans:
+        np.testing.assert_allclose(load_image(tmp_path / "out" / f"{scan.name}_T1w.nii.gz")[0], scan.read(), rtol=1e-6)
+
+
 @pytest.mark.parametrize(
     ("line", "message"),
     [
