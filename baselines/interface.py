@@ -22,7 +22,7 @@ from studies.sheet import Scan, Study
 class Context:
     """What a method is given to work with, besides scans and parameters.
 
-    seed: for every random number; the same seed gives the same bytes on the CPU.
+    seed: for every random number; the same seed gives the same bytes on one kind of processor.
     threads: how many CPU threads it may use.
     device: "cpu", "cuda", or "auto" for a GPU where there is one.
     checkpoint: a folder that outlives a killed fit, for methods that can go on where they stopped.

@@ -138,7 +138,9 @@ def _add_run_verbs(verbs) -> None:
     verb.add_argument("run_b", type=Path, metavar="RUN_B")
     verb.add_argument("--relative", type=float, default=1e-5, help="tolerance, relative to RUN_B (default: 1e-5)")
     verb.add_argument("--absolute", type=float, default=1e-9, help="and absolute (default: 1e-9)")
-    verb.add_argument("--bytes", action="store_true", help="name every file of the results that isn't identical")
+    verb.add_argument(
+        "--bytes", action="store_true", help="name every file that isn't identical; for runs on one kind of processor"
+    )
 
     verb = _verb(verbs, "protocols", protocols, "one table of a study's runs, fitted on everyone and held out")
     verb.add_argument("runs", type=Path, nargs=2, metavar="RUN", help="one of each protocol")

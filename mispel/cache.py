@@ -47,8 +47,9 @@ class EmbeddingCache:
 def build_cache(model: Model, store: SliceStore, folder: Path, *, limit_gb: float, for_each: ForEach) -> EmbeddingCache:
     """Encode every slice once, in float32, into arrays in `folder`.
 
-    They are float32, so that Step 2 is bitwise what encoding anew would give, or float16 where float32
-    would be larger than `limit_gb` on disk; a missing scan's are 0.
+    They are float32, or float16 where float32 would be larger than `limit_gb` on disk; a missing scan's are 0.
+    float32 has the bits of encoding the same batches anew on the same processor; batches of another make-up
+    may round otherwise, since a convolution is free to add in another order.
     """
     shape = (len(store), model.coefficients.shape[1], *store.box.shape)
     dtype = np.dtype(np.float32 if 4 * len(store.scanners) * np.prod(shape) <= limit_gb * 1e9 else np.float16)

@@ -1,7 +1,7 @@
 """One Python thread a scanner, each computing on one core.
 
 Only the loss couples the scanners, so their encoders run side by side, and nothing is computed in
-another order than one after the other: the results are bitwise the same for any number of threads.
+another order than one after the other: on one processor the results are bitwise the same for any number of threads.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ import torch
 from baselines.interface import Context
 from baselines.running import fit_method
 from mispel.batches import Batches
-from mispel.cache import EmbeddingCache, build_cache
+from mispel.cache import ENCODING_BATCH, EmbeddingCache, build_cache
 from mispel.checkpoints import Checkpoint, Checkpoints
 from mispel.errors import TrainingError
 from mispel.method import Mispel
@@ -187,9 +187,21 @@ def test_cached_embeddings_give_what_encoding_anew_gives(store, tmp_path):
             run_step(fitting, seed=0)
             outcomes.append(model.coefficients)
     cached, half, anew = outcomes
-    assert torch.equal(cached, anew)
+    # a convolution may add in another order for a batch of another make-up; that rounding, some 1e-7 of an
+    # embedding, moved the coefficients by 3e-8 where it showed, and float16's, 5000 times as large, by 2e-5
+    torch.testing.assert_close(anew, cached, rtol=0, atol=1e-6)
     torch.testing.assert_close(half, cached, rtol=0, atol=1e-4)
     assert not torch.equal(cached, trained.coefficients)
+
+
+def test_the_cache_holds_the_bits_of_encoding_the_same_batches(store, tmp_path):
+    model = fit(store, tmp_path).model
+    with working_threads(1) as for_each:
+        cache = build_cache(model, store, tmp_path / "cache", limit_gb=1, for_each=for_each)
+        for number, scanned in enumerate(store.present.T):
+            indices = np.flatnonzero(scanned)[:ENCODING_BATCH]
+            again = model.encode(number, torch.from_numpy(store.images[number][indices])[:, None])
+            np.testing.assert_array_equal(cache.arrays[number][indices], again)
 
 
 def test_a_gpus_code_path_computes_the_same(store, tmp_path, monkeypatch):
