@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from studies.errors import InputError
-from workflow.configuration import Configuration, source_hash
+from workflow.configuration import Configuration
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -109,23 +109,9 @@ def test_a_method_twice_under_two_ids(config):
 
 
 def test_a_method_that_wraps_another_is_refitted_with_it(config, monkeypatch):
-    """Its default is among its imports; one that the configuration names counts too."""
-    from workflow.configuration import _closure
-
-    assert "combat.py" in {path.name for path in _closure(("baselines.shuffle",))}
-    monkeypatch.setattr("workflow.configuration.source_hash", lambda *modules: modules)
+    """One that the configuration names counts beside its own file."""
+    monkeypatch.setattr("workflow.source_hash.source_hash", lambda *modules: modules)
     config["methods"] |= {"shuffle": {}, "shuffled": {"method": "shuffle", "base": "nyul", "settings": "step=20"}}
     checked = Configuration(config)
-    assert checked.code_of("shuffle") == ("baselines.shuffle",)
     assert checked.code_of("shuffled") == ("baselines.shuffle", "baselines.nyul")
-    assert checked.code_of("mispel") == ("mispel",)
-
-
-def test_source_hash_follows_imports():
-    """RAVEL's hash covers White Stripe and the segmenter; RAW's covers neither."""
-    assert source_hash("baselines.raw") != source_hash("baselines.ravel")
-    from workflow.configuration import _closure
-
-    ravel = {path.name for path in _closure(("baselines.ravel",))}
-    assert {"ravel.py", "whitestripe.py", "hmrf.py", "interface.py"} <= ravel
-    assert "mispel" not in {path.parent.name for path in _closure(("baselines.raw",))}
+    assert checked.code_of("mispel") == ("mispel.method",)

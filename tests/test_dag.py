@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -27,10 +29,20 @@ COLUMNS = {
 }
 
 
-def snakemake(folder: Path, *words: str) -> subprocess.CompletedProcess:
-    """Run the workflow with `folder` as the working directory."""
-    command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--directory", str(folder)]
-    return subprocess.run([*command, "--cores", "2", *words], capture_output=True, text=True, cwd=folder)
+def snakemake(folder: Path, *words: str, project: Path = ROOT) -> subprocess.CompletedProcess:
+    """Run the workflow of `project` with `folder` as the working directory."""
+    command = [sys.executable, "-m", "snakemake", "--snakefile", str(project / "Snakefile"), "--directory", str(folder)]
+    environment = {**os.environ, "PYTHONPATH": str(project)}
+    return subprocess.run(
+        [*command, "--cores", "2", *words], capture_output=True, text=True, cwd=folder, env=environment
+    )
+
+
+def planned(done: subprocess.CompletedProcess) -> dict[str, int]:
+    """How many jobs of each rule a dry run names."""
+    assert done.returncode == 0, done.stderr[-2000:]
+    lines = [line.split() for line in done.stdout.splitlines()]
+    return {words[0]: int(words[1]) for words in lines if len(words) == 2 and words[1].isdigit()}
 
 
 def write_config(folder: Path, **changes) -> str:
@@ -109,6 +121,50 @@ def test_snakemakes_own_report_holds_the_page(finished):
     assert "report.html" in text and "figure5_rmse.png" in text and "table2_ssim.tsv" in text
 
 
+@pytest.fixture
+def copy(tmp_path) -> Path:
+    """A copy of the project, to be edited."""
+    for name in {"config", *(path.parent.name for path in ROOT.glob("*/__init__.py"))}:
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copyfile(ROOT / "Snakefile", tmp_path / "Snakefile")
+    return tmp_path
+
+
+def comment(*paths: Path) -> None:
+    """Add a comment to each of these files, and those in folders."""
+    assert paths
+    for path in paths:
+        for file in path.rglob("*.py") if path.is_dir() else [path]:
+            file.write_text(file.read_text() + "\n# a comment\n")
+
+
+def test_code_that_a_run_does_not_use_plans_nothing(finished, copy):
+    """The run is of a sheet, its arms are the paper's, its engine is gmm."""
+    studies = [path for path in (copy / "studies").rglob("*.py") if "phantom" in str(path) or "bids" in str(path)]
+    methods = [copy / "baselines" / f"{name}.py" for name in ("mica", "combat", "nyul", "external")]
+    others = [next(copy.rglob("engines/fsl.py")), copy / "mispel" / "bench.py"]
+    comment(*studies, *methods, *others)
+    done = snakemake(finished, "-n", "--configfile", str(finished / "config.yaml"), project=copy)
+    assert planned(done) == {}
+
+
+@pytest.mark.parametrize(
+    "path, rules",
+    [
+        ("baselines/ravel.py", {"fit": 1, "harmonize": 1, "intensities": 1, "segment": 2}),
+        ("mispel/losses.py", {"fit": 1, "harmonize": 1, "intensities": 1, "segment": 2}),
+        ("evaluation/measures/sharpness.py", {"measure": 8}),
+    ],
+)
+def test_code_that_a_run_uses_plans_what_stands_on_it(finished, copy, path, rules):
+    comment(copy / path)
+    done = snakemake(finished, "-n", "--configfile", str(finished / "config.yaml"), project=copy)
+    found = planned(done)
+    assert {rule: found.get(rule) for rule in rules} == rules
+    assert not set(found) & ({"fit", "harmonize", "intensities", "segment", "prepare", "scans"} - set(rules))
+    assert {"measure", "metrics", "statistics", "tables", "figures", "report"} <= set(found)
+
+
 def test_tables_and_figures_are_redrawn_without_the_dag(finished):
     run = finished / "results" / "small"
     before = {path: path.read_bytes() for path in (run / "figures").glob("figure[1-6]*.png")}
@@ -170,8 +226,6 @@ def test_a_broken_scan_stops_before_any_work(tmp_path):
 
 @pytest.mark.parametrize("name, jobs", [("config", 1), ("paper", 18)])
 def test_shipped_configurations_plan(tmp_path, name, jobs):
-    done = snakemake(tmp_path, "-n", "--configfile", str(ROOT / "config" / f"{name}.yaml"))
-    assert done.returncode == 0, done.stderr[-2000:]
-    counts = dict(line.split()[:2] for line in done.stdout.splitlines() if len(line.split()) == 2)
-    assert int(counts["prepare"]) >= jobs
-    assert int(counts["fit"]) == 4
+    counts = planned(snakemake(tmp_path, "-n", "--configfile", str(ROOT / "config" / f"{name}.yaml")))
+    assert counts["prepare"] >= jobs
+    assert counts["fit"] == 4

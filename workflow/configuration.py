@@ -5,15 +5,11 @@ Every job of Snakemake imports this module, so it imports nothing heavy.
 
 from __future__ import annotations
 
-import ast
-import hashlib
 import itertools
 import json
 import os
 import shutil
 import sys
-from collections.abc import Iterator, Mapping
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +20,10 @@ from studies.cost import ASKED
 from studies.errors import InputError, nearest
 from studies.folds import check_count, fold_names
 from studies.sources import PlannedScan, source, steps
+from workflow.source_hash import method_hash
 
 ROOT = Path(__file__).resolve().parent.parent
 DEFAULTS = ROOT / "config" / "config.yaml"
-SOURCE = {".py", ".yaml", ".tsv", ".j2", ".css", ".js"}
 SCHEMA = ROOT / "workflow" / "schemas" / "config.schema.yaml"
 
 
@@ -150,15 +146,6 @@ def prepare_environment() -> None:
     os.environ["PATH"] = os.pathsep.join([os.path.dirname(sys.executable), os.environ.get("PATH", "")])
 
 
-def _module_of(name: str) -> str | None:
-    """The module or package of a method of this project; None for any other name."""
-    if not name.isidentifier():
-        return None
-    if (ROOT / "baselines" / f"{name}.py").exists():
-        return f"baselines.{name}"
-    return name if (ROOT / name / "method.py").exists() else None
-
-
 def check_keys(config: dict[str, Any], schema: dict[str, Any]) -> None:
     """Refuse what the schema doesn't allow: the first mistake, with the nearest known key or the values allowed."""
     errors = sorted(Draft202012Validator(schema).iter_errors(config), key=lambda error: list(error.path))
@@ -170,52 +157,3 @@ def check_keys(config: dict[str, Any], schema: dict[str, Any]) -> None:
             key = f"{where}.{unknown}" if where else unknown
             raise InputError(f"configuration: unknown key '{key}'{nearest(unknown, known)}")
         raise InputError(f"configuration: {where or 'the whole'}: {error.message}; see config/config.yaml")
-
-
-def method_hash(method: str, parameters: Mapping[str, Any]) -> str:
-    """A hash of a method's source; a parameter that names a method, as `base` of `shuffle` does, adds that one."""
-    named = [method, *parameters.values()]
-    return source_hash(*filter(None, map(_module_of, map(str, named))))
-
-
-@cache
-def source_hash(*modules: str) -> str:
-    """A hash of these modules' source and of all that they import from this project.
-
-    As a rule's parameter it makes Snakemake rerun what a change of code concerns, and only that.
-    """
-    digest = hashlib.sha256()
-    for path in sorted(_closure(modules)):
-        digest.update(path.relative_to(ROOT).as_posix().encode())
-        digest.update(path.read_bytes())
-    return digest.hexdigest()[:16]
-
-
-def _closure(modules: tuple[str, ...]) -> set[Path]:
-    found: set[Path] = set()
-    waiting = list(modules)
-    while waiting:
-        for path in _files(waiting.pop()):
-            if path not in found:
-                found.add(path)
-                waiting.extend(_imports(path))
-    return found
-
-
-def _files(module: str) -> Iterator[Path]:
-    """The files of a module of this project; a package stands for all its modules but `__main__`."""
-    path = ROOT.joinpath(*module.split("."))
-    if path.with_suffix(".py").exists():
-        yield path.with_suffix(".py")
-    elif path.is_dir():
-        yield from (file for file in path.glob("**/*") if file.suffix in SOURCE and "__main__" not in file.name)
-
-
-def _imports(path: Path) -> Iterator[str]:
-    if path.suffix != ".py" or path.name == "__init__.py":
-        return
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-        if isinstance(node, ast.ImportFrom) and node.module:
-            names = [node.module]
-        yield from (name for name in names if (ROOT / name.split(".")[0]).is_dir())

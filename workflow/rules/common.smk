@@ -7,12 +7,8 @@ from studies.claim import check_writable, claim
 from studies.errors import InputError
 from studies.files import remove_unfinished
 from studies.room import check_room, planned_bytes
-from workflow.configuration import (
-    Configuration,
-    method_hash,
-    source_hash,
-    prepare_environment,
-)
+from workflow.configuration import Configuration, prepare_environment
+from workflow.source_hash import configured_modules, method_hash, source_hash
 
 try:
     STUDY = Configuration(config)

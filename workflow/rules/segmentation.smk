@@ -26,7 +26,11 @@ rule segment:
         rule=config["segmentation"]["rule"],
         threshold=config["segmentation"]["threshold"],
         on_failure=ON_FAILURE,
-        code=source_hash("evaluation.segmentation", "evaluation.intensities"),
+        code=source_hash(
+            "evaluation.segmentation",
+            "evaluation.intensities",
+            *configured_modules(config["segmentation"]["engine"]),
+        ),
     shell:
         "python -m evaluation segment-arm --method {wildcards.arm} --scans {input.sheet}"
         " --subjects {params.subjects:q} --images {input.images}"

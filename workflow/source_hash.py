@@ -1,0 +1,178 @@
+"""A hash of the source that a rule's command loads: Snakemake reruns what a change of code concerns, and no more.
+
+Which files those are is read from the import statements of the code itself, without running it:
+
+- `from package import name` means the module `package.name` where there is one, else the package's face;
+- a package's face is its `__init__.py`, which Python runs for any module in it, and the data beside it;
+- what a module finds by name is told here (`FOUND_BY_NAME`): a folder of which every run uses all, or what is
+  taken where nothing else is asked for; what a configuration asks for, the rule names to `source_hash` itself;
+- imports for type checkers alone load nothing.
+
+A module that isn't there raises: the hash of nothing would freeze its rule for ever.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import re
+from collections.abc import Iterator, Mapping
+from functools import cache
+from importlib.metadata import entry_points
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+DATA = {".yaml", ".tsv", ".j2", ".css", ".js"}
+
+FOUND_BY_NAME: Mapping[str, tuple[str, ...]] = {
+    "evaluation.segmentation.interface": ("evaluation.segmentation.engines.hmrf",),
+    "evaluation.measures.registry": ("evaluation.measures.*",),
+    "evaluation.figures": ("evaluation.figures.*",),
+    "baselines.registry": (),
+    "studies.sources": (),
+}
+"""Modules that import others by name, and which of them count whatever is configured; `*` is a whole package."""
+
+CONFIGURABLE = ("baselines.{}", "{}.method", "evaluation.segmentation.engines.{}")
+"""Where that lies which a configuration asks for by name: methods and engines."""
+
+
+@cache
+def source_hash(*modules: str) -> str:
+    """A hash of the modules' files and of all that they load from this project; as a rule's parameter it reruns it.
+
+    Raises `ModuleNotFoundError` for a module that isn't there, given or imported.
+    """
+    digest = hashlib.sha256()
+    for path in sorted(loaded_files(*modules)):
+        digest.update(path.relative_to(ROOT).as_posix().encode())
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def method_hash(method: str, parameters: Mapping[str, Any]) -> str:
+    """A hash of a method's source, and of the methods and engines that its parameters name, as `base` of `shuffle`.
+
+    A parameter that isn't given has its default, as it stands in the method's file.  Of another distribution's
+    method it is the hash of its file and the distribution's version.
+    """
+    own = configured_modules(method)
+    if not own:
+        return _hash_elsewhere(method)
+    defaults = {name: value for module in own for name, value in _defaults(module).items()}
+    named = re.findall(r"\w+", " ".join(map(str, (defaults | dict(parameters)).values())))
+    return source_hash(*own, *(module for name in named for module in configured_modules(name)))
+
+
+def _hash_elsewhere(method: str) -> str:
+    """A hash of the method that another distribution brings under that name; of nothing where none does."""
+    from baselines.registry import ENTRY_POINT_GROUP
+
+    digest = hashlib.sha256()
+    for entry in entry_points(group=ENTRY_POINT_GROUP, name=method):
+        found = find_spec(entry.module)
+        digest.update((entry.dist.version if entry.dist else "").encode())
+        digest.update(Path(found.origin).read_bytes() if found and found.origin else b"")
+    return digest.hexdigest()[:16]
+
+
+def configured_modules(name: str) -> list[str]:
+    """The modules of this project that a configuration may mean by a name: a method's, an engine's, or none."""
+    return [module for form in CONFIGURABLE if name.isidentifier() and module_file(module := form.format(name))]
+
+
+def _defaults(module: str) -> dict[str, Any]:
+    """The constants that a method's file gives its parameters by default, by name."""
+    path = module_file(module)
+    tree = ast.parse(path.read_text(encoding="utf-8")) if path else ast.Module([], [])
+    classes = [node for node in ast.walk(tree) if isinstance(node, ast.ClassDef) and node.name == "Parameters"]
+    lines = [line for found in classes for line in found.body if isinstance(line, ast.AnnAssign)]
+    return {
+        line.target.id: line.value.value
+        for line in lines
+        if isinstance(line.target, ast.Name) and isinstance(line.value, ast.Constant)
+    }
+
+
+def loaded_files(*modules: str) -> set[Path]:
+    """The files that importing these modules loads from this project, and the data beside them."""
+    seen: set[str] = set()
+    files: set[Path] = set()
+    waiting = list(modules)
+    while waiting:
+        module = waiting.pop()
+        if module in seen:
+            continue
+        seen.add(module)
+        path = module_file(module)
+        if path is None:
+            raise ModuleNotFoundError(f"{module}: no such module in this project; correct its name")
+        files.add(path)
+        if path.name == "__init__.py":
+            files.update(_data_of(path.parent))
+        package = module.rpartition(".")[0]
+        waiting += [package] if package else []
+        waiting += _imports(module, path)
+        for found in FOUND_BY_NAME.get(module, ()):
+            waiting += modules_of(found.removesuffix(".*")) if found.endswith(".*") else [found]
+    return files
+
+
+def module_file(module: str) -> Path | None:
+    """The file of a module of this project, its `__init__.py` for a package; None where there is none."""
+    path = ROOT.joinpath(*module.split("."))
+    if (path / "__init__.py").is_file():
+        return path / "__init__.py"
+    return path.with_suffix(".py") if path.with_suffix(".py").is_file() else None
+
+
+def modules_of(package: str) -> list[str]:
+    """The modules that lie in a package."""
+    folder = ROOT.joinpath(*package.split("."))
+    names = sorted(path.stem if path.suffix else path.name for path in folder.iterdir() if path.name[0] not in "_.")
+    return [f"{package}.{name}" for name in names if module_file(f"{package}.{name}")]
+
+
+def _data_of(folder: Path) -> Iterator[Path]:
+    """The data in a package's folder, and in folders of it that hold no code."""
+    for path in folder.iterdir():
+        if path.suffix in DATA:
+            yield path
+        elif path.is_dir() and not (path / "__init__.py").exists():
+            yield from (file for file in path.rglob("*") if file.suffix in DATA)
+
+
+def _imports(module: str, path: Path) -> Iterator[str]:
+    """The modules of this project that a file imports, wherever in it."""
+    package = module if path.name == "__init__.py" else module.rpartition(".")[0]
+    for node in _statements(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names if _is_ours(alias.name))
+        elif isinstance(node, ast.ImportFrom):
+            source = node.module or ""
+            if node.level:
+                parents = package.split(".")
+                source = ".".join([*parents[: len(parents) - node.level + 1], *filter(None, [source])])
+            if _is_ours(source):
+                inner = [f"{source}.{alias.name}" for alias in node.names]
+                yield from (name if module_file(name) else source for name in inner)
+
+
+def _statements(tree: ast.AST) -> Iterator[ast.AST]:
+    """All nodes of a tree but those under `if TYPE_CHECKING`."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING"):
+            for other in node.orelse:
+                yield other
+                yield from _statements(other)
+        else:
+            yield node
+            yield from _statements(node)
+
+
+def _is_ours(module: str) -> bool:
+    """Whether a module is one of this project's packages', there or not."""
+    top = module.partition(".")[0]
+    return bool(top) and (ROOT / top / "__init__.py").is_file()
