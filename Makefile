@@ -20,6 +20,7 @@ check: $(INSTALLED)
 	$(RUN) ruff format --check .
 	$(RUN) snakefmt --check Snakefile workflow
 	$(RUN) python tests/lint.py
+	$(RUN) lint-imports
 
 install: $(INSTALLED)
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 
-from baselines.commands import add_apply_options, add_fit_options, fit_from, harmonize_from
-from baselines.registry import methods
-from baselines.template import write_template
-from studies.commandline import run
+from baselines.harness.commands import add_apply_options, add_fit_options, fit_from, harmonize_from
+from baselines.harness.registry import methods
+from baselines.harness.template import write_template
+from core.jobs.command import run
 
 
 def main() -> None:

@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from core.jobs.command import progress
+from mispel.compute import ForEach
 from mispel.network import SIZE_STEP, new_encoder
-from mispel.parallel import ForEach
-from studies.commandline import progress
 
 INFERENCE_BATCH = 16
 

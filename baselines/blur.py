@@ -11,8 +11,8 @@ import numpy as np
 from scipy.ndimage import gaussian_filter
 
 from baselines.interface import Method
-from studies.images import voxel_sizes
-from studies.sheet import Scan
+from core.images import voxel_sizes
+from core.study import Scan
 
 FWHM_OF_SIGMA = 2 * np.sqrt(2 * np.log(2))
 

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from baselines.interface import Method
-from studies.commandline import progress
-from studies.errors import InputError
-from studies.sheet import Scan, Study
+from core.errors import InputError
+from core.jobs.command import progress
+from core.study import Scan, Study
 
 MODEL_FILE = "mean.npz"
 

@@ -21,10 +21,10 @@ from pathlib import Path
 import numpy as np
 
 from baselines.interface import Method
-from studies.commandline import progress
-from studies.errors import InputError, nearest
-from studies.files import read_json, write_json
-from studies.sheet import Scan, Study
+from core.errors import InputError, nearest
+from core.files import read_json, write_json
+from core.jobs.command import progress
+from core.study import Scan, Study
 
 MODEL_FILE = "combat.npz"
 COVARIATES_FILE = "covariates.json"

@@ -23,9 +23,10 @@ from pathlib import Path
 import numpy as np
 
 from baselines.interface import Method
-from studies.errors import InputError
-from studies.images import load_image, save_image
-from studies.sheet import Scan, Study, check_grid, write_sheet
+from core.errors import InputError
+from core.images import load_image, save_image
+from core.sheet import check_grid, write_sheet
+from core.study import Scan, Study
 
 MODEL_FOLDER = "command"
 

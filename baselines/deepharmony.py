@@ -22,10 +22,10 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from baselines.interface import Method
-from studies.commandline import progress
-from studies.errors import InputError, nearest
-from studies.files import read_json, write_json
-from studies.sheet import Scan, Study
+from core.errors import InputError, nearest
+from core.files import read_json, write_json
+from core.jobs.command import progress
+from core.study import Scan, Study
 
 if TYPE_CHECKING:
     from baselines._deepharmony import Box, Network
@@ -80,7 +80,7 @@ class DeepHarmony(Method):
     def fit(self, study: Study) -> None:
         """Train the networks, which are independent of each other: threads share them out."""
         from baselines._deepharmony import Network, aligned_box, train
-        from mispel.parallel import choose_device, working_threads
+        from mispel.compute import choose_device, working_threads
         from mispel.slices import axial_axis
 
         device = choose_device(self.context.device)
@@ -122,7 +122,7 @@ class DeepHarmony(Method):
     def transform(self, scan: Scan) -> np.ndarray:
         """The scan as the target scanner would have given it; target scans stay as they are."""
         from baselines._deepharmony import aligned_box, cut, harmonize, paste
-        from mispel.parallel import choose_device, working_threads
+        from mispel.compute import choose_device, working_threads
 
         image = scan.read()
         if scan.scanner == self.target:
@@ -162,8 +162,8 @@ class DeepHarmony(Method):
     def load(self, folder: Path) -> None:
         """Read what `save` wrote."""
         from baselines._deepharmony import Network
+        from mispel.compute import choose_device
         from mispel.model import read_tensors
-        from mispel.parallel import choose_device
 
         device = choose_device(self.context.device)
         self.used_device = device.type

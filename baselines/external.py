@@ -11,9 +11,10 @@ from pathlib import Path
 import numpy as np
 
 from baselines.interface import Method
-from studies.errors import InputError
-from studies.images import load_image
-from studies.sheet import Scan, Study, check_grid
+from core.errors import InputError
+from core.images import load_image
+from core.sheet import check_grid
+from core.study import Scan, Study
 
 
 class External(Method):

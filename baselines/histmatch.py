@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from baselines.interface import Method
-from studies.commandline import progress
-from studies.sheet import Scan, Study
+from core.jobs.command import progress
+from core.study import Scan, Study
 
 MODEL_FILE = "reference.npz"
 LEVELS = 10_000

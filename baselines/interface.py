@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from studies.sheet import Scan, Study
+from core.study import Scan, Study
 
 
 @dataclass(frozen=True)

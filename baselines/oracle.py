@@ -10,9 +10,9 @@ from __future__ import annotations
 import numpy as np
 
 from baselines.interface import Method
-from studies.errors import InputError
-from studies.images import load_image, scale_to_mean
-from studies.sheet import Scan, Study
+from core.errors import InputError
+from core.images import load_image, scale_to_mean
+from core.study import Scan, Study
 
 COLUMN = "truth_image"
 

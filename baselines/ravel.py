@@ -18,11 +18,11 @@ from scipy.ndimage import distance_transform_edt
 
 from baselines.interface import Method
 from baselines.whitestripe import WhiteStripe
-from evaluation.segmentation import TISSUES, segment
-from studies.commandline import progress
-from studies.errors import InputError
-from studies.images import load_mask, scale_to_mean, voxel_sizes
-from studies.sheet import Scan, Study
+from core.errors import InputError
+from core.images import load_mask, scale_to_mean, voxel_sizes
+from core.jobs.command import progress
+from core.study import Scan, Study
+from segmentation import TISSUES, segment
 
 MODEL_FILE = "ravel.npz"
 CSF = TISSUES.index("CSF") + 1

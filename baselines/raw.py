@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from baselines.interface import Method
-from studies.sheet import Scan
+from core.study import Scan
 
 
 class Raw(Method):

@@ -16,8 +16,8 @@ import numpy as np
 
 from baselines.combat import ComBat
 from baselines.interface import Context, Method
-from studies.errors import InputError
-from studies.sheet import Scan, Study
+from core.errors import InputError
+from core.study import Scan, Study
 
 
 def shuffled(study: Study, generator: np.random.Generator) -> Study:
@@ -56,8 +56,8 @@ class Shuffle(Method):
     def inner(self) -> Method:
         """The method that is fitted.  Raises `InputError` for an unknown one, its parameters, or this one."""
         if self._inner is None:
-            from baselines.registry import method
-            from baselines.running import parse_parameters
+            from baselines.harness.parameters import parse_parameters
+            from baselines.harness.registry import method
 
             if self.parameters.base == self.id:
                 raise InputError("shuffle: base is shuffle itself; name another method, such as combat")
@@ -92,6 +92,6 @@ class Shuffle(Method):
         self.used_device = self.inner.used_device
 
     def _shuffled(self, study: Study) -> Study:
-        from baselines.running import random_generator
+        from baselines.harness.fitting import random_generator
 
         return shuffled(study, random_generator(self.context, self.id))

@@ -17,8 +17,8 @@ import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
 from baselines.interface import Method
-from studies.errors import InputError
-from studies.sheet import Scan
+from core.errors import InputError
+from core.study import Scan
 
 HISTOGRAM_BINS = 2000
 SMOOTHING = 1 / 60

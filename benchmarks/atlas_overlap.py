@@ -18,19 +18,20 @@ import nibabel as nib
 import numpy as np
 import pandas as pd
 
+from core.images import load_image, load_mask, scale_to_mean, voxel_sizes
+from core.jobs.command import progress
+from core.study import scan_name
 from evaluation.measures.overlap import dice
-from evaluation.segmentation.interface import TISSUES, segment
-from studies.bids.dataset import BidsScan, read_images, study_scans
+from segmentation.interface import TISSUES, segment
+from studies.atlas import atlas_affine, read_atlas
+from studies.bids.images import read_images
 from studies.bids.options import BidsOptions
-from studies.commandline import progress
-from studies.images import load_image, load_mask, scale_to_mean, voxel_sizes
-from studies.phantom.anatomy import atlas_affine, read_atlas
+from studies.bids.scans import BidsScan, study_scans
 from studies.preprocessing.arrays import Grid, bias_field, reorient, sample, smooth_for
 from studies.preprocessing.atlas import Atlas, load_atlas
 from studies.preprocessing.options import PreprocessOptions
 from studies.preprocessing.registration import Transforms, carry
 from studies.preprocessing.scan import native_mask
-from studies.sheet import scan_name
 
 COMPARED = ("GM", "WM")
 

@@ -21,7 +21,7 @@ from pathlib import Path
 import yaml
 
 from benchmarks.kill import log_of, start, wait_for_work
-from evaluation.comparison import same_files
+from evaluation.runs.comparison import same_files
 
 WORDS = ("--cores", "1")
 SENTENCE = re.compile(r"^error: .*$", re.MULTILINE)

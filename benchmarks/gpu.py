@@ -21,14 +21,14 @@ import pandas as pd
 import torch
 from torch import nn
 
+from core.jobs.command import run
 from mispel.batches import Batches
 from mispel.bench import SCANNERS, random_store
-from mispel.parallel import choose_device, choose_precision, working_threads
-from mispel.presets import Parameters
+from mispel.collapse import OutputWatch
+from mispel.compute import choose_device, choose_precision, working_threads
+from mispel.parameters import Parameters
 from mispel.steps import EmbeddingLearning
 from mispel.training import untrained_model
-from mispel.watch import OutputWatch
-from studies.commandline import run
 
 PAPER_SLICES = 18 * 150
 """Of each scanner: axial slices with brain, 18 people at 1 mm."""

@@ -17,10 +17,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from evaluation.provenance import step_costs
-from studies.files import read_json
-from studies.images import open_image
-from studies.sheet import read_sheet
+from core.files import read_json
+from core.images import open_image
+from core.sheet import read_sheet
+from evaluation.runs.provenance import step_costs
 
 FOLDERS = {"prepare": "study", "fit": "models", "harmonize": "images", "segment": "segmentations"}
 """What each step writes its files into."""

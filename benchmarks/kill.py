@@ -24,7 +24,7 @@ from pathlib import Path
 import psutil
 import yaml
 
-from evaluation.comparison import same_files
+from evaluation.runs.comparison import same_files
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("baselines", "evaluation", "mispel", "studies")

@@ -21,17 +21,17 @@ import numpy as np
 import pandas as pd
 import torch
 
+from core.jobs.command import progress
+from core.sheet import read_sheet
 from mispel.batches import Batches
 from mispel.bench import anonymous_mb, peak_mb
-from mispel.cache import build_cache
-from mispel.parallel import choose_precision, working_threads
-from mispel.presets import Parameters
+from mispel.collapse import OutputWatch
+from mispel.compute import choose_precision, working_threads
+from mispel.embedding_cache import build_cache
+from mispel.parameters import Parameters
 from mispel.slices import SliceStore, build_store
 from mispel.steps import DecoderFitting, EmbeddingLearning, Step
 from mispel.training import batches_an_epoch, untrained_model
-from mispel.watch import OutputWatch
-from studies.commandline import progress
-from studies.sheet import read_sheet
 
 CACHED = 40
 """Slices that are encoded and on which Step 2 is measured."""

@@ -23,14 +23,15 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from core.errors import InputError
 from evaluation.measures.similarity import pairwise
-from evaluation.segmentation import segment
-from studies.errors import InputError
-from studies.phantom.anatomy import TISSUES, Anatomy, coarsen, make_anatomy, make_subject
-from studies.phantom.options import PAPER_SCANNERS, ScanOptions
-from studies.phantom.physics import Scanner, Tissue, make_scanners, shipped_scanners, tissues
-from studies.phantom.signal import check_contrast, signal
-from studies.phantom.truth import simulate_scan
+from segmentation import segment
+from studies.simulation.anatomy import TISSUES, Anatomy, coarsen, make_anatomy
+from studies.simulation.options import PAPER_SCANNERS, ScanOptions
+from studies.simulation.people import make_subject
+from studies.simulation.physics import Scanner, Tissue, make_scanners, shipped_scanners, tissues
+from studies.simulation.signal import check_contrast, signal
+from studies.simulation.truth import simulate_scan
 
 PAIRS = list(itertools.combinations(PAPER_SCANNERS, 2))
 PAPER_SSIM = dict(zip(PAIRS, (0.75, 0.78, 0.78, 0.81, 0.81, 0.87), strict=True))

@@ -19,14 +19,14 @@ import nibabel as nib
 import numpy as np
 import pandas as pd
 
-from studies.gathering import gather
-from studies.images import load_image, load_mask
+from core.images import load_image, load_mask
+from core.study import scan_name
+from studies.part_sheets import gather
 from studies.preprocessing import arrays
 from studies.preprocessing.atlas import load_atlas
 from studies.preprocessing.options import PreprocessOptions
 from studies.preprocessing.registration import Transforms
 from studies.preprocessing.scan import native_mask
-from studies.sheet import scan_name
 from studies.sources import source
 from tests import travelling
 

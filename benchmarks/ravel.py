@@ -18,8 +18,8 @@ from pathlib import Path
 import numpy as np
 
 from baselines.ravel import Ravel
-from studies.images import save_image, save_labels
-from studies.sheet import Scan, Study
+from core.images import save_image, save_labels
+from core.study import Scan, Study
 
 SHAPE = (160, 192, 144)
 BRAIN_VOXELS = 1_840_000

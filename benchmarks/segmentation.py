@@ -23,7 +23,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from evaluation.segmentation.interface import TISSUES
+from segmentation.interface import TISSUES
 
 ATLAS = Path(__file__).parents[1] / "tests" / "data" / "fast_mni152"
 THRESHOLD = 0.8
@@ -69,7 +69,7 @@ def measure(engine: str, image: Path, mask: Path, reference: Path) -> dict[str, 
     print(f"{image.name}: {engine} ...", file=sys.stderr, flush=True)
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         labels, voxel_ml, cpu, wall, peak = pool.apply(run, (engine, image, mask))
-    from studies.images import load_image
+    from core.images import load_image
 
     expected = load_image(reference)[0]
     row: dict[str, object] = {
@@ -91,7 +91,7 @@ def measure(engine: str, image: Path, mask: Path, reference: Path) -> dict[str, 
 
 def run(engine: str, image: Path, mask: Path) -> tuple[np.ndarray, float, float, float, float]:
     """Labels, mL a voxel, CPU and wall seconds, and the process's peak memory in MB."""
-    from studies.images import load_image, load_mask, voxel_sizes, voxel_volume_ml
+    from core.images import load_image, load_mask, voxel_sizes, voxel_volume_ml
 
     segmenter = SEGMENTERS[engine]
     segmenter(*small_brain())
@@ -127,7 +127,7 @@ def ours(engine: str) -> Segmenter:
     """An engine of this project."""
 
     def segmenter(image: np.ndarray, mask: np.ndarray, voxel_sizes: Sequence[float]) -> np.ndarray:
-        from evaluation.segmentation import labels_at, segment
+        from segmentation import labels_at, segment
 
         return labels_at(segment(image, mask, voxel_sizes, engine=engine), threshold=THRESHOLD)
 

@@ -17,7 +17,7 @@ import sys
 import time
 from pathlib import Path
 
-from evaluation.provenance import step_costs
+from evaluation.runs.provenance import step_costs
 
 IMPORT = re.compile(r"^import time:\s+(\d+) \|", re.MULTILINE)
 FIRST = re.compile(r"\| +_io$", re.MULTILINE)

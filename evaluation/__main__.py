@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from studies.commandline import run
+from core.jobs.command import run
 
 Arguments = argparse.Namespace
 RULES = ("posterior", "partial_volume", "hard")
@@ -194,7 +194,7 @@ def _two_files(verb: argparse.ArgumentParser) -> None:
 
 
 def _arm_step(arguments: Arguments, step: str, work: Callable[[], None], placeholders: Sequence[Path]) -> None:
-    from studies.status import run_step
+    from core.jobs.record import run_step
 
     run_step(
         work,
@@ -214,7 +214,7 @@ def _method(arguments: Arguments) -> str:
 
 def _read_study(arguments: Arguments):
     """The whole study of the sheet, unread; and its subjects that the step is about."""
-    from studies.sheet import read_sheet
+    from core.sheet import read_sheet
 
     study = read_sheet(arguments.scans, check=False)
     chosen = study if arguments.subjects is None else study.select(arguments.subjects)
@@ -225,8 +225,8 @@ def intensities(arguments: Arguments) -> None:
     """Write an arm's `Intensities`."""
 
     def work() -> None:
-        from evaluation.intensities import write_by_fold
-        from evaluation.run import arm_intensities, fold_intensities
+        from evaluation.arms.intensities import write_by_fold
+        from evaluation.arms.ranges import arm_intensities, fold_intensities
 
         _, chosen = _read_study(arguments)
         if arguments.by_fold is None:
@@ -242,10 +242,11 @@ def segment_arm(arguments: Arguments) -> None:
     """Write an arm's labels and volumes."""
 
     def work() -> None:
-        from evaluation.intensities import Intensities
-        from evaluation.run import join, segment_arm
-        from studies.files import write_table
-        from studies.folds import by_fold
+        from core.files import write_table
+        from core.folds import by_fold
+        from evaluation.arms.intensities import Intensities
+        from evaluation.arms.parts import join
+        from evaluation.arms.segmenting import segment_arm
 
         _, chosen = _read_study(arguments)
         volumes = [
@@ -270,17 +271,18 @@ def segment_arm(arguments: Arguments) -> None:
 
 def measure_arm(arguments: Arguments) -> None:
     """Write the parts of an arm's measures."""
-    from evaluation.run import ARRAYS, FURTHER, PARTS, part_path
+    from evaluation.arms.parts import ARRAYS, FURTHER, PARTS, part_path
 
     tables = [name for name in PARTS if name != "volumes"]
     files = {name: part_path(arguments.out, (name, "tsv"), arguments.batch) for name in tables}
     others = [part_path(arguments.out, kind, arguments.batch) for kind in (FURTHER, ARRAYS)]
 
     def work() -> None:
-        from evaluation.intensities import Intensities
-        from evaluation.run import PersonMeasures, join, measure_arm
-        from studies.files import write_table
-        from studies.folds import by_fold
+        from core.files import write_table
+        from core.folds import by_fold
+        from evaluation.arms.intensities import Intensities
+        from evaluation.arms.measuring import PersonMeasures, measure_arm
+        from evaluation.arms.parts import join
 
         study, chosen = _read_study(arguments)
         parts = [
@@ -308,8 +310,8 @@ def measure_arm(arguments: Arguments) -> None:
 
 def gather(arguments: Arguments) -> None:
     """Write `RUN/metrics/*.tsv`."""
-    from evaluation.run import gather
-    from studies.sheet import read_sheet
+    from core.sheet import read_sheet
+    from evaluation.arms.gathering import gather
 
     study = read_sheet(arguments.run / "scans.tsv", check=False)
     gather(
@@ -324,10 +326,10 @@ def gather(arguments: Arguments) -> None:
 
 def statistics(arguments: Arguments) -> None:
     """Write `RUN/statistics/paired_tests.tsv` and `summary.tsv`."""
+    from core.files import write_table
+    from core.sheet import read_sheet
     from evaluation.statistics import run_statistics
     from evaluation.summary import run_summary
-    from studies.files import write_table
-    from studies.sheet import read_sheet
 
     study = read_sheet(arguments.run / "scans.tsv", check=False)
     folder = arguments.run / "statistics"
@@ -363,21 +365,21 @@ def _print_paths(paths: Sequence[Path]) -> None:
 
 def status(arguments: Arguments) -> None:
     """Write `RUN/status.tsv`."""
-    from evaluation.outcome import join_status
-    from studies.files import write_table
+    from core.files import write_table
+    from evaluation.runs.status_table import join_status
 
     write_table(arguments.out, join_status(arguments.folder, arguments.methods))
 
 
 def sweep(arguments: Arguments) -> None:
     """Write a sweep's table and figure."""
+    from core.files import write_table
+    from core.folds import held_out
+    from core.sheet import read_sheet
     from evaluation.figures import style
-    from evaluation.figures.finished_run import says_simulated
     from evaluation.figures.sweep import plot
+    from evaluation.runs.finished_run import says_simulated
     from evaluation.sweep import score_points
-    from studies.files import write_table
-    from studies.folds import held_out
-    from studies.sheet import read_sheet
 
     study = held_out(read_sheet(arguments.scans, check=False), arguments.fold)
     table = score_points(study, arguments.points, arguments.images)
@@ -389,8 +391,8 @@ def sweep(arguments: Arguments) -> None:
 
 def verdict(arguments: Arguments) -> int:
     """Say which arms and scans failed; 1 if any did."""
-    from evaluation.outcome import failed_scans, failures
-    from studies.files import read_table
+    from core.files import read_table
+    from evaluation.runs.status_table import failed_scans, failures
 
     sentences = failures(read_table(arguments.status))
     if arguments.quality is not None:
@@ -404,9 +406,9 @@ def provenance(arguments: Arguments) -> None:
     """Write `RUN/provenance.json`."""
     import json
 
-    from evaluation.provenance import describe
-    from studies.files import write_json
-    from studies.sheet import read_sheet
+    from core.files import write_json
+    from core.sheet import read_sheet
+    from evaluation.runs.provenance import describe
 
     study = read_sheet(arguments.scans, check=False)
     write_json(arguments.out, describe(study, arguments.scans, json.loads(arguments.config)))
@@ -414,7 +416,7 @@ def provenance(arguments: Arguments) -> None:
 
 def compare(arguments: Arguments) -> int:
     """Print what differs between two runs; 1 if any of the results does."""
-    from evaluation.comparison import compare, same_files
+    from evaluation.runs.comparison import compare, same_files
 
     if arguments.bytes:
         differing = same_files(arguments.run_a, arguments.run_b)
@@ -435,7 +437,7 @@ def protocols(arguments: Arguments) -> None:
 
 def segment(arguments: Arguments) -> None:
     """Segment one image."""
-    from evaluation.segmentation.files import segment_file
+    from segmentation.files import segment_file
 
     segment_file(
         arguments.image,
@@ -501,8 +503,8 @@ def _print_by_tissue(name: str, values: dict[str, float]) -> None:
 
 def rmse(arguments: Arguments) -> None:
     """Print the RMSE of a table of volume differences."""
+    from core.files import read_table
     from evaluation.measures.volumes import rmse_table
-    from studies.files import read_table
 
     table = rmse_table(read_table(arguments.differences), seed=arguments.seed, resamples=arguments.bootstrap)
     print(table.to_csv(sep="\t", index=False, float_format="%.6g", na_rep="n/a", lineterminator="\n"), end="")

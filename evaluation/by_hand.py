@@ -6,13 +6,13 @@ from pathlib import Path
 
 import numpy as np
 
+from core.errors import InputError
+from core.images import check_same_grid, load_image, load_mask, voxel_volume_ml
+from evaluation.arms.images import load_fractions
 from evaluation.measures.overlap import dice_by_tissue
 from evaluation.measures.similarity import pearson, ssim
 from evaluation.measures.volumes import fraction_volumes, label_volumes
-from evaluation.run import load_fractions
-from evaluation.segmentation import TISSUES
-from studies.errors import InputError
-from studies.images import check_same_grid, load_image, load_mask, voxel_volume_ml
+from segmentation import TISSUES
 
 
 def read_together(*paths: Path) -> tuple[list[np.ndarray], np.ndarray]:

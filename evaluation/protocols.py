@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from evaluation.figures.finished_run import FinishedRun, read_run
+from core.errors import InputError
 from evaluation.measures import registry
 from evaluation.measures.interface import Measure
+from evaluation.runs.finished_run import FinishedRun, read_run
 from evaluation.tables import (
     MISSING,
     SIMULATED,
@@ -24,7 +25,6 @@ from evaluation.tables import (
     summarize,
     write,
 )
-from studies.errors import InputError
 
 MEASURES = {
     # measure: its table in metrics/, the table's column, whether it is by tissue, decimals

@@ -19,9 +19,9 @@ from scipy import stats
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.power import TTestPower
 
+from core.files import read_table
 from evaluation.measures import registry
 from evaluation.measures.interface import Measure
-from studies.files import read_table
 
 SIGNIFICANCE = 0.05
 REFERENCE = "raw"

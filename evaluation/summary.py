@@ -24,9 +24,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from core.files import read_json, read_table
 from evaluation.measures import registry
 from evaluation.measures.interface import Measure, OverPeople
-from studies.files import read_json, read_table
 
 REFERENCE = "raw"
 ORACLE = "oracle"

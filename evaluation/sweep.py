@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from evaluation.run import read_arm_image
-from studies.commandline import progress
-from studies.errors import InputError
-from studies.sheet import Study
+from core.errors import InputError
+from core.jobs.command import progress
+from core.study import Study
+from evaluation.arms.images import read_arm_image
 
 SCORES = ("reconstruction_error", "pairwise_difference")
 UNHARMONIZED = "raw"

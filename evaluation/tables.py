@@ -14,18 +14,18 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from evaluation.figures.finished_run import FinishedRun, is_yes, read_run
+from core.errors import InputError
+from core.files import read_table, write_table, write_text
+from evaluation.arms.parts import TRUTH_COLUMNS
 from evaluation.measures import registry
 from evaluation.measures.biology import COLUMNS as BIOLOGY_COLUMNS
 from evaluation.measures.interface import Measure
 from evaluation.measures.reliability import COLUMNS as RELIABILITY_COLUMNS
 from evaluation.measures.similarity import SSIM_DEFINITION
 from evaluation.measures.volumes import volume_differences
-from evaluation.run import TRUTH_COLUMNS
+from evaluation.runs.finished_run import FinishedRun, is_yes, read_run
 from evaluation.statistics import POWER, SIGNIFICANCE, SOUGHT
 from evaluation.summary import COLUMNS as SUMMARY_COLUMNS
-from studies.errors import InputError
-from studies.files import read_table, write_table, write_text
 
 TISSUES = ("GM", "WM", "CSF")
 """The order of the paper's Table 3."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from baselines.commands import add_apply_options, add_fit_options, fit_from, harmonize_from
-from mispel.presets import PRESETS
-from studies.commandline import run
+from baselines.harness.commands import add_apply_options, add_fit_options, fit_from, harmonize_from
+from core.jobs.command import run
+from mispel.parameters import PRESETS
 
 
 def main() -> None:
@@ -42,8 +42,8 @@ def main() -> None:
 
 def print_bench(given: argparse.Namespace) -> None:
     """Measure, print the table and write it where asked."""
+    from core.files import write_table
     from mispel.bench import bench
-    from studies.files import write_table
 
     table = bench(rounds=given.rounds, small=given.small)
     print(table.to_string(index=False, na_rep="", float_format=lambda value: f"{value:.3g}"))

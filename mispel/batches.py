@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mispel.parallel import is_resident
+from mispel.compute import is_resident
 from mispel.slices import SliceStore
 
 

@@ -25,18 +25,18 @@ import numpy as np
 import pandas as pd
 import torch
 
+from core.errors import InputError
+from core.jobs.command import progress
 from mispel.batches import Batches
-from mispel.cache import EmbeddingCache, build_cache
-from mispel.exact import Problem, solve
+from mispel.collapse import OutputWatch
+from mispel.compute import processor_computes_bfloat16, working_threads
+from mispel.embedding_cache import EmbeddingCache, build_cache
 from mispel.model import Model
-from mispel.parallel import processor_computes_bfloat16, working_threads
-from mispel.presets import Parameters
+from mispel.parameters import Parameters
 from mispel.slices import Box, Grid, SliceStore, new_array
+from mispel.step2_optimum import Problem, solve
 from mispel.steps import DecoderFitting, EmbeddingLearning, Step
 from mispel.training import run_step, untrained_model
-from mispel.watch import OutputWatch
-from studies.commandline import progress
-from studies.errors import InputError
 
 SCANNERS = ("a", "b", "c", "d")
 CPU = torch.device("cpu")

@@ -11,9 +11,9 @@ from typing import Any
 from torch import Tensor
 from torch.optim import Optimizer
 
+from core.errors import InputError
 from mispel.errors import TrainingError
 from mispel.model import read_tensors, write_tensors
-from studies.errors import InputError
 
 KEPT = 2
 """The newest and the one before it, should the newest be damaged."""

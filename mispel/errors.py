@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from studies.errors import InputError
+from core.errors import InputError
 
 
 class TrainingError(InputError):

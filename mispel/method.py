@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from baselines.interface import Method
-from mispel.presets import Parameters as MispelParameters
-from studies.errors import InputError
-from studies.sheet import Scan, Study
+from core.errors import InputError
+from core.study import Scan, Study
+from mispel.parameters import Parameters as MispelParameters
 
 LOSSES_FILE = "losses.tsv"
 EMBEDDINGS_FILE = "embeddings.npz"
@@ -35,7 +35,7 @@ class Mispel(Method):
     def fit(self, study: Study) -> None:
         """Train on `study` (Algorithm 1); goes on from the checkpoints of a training that was killed."""
         from mispel.checkpoints import Checkpoints
-        from mispel.parallel import choose_device
+        from mispel.compute import choose_device
         from mispel.slices import build_store
         from mispel.training import example_slice, train
 
@@ -65,7 +65,7 @@ class Mispel(Method):
 
         Raises `InputError` for a scanner MISPEL wasn't trained on, another scale or another kind of grid.
         """
-        from mispel.parallel import working_threads
+        from mispel.compute import working_threads
 
         self._model.number(scan.scanner, f"{scan.image}: ")
         if scan.scale != self._model.scale:
@@ -83,9 +83,9 @@ class Mispel(Method):
         """Write weights, description, the losses of every epoch and one slice's embeddings."""
         import pandas as pd
 
+        from core.files import write_beside, write_table
         from mispel.model import save_model
         from mispel.training import LOSS_COLUMNS
-        from studies.files import write_beside, write_table
 
         save_model(folder, self._model, parameters=asdict(self.parameters), training=self._training.facts)
         write_table(folder / LOSSES_FILE, pd.DataFrame(self._training.history, columns=list(LOSS_COLUMNS)))
@@ -97,8 +97,8 @@ class Mispel(Method):
 
     def load(self, folder: Path) -> None:
         """Read a saved model.  Raises `InputError` for what is missing, changed or of another version."""
+        from mispel.compute import choose_device
         from mispel.model import load_model
-        from mispel.parallel import choose_device
 
         device = choose_device(self.context.device)
         self.used_device = device.type
@@ -108,7 +108,7 @@ class Mispel(Method):
         """What a checkpoint must agree in with this training, to be gone on from."""
         from importlib.metadata import version
 
-        from mispel.parallel import choose_device, choose_precision
+        from mispel.compute import choose_device, choose_precision
 
         return {
             **{key: value for key, value in asdict(self.parameters).items() if key != "preset"},

@@ -17,11 +17,11 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
+from core.errors import InputError
+from core.files import read_json, write_beside, write_json
+from mispel.compute import ForEach
 from mispel.network import Encoder, decode, new_coefficients, new_encoder
-from mispel.parallel import ForEach
 from mispel.slices import Box, Grid, from_slices, to_slices
-from studies.errors import InputError
-from studies.files import read_json, write_beside, write_json
 
 FORMAT = "mispel 1"
 WEIGHTS_FILE = "weights.safetensors"

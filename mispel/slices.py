@@ -14,10 +14,10 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 
+from core.errors import InputError
+from core.study import Study
 from mispel.errors import TrainingError
 from mispel.network import SIZE_STEP
-from studies.errors import InputError
-from studies.sheet import Study
 
 
 def axial_axis(affine: np.ndarray) -> int:

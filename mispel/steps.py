@@ -12,14 +12,14 @@ from torch import Tensor
 from torch.optim import Adam
 
 from mispel.batches import Batches
-from mispel.cache import EmbeddingCache
 from mispel.checkpoints import load_optimizer, optimizer_tensors
+from mispel.collapse import OutputWatch
+from mispel.compute import ForEach
+from mispel.embedding_cache import EmbeddingCache
 from mispel.losses import coupling_loss, harmonization_loss, reconstruction_loss, step1_loss, step2_loss
 from mispel.model import Model
 from mispel.network import decode
-from mispel.parallel import ForEach
-from mispel.presets import Parameters
-from mispel.watch import OutputWatch
+from mispel.parameters import Parameters
 
 
 class Step(abc.ABC):

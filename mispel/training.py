@@ -12,19 +12,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from evaluation.segmentation.compiled import announced
+from core.jobs.command import progress
+from core.kernels import announced
 from mispel.batches import Batches, shuffled_batches
-from mispel.cache import EmbeddingCache, build_cache
 from mispel.checkpoints import Checkpoint, Checkpoints
-from mispel.exact import Problem, solve
+from mispel.collapse import OutputWatch
+from mispel.compute import ForEach, choose_precision, working_threads
+from mispel.embedding_cache import EmbeddingCache, build_cache
 from mispel.model import Model, new_model
 from mispel.network import decode
-from mispel.parallel import ForEach, choose_precision, working_threads
-from mispel.presets import Parameters
+from mispel.parameters import Parameters
 from mispel.slices import SliceStore
+from mispel.step2_optimum import Problem, solve
 from mispel.steps import DecoderFitting, EmbeddingLearning, Step
-from mispel.watch import OutputWatch
-from studies.commandline import progress
 
 PLATEAU_CHANGE = 1e-3
 """A loss that fell by less than this share has not fallen."""
@@ -117,7 +117,7 @@ def solve_decoders(
     for_each: ForEach,
     settled: bool = True,
 ) -> tuple[Checkpoint, float | None]:
-    """Step 2 to its certified optimum instead of by Adam: sets the coefficients of `model` by `mispel.exact`.
+    """Step 2 to its certified optimum instead of by Adam: sets the coefficients of `model` by `mispel.step2_optimum`.
 
     Returns what a training's end is, an epoch being a pass over all slices, and the gap; prints the gap.
     """

@@ -13,16 +13,16 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from core.errors import InputError, nearest
+from core.files import read_json, write_json
+from core.jobs.command import run
+from core.jobs.run_lock import check_writable
 from studies.bids.options import SCANNER_WAYS, BidsOptions
-from studies.claim import check_writable
-from studies.commandline import run
-from studies.errors import InputError, nearest
-from studies.files import read_json, write_json
-from studies.gathering import gather
-from studies.phantom.options import PhantomOptions
-from studies.phantom.physics import shipped_scanners
-from studies.preparing import do_step, prepare_subjects, take_steps
+from studies.part_sheets import gather
 from studies.preprocessing.options import BRAINS, REGISTRATIONS
+from studies.simulation.options import PhantomOptions
+from studies.simulation.physics import shipped_scanners
+from studies.source_jobs import do_step, prepare_subjects, take_steps
 from studies.sources import PlannedScan, settle, source, sources
 
 Verbs = Any  # argparse's own type for a set of sub-commands has no public name
@@ -191,7 +191,7 @@ VERBS: tuple[Callable[[Verbs], None], ...] = (
 
 
 def add_scan_options(parser: argparse.ArgumentParser) -> None:
-    """Options of every simulated study, see `studies.phantom.options.ScanOptions`."""
+    """Options of every simulated study, see `studies.simulation.options.ScanOptions`."""
     known = ", ".join(shipped_scanners())
     parser.add_argument("--scanners", nargs="+", help=f"names out of {known} (default: all four)")
     parser.add_argument("--voxel-size-mm", type=int, choices=(1, 2), help="default: 2")
@@ -247,9 +247,9 @@ def make(name: str, arguments: argparse.Namespace) -> None:
 
 def preview(options: Mapping[str, Any], planned: Sequence[PlannedScan]) -> None:
     """Say what would be made."""
-    from studies.phantom.anatomy import SHAPE
-    from studies.phantom.physics import make_scanners, tissues
-    from studies.phantom.signal import contrast
+    from studies.simulation.grid import SHAPE
+    from studies.simulation.physics import make_scanners, tissues
+    from studies.simulation.signal import contrast
 
     subjects = list(dict.fromkeys(scan.subject for scan in planned))
     voxel_size = options.get("voxel_size_mm", 2)
@@ -267,7 +267,7 @@ def preview(options: Mapping[str, Any], planned: Sequence[PlannedScan]) -> None:
 def preview_bids(arguments: argparse.Namespace) -> None:
     """Say what a dataset would give a study; images that can't be used are errors."""
     from studies.bids.checking import check_images
-    from studies.bids.dataset import read_images
+    from studies.bids.images import read_images
     from studies.bids.preview import describe
 
     options = BidsOptions.from_json(dataset_options(arguments))
@@ -369,8 +369,8 @@ def quality(arguments: argparse.Namespace) -> None:
 
 def gather_quality(folder: Path, scans: Sequence[tuple[str, str]], out: Path) -> None:
     """Write the table of quality, and as Markdown beside it."""
-    from studies.preprocessing.gathering import gather as gather_scans
-    from studies.preprocessing.gathering import write
+    from studies.preprocessing.quality_table import gather as gather_scans
+    from studies.preprocessing.quality_table import write
 
     write(gather_scans(folder, scans), out)
 

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
-from studies.images import save_image, save_labels
-from studies.sheet import Scan, Study, read_sheet, write_sheet
+from core.images import save_image, save_labels
+from core.sheet import read_sheet, write_sheet
+from core.study import Scan, Study
 
 AFFINE = np.diag([6.0, 6.0, 6.0, 1.0])
 SHAPE = (24, 28, 22)

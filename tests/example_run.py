@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from studies.files import write_json, write_table, write_text
-from studies.images import save_image, save_labels
-from studies.sheet import scan_name
+from core.files import write_json, write_table, write_text
+from core.images import save_image, save_labels
+from core.study import scan_name
 
 MADE_UP = "made up for tests"
 TISSUES = ("CSF", "GM", "WM")

@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 from scipy.ndimage import gaussian_filter
 
-from studies.images import save_image, save_labels
-from studies.sheet import Study, read_sheet
+from core.images import save_image, save_labels
+from core.sheet import read_sheet
+from core.study import Study
 
 SCANNERS = {"GE": (1.0, 0.8), "Philips": (0.7, 1.3), "Prisma": (1.2, 1.0), "Trio": (0.9, 1.15)}
 """Gain and gamma of the simulated scanners."""

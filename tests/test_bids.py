@@ -12,11 +12,12 @@ import numpy as np
 import pytest
 import yaml
 
+from core.errors import InputError
 from studies.bids.checking import check_image
-from studies.bids.dataset import find_scans, images_of_paths, read_images, scanner_values, study_scans
+from studies.bids.images import images_of_paths, read_images
 from studies.bids.options import BidsOptions
 from studies.bids.preview import describe
-from studies.errors import InputError
+from studies.bids.scans import find_scans, scanner_values, study_scans
 from studies.sources.bids import split
 from tests.shared import shared
 

@@ -8,9 +8,10 @@ import pytest
 import yaml
 
 from benchmarks.preprocessing import misalignment, residual_bias
-from studies.files import read_table
+from core.files import read_table
+from core.jobs.disk_space import PAGES, bytes_to_write
 from studies.preprocessing.options import PreprocessOptions
-from studies.room import PAGES, bytes_to_write, planned_bytes
+from studies.sources import planned_bytes
 from studies.sources.bids import bytes_beside, covariates, grid
 from tests import travelling
 from tests.test_dag import snakemake

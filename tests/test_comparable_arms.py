@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from nilearn.datasets import load_mni152_brain_mask, load_mni152_template
 
-from evaluation.intensities import map_to_reference, measure_intensities
+from core.images import scale_to_mean
+from evaluation.arms.intensities import map_to_reference, measure_intensities
 from evaluation.measures.overlap import dice_by_tissue
-from evaluation.segmentation import labels_at, segment
-from studies.images import scale_to_mean
+from segmentation import labels_at, segment
 
 VOXEL_SIZES = (2.0, 2.0, 2.0)
 

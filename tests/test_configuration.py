@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from studies.errors import InputError
+from core.errors import InputError
 from workflow.configuration import Configuration
 
 ROOT = Path(__file__).resolve().parent.parent

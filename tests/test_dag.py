@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from studies.files import read_table
+from core.files import read_table
 from tests.conftest import write_study
 
 ROOT = Path(__file__).resolve().parent.parent

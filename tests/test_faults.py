@@ -14,11 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from baselines.commands import add_apply_options, add_fit_options, fit_from, harmonize_from
-from studies.errors import InputError
-from studies.files import read_json, read_table
-from studies.status import run_step
-from studies.supervision import Ended, in_child
+from baselines.harness.commands import add_apply_options, add_fit_options, fit_from, harmonize_from
+from core.errors import InputError
+from core.files import read_json, read_table
+from core.jobs.child import Ended, in_child
+from core.jobs.record import run_step
 from tests.conftest import write_study
 from tests.test_dag import ROOT, snakemake, write_config
 
@@ -110,7 +110,7 @@ def test_a_hanging_arm_is_ended_with_all_that_it_started(sheet, tmp_path):
 def test_the_work_ends_with_the_command_that_was_killed(tmp_path):
     noted = tmp_path / "pid"
     code = (
-        "import os, time\nfrom pathlib import Path\nfrom studies.supervision import in_child\n"
+        "import os, time\nfrom pathlib import Path\nfrom core.jobs.child import in_child\n"
         f"def work():\n    Path({str(noted)!r}).write_text(str(os.getpid()))\n    time.sleep(600)\n"
         "in_child(work)\n"
     )

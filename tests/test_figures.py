@@ -19,11 +19,12 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from PIL import Image
 
+from core.errors import InputError
+from core.files import read_table, write_table
 from evaluation import figures
-from evaluation.figures import finished_run, panels, style
-from evaluation.figures.finished_run import read_run
-from studies.errors import InputError
-from studies.files import read_table, write_table
+from evaluation.figures import panels, slices, style
+from evaluation.runs import finished_run
+from evaluation.runs.finished_run import read_run
 from tests.example_run import PAPER_SCANNERS, write_example_run
 
 PAPER_FIGURES = [
@@ -225,11 +226,11 @@ def test_the_subjects_left_is_on_the_left_and_the_front_at_the_top(flips):
     # a voxel far to the left, to the front, and low
     place = [0 if flips[0] == 1 else 6, 8 if flips[1] == 1 else 0, 1 if flips[2] == 1 else 3]
     image[tuple(place)] = 1
-    turned, edges = finished_run.canonical(image, affine)
+    turned, edges = slices.canonical(image, affine)
     assert edges == pytest.approx([2, 2, 2])
-    axial = finished_run.upright(turned, 2, 1)
+    axial = slices.upright(turned, 2, 1)
     assert axial.shape == (9, 7) and axial[0, 0] == 1
-    assert finished_run.upright(turned, 0, 0)[3, 8] == 1
+    assert slices.upright(turned, 0, 0)[3, 8] == 1
 
 
 def test_the_embeddings_figure_shows_scan_maps_and_output(run, monkeypatch):

@@ -11,16 +11,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from baselines import registry
+from baselines.harness.applying import apply_by_fold
+from baselines.harness.fitting import fit_method, fit_without_fold
 from baselines.raw import Raw
-from baselines.running import apply_by_fold, fit_method, fit_without_fold
-from evaluation.intensities import Intensities, measure_intensities, write_by_fold
-from evaluation.run import arm_intensities, fold_intensities
-from studies import folds
-from studies.errors import InputError, NotApplicable
-from studies.gathering import gather
-from studies.images import load_image, save_image
-from studies.sheet import Study, read_sheet
+from core import folds
+from core.errors import InputError, NotApplicable
+from core.images import load_image, save_image
+from core.sheet import read_sheet
+from core.study import Study
+from evaluation.arms.intensities import Intensities, measure_intensities, write_by_fold
+from evaluation.arms.ranges import arm_intensities, fold_intensities
+from studies.part_sheets import gather
 from studies.sources import source
 from tests.conftest import write_study
 
@@ -182,7 +183,7 @@ def test_a_method_that_knows_only_its_own_people_is_not_applicable(tmp_path, mon
         id = "bound"
         unseen_subjects = False
 
-    monkeypatch.setattr(registry, "methods", lambda: {"bound": Bound})
+    monkeypatch.setattr("baselines.harness.fitting.method", lambda name: Bound)
     with pytest.raises(NotApplicable, match="cannot be applied to people it was not fitted on"):
         fit_without_fold("bound", divided(tmp_path), "1", tmp_path / "model")
     assert not (tmp_path / "model").exists()

@@ -11,6 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+from core.errors import InputError
+from core.study import Scan, Study
+from evaluation.arms.measuring import PersonMeasures, make_person
 from evaluation.measures import identity, sharpness
 from evaluation.measures.biology import contrasts, line, sample_size_ratio
 from evaluation.measures.biology import of_study as biology
@@ -20,9 +23,6 @@ from evaluation.measures.intensity_distance import wasserstein_of_sorted
 from evaluation.measures.interface import Measured, Person
 from evaluation.measures.reliability import icc, icc_interval, mean_squares, within_person_cv
 from evaluation.measures.scanner_classification import classify, neighbours, octants, of_person, roughness, shading
-from evaluation.run import PersonMeasures, make_person
-from studies.errors import InputError
-from studies.sheet import Scan, Study
 
 SHROUT_FLEISS = np.array(
     [[9, 2, 5, 8], [6, 1, 3, 2], [8, 4, 6, 8], [7, 1, 2, 6], [10, 5, 6, 9], [6, 2, 4, 7]], dtype=float

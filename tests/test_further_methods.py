@@ -23,6 +23,10 @@ from baselines.command import Command
 from baselines.deepharmony import DeepHarmony
 from baselines.external import External
 from baselines.fcm import Fcm
+from baselines.harness.applying import apply_method
+from baselines.harness.fitting import fit_method
+from baselines.harness.registry import methods
+from baselines.harness.saved import load_method
 from baselines.histmatch import HistogramMatching, quantile_function
 from baselines.interface import Context, Method
 from baselines.kde import Kde
@@ -30,14 +34,13 @@ from baselines.lsq import Lsq
 from baselines.mica import Mica, warp
 from baselines.nyul import Nyul
 from baselines.oracle import Oracle
-from baselines.registry import methods
-from baselines.running import apply_method, fit_method, load_method
 from baselines.shuffle import Shuffle, shuffled
 from baselines.whitestripe_library import WhiteStripeLibrary
 from baselines.zscore import ZScore
-from studies.errors import InputError, NotApplicable
-from studies.images import load_image, save_image, save_labels, scale_to_mean
-from studies.sheet import Scan, Study, read_sheet, write_sheet
+from core.errors import InputError, NotApplicable
+from core.images import load_image, save_image, save_labels, scale_to_mean
+from core.sheet import read_sheet, write_sheet
+from core.study import Scan, Study
 from tests.conftest import AFFINE, CONTRASTS, SHAPE, made_up_brain, write_study
 
 DATA = Path(__file__).parent / "data"
@@ -723,7 +726,7 @@ def test_listing_methods_imports_nothing_heavy():
     heavy = ["torch", "skimage", "skfuzzy", "intensity_normalization", "ants", "sklearn"]
     code = f"""
 import sys
-from baselines.registry import methods
+from baselines.harness.registry import methods
 methods()
 print([name for name in {heavy} if name in sys.modules])
 """

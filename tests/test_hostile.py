@@ -14,13 +14,14 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from baselines.running import fit_method, load_method
+from baselines.harness.fitting import fit_method
+from baselines.harness.saved import load_method
+from core.errors import InputError
+from core.files import checksum, read_json, write_json
+from core.images import load_image, load_mask
+from core.sheet import SAFE_ID, read_rows, read_sheet
+from evaluation.arms.images import load_fractions
 from evaluation.figures.figure_mispel_embeddings import read_columns
-from evaluation.run import load_fractions
-from studies.errors import InputError
-from studies.files import checksum, read_json, write_json
-from studies.images import load_image, load_mask
-from studies.sheet import SAFE_ID, read_rows, read_sheet
 from studies.sources import source
 from tests.conftest import AFFINE, write_study
 from tests.test_dag import snakemake

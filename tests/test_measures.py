@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 from skimage.metrics import structural_similarity
 
 import evaluation
-from evaluation.intensities import (
+from core.errors import InputError
+from core.files import read_table
+from evaluation.arms.intensities import (
     Intensities,
     map_to_reference,
     measure_intensities,
@@ -31,8 +33,6 @@ from evaluation.measures.volumes import (
     rmse_table,
     volume_differences,
 )
-from studies.errors import InputError
-from studies.files import read_table
 
 PAPER = Path(evaluation.__file__).parent / "paper"
 

@@ -13,13 +13,13 @@ import pandas as pd
 import pytest
 
 from benchmarks import startup
+from core.errors import InputError
+from core.files import read_json, read_table, write_json, write_table, write_text
+from core.images import load_image, save_image, save_labels
 from evaluation.__main__ import main
-from evaluation.comparison import compare
 from evaluation.measures.similarity import ssim
-from evaluation.outcome import failures, join_status
-from studies.errors import InputError
-from studies.files import read_json, read_table, write_json, write_table, write_text
-from studies.images import load_image, save_image, save_labels
+from evaluation.runs.comparison import compare
+from evaluation.runs.status_table import failures, join_status
 from tests.example_run import write_example_run
 
 AFFINE = np.diag([2.0, 2.0, 2.0, 1.0])

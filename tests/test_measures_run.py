@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from core.errors import InputError
+from core.files import read_table, write_table
+from core.images import save_image, save_labels
 from evaluation.__main__ import main
-from studies.errors import InputError
-from studies.files import read_table, write_table
-from studies.images import save_image, save_labels
 
 SUBJECTS = ("01", "02", "03")
 SCANNERS = ("Trio", "GE")

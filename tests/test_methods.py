@@ -12,23 +12,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from baselines.harness.applying import apply_method, check_output
+from baselines.harness.fitting import fit_method, fit_without_fold
+from baselines.harness.parameters import make_parameters, parse_parameters
+from baselines.harness.registry import label, methods
+from baselines.harness.saved import MODEL_FILE, load_method
+from baselines.harness.template import TEMPLATE, write_template
 from baselines.interface import Context, Method
-from baselines.registry import label, methods
-from baselines.running import (
-    MODEL_FILE,
-    apply_method,
-    check_output,
-    fit_method,
-    fit_without_fold,
-    load_method,
-    make_parameters,
-    parse_parameters,
-)
-from baselines.template import TEMPLATE, write_template
-from studies import folds
-from studies.errors import InputError
-from studies.images import load_image, save_image, save_labels
-from studies.sheet import Scan, Study, read_sheet
+from core import folds
+from core.errors import InputError
+from core.images import load_image, save_image, save_labels
+from core.sheet import read_sheet
+from core.study import Scan, Study
 from tests.conftest import write_study
 
 # smaller than any real fit, so that the battery stays short; the rest are the methods' defaults

@@ -13,24 +13,27 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from baselines.harness.applying import apply_method
+from baselines.harness.fitting import fit_method
+from baselines.harness.parameters import make_parameters
 from baselines.interface import Context
-from baselines.running import apply_method, fit_method, make_parameters
+from core.errors import InputError
+from core.images import load_image, save_image, save_labels
+from core.sheet import read_sheet
+from core.study import Study
 from mispel.batches import Batches, shuffled_batches
-from mispel.cache import build_cache
+from mispel.collapse import OutputWatch
+from mispel.compute import working_threads
+from mispel.embedding_cache import build_cache
 from mispel.errors import TrainingError
 from mispel.losses import coupling_loss, harmonization_loss, reconstruction_loss, step1_loss, step2_loss
 from mispel.method import Mispel
 from mispel.model import load_model
 from mispel.network import decode, new_encoder
-from mispel.parallel import working_threads
-from mispel.presets import PRESETS, Parameters
+from mispel.parameters import PRESETS, Parameters
 from mispel.slices import Box, Grid, axial_axis, build_store, common_box, from_slices, to_slices
 from mispel.steps import DecoderFitting
 from mispel.training import run_step, train
-from mispel.watch import OutputWatch
-from studies.errors import InputError
-from studies.images import load_image, save_image, save_labels
-from studies.sheet import Study, read_sheet
 from tests.mispel_data import AFFINE, make_study, write_study
 from tests.mispel_reference import PlainEncoder, PlainMispel, plain_cut
 

@@ -11,15 +11,15 @@ import torch
 from scipy.optimize import linprog
 
 from mispel.batches import Batches
-from mispel.cache import EmbeddingCache
+from mispel.compute import working_threads
+from mispel.embedding_cache import EmbeddingCache
 from mispel.errors import TrainingError
-from mispel.exact import LARGEST_GAP, Problem, solve
 from mispel.losses import harmonization_loss, reconstruction_loss, step2_loss
 from mispel.model import new_model
 from mispel.network import decode
-from mispel.parallel import working_threads
-from mispel.presets import Parameters
+from mispel.parameters import Parameters
 from mispel.slices import Box, Grid, SliceStore
+from mispel.step2_optimum import LARGEST_GAP, Problem, solve
 from mispel.steps import DecoderFitting
 from mispel.training import run_step, solve_decoders
 
@@ -178,7 +178,7 @@ def test_dead_and_equal_maps_do_no_harm():
 def test_chunks_and_threads_change_nothing(monkeypatch):
     store, cache = made_up(slices=7)
     alone = solve(problem_of(store, cache), np.full((3, 2), 0.5), seed=0)
-    monkeypatch.setattr("mispel.exact.CHUNK_VOXELS", 200)
+    monkeypatch.setattr("mispel.step2_optimum.CHUNK_VOXELS", 200)
     with working_threads(2) as for_each:
         problem = dataclasses.replace(problem_of(store, cache), for_each=for_each)
         twice = [solve(problem, np.full((3, 2), 0.5), seed=0).coefficients for _ in range(2)]

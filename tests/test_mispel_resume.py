@@ -15,19 +15,19 @@ import numpy as np
 import pytest
 import torch
 
+from baselines.harness.fitting import fit_method
 from baselines.interface import Context
-from baselines.running import fit_method
+from core.sheet import read_sheet
 from mispel.batches import Batches
-from mispel.cache import ENCODING_BATCH, EmbeddingCache, build_cache
 from mispel.checkpoints import Checkpoint, Checkpoints
+from mispel.compute import working_threads
+from mispel.embedding_cache import ENCODING_BATCH, EmbeddingCache, build_cache
 from mispel.errors import TrainingError
 from mispel.method import Mispel
-from mispel.parallel import working_threads
-from mispel.presets import Parameters
+from mispel.parameters import Parameters
 from mispel.slices import build_store, new_array
 from mispel.steps import DecoderFitting
 from mispel.training import run_step, train
-from studies.sheet import read_sheet
 from tests.mispel_data import make_study, write_study
 
 CPU = torch.device("cpu")
@@ -208,6 +208,6 @@ def test_a_gpus_code_path_computes_the_same(store, tmp_path, monkeypatch):
     """Slices and embeddings resident on the device, indexed there; the device here is the CPU."""
     expected = fit(store, tmp_path).model.tensors()
     monkeypatch.setattr("mispel.batches.is_resident", lambda device: True)
-    monkeypatch.setattr("mispel.cache.is_resident", lambda device: True)
+    monkeypatch.setattr("mispel.embedding_cache.is_resident", lambda device: True)
     found = fit(store, tmp_path).model.tensors()
     assert same(expected, found)

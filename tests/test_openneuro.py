@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from core.errors import InputError
 from studies.bids import openneuro
 from studies.bids.options import BidsOptions
-from studies.errors import InputError
 from studies.sources import source
 from workflow.configuration import Configuration
 

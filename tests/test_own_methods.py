@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from studies.files import read_table
-from studies.images import save_image
-from studies.sheet import read_sheet
+from core.files import read_table
+from core.images import save_image
+from core.sheet import read_sheet
 from tests.conftest import write_study
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -31,7 +31,17 @@ def shown(language: str) -> list[str]:
 def project(tmp_path_factory) -> Path:
     """A copy of the project, since a method's file goes into it; with scans, programs and configuration."""
     folder = tmp_path_factory.mktemp("own") / "project"
-    for name in ("baselines", "config", "evaluation", "mispel", "profiles", "studies", "workflow"):
+    for name in (
+        "baselines",
+        "config",
+        "core",
+        "evaluation",
+        "mispel",
+        "profiles",
+        "segmentation",
+        "studies",
+        "workflow",
+    ):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("Snakefile", "pyproject.toml"):
         shutil.copy(ROOT / name, folder)

@@ -13,17 +13,18 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from core.errors import InputError
+from core.images import load_image, voxel_volume_ml
+from core.sheet import read_sheet
 from evaluation.measures.similarity import ssim
 from studies.__main__ import main
-from studies.errors import InputError
-from studies.images import load_image, voxel_volume_ml
-from studies.phantom.anatomy import COMPARTMENTS, TISSUES, coarsen, make_anatomy, make_subject
-from studies.phantom.options import PhantomOptions
-from studies.phantom.physics import failed, shipped_scanners, tissues
-from studies.phantom.random_fields import enlarge, generator, random_field
-from studies.phantom.scanner import acquire, add_rician_noise, blur, misregistration, true_image, voxel_kernel
-from studies.phantom.truth import simulate_scan
-from studies.sheet import read_sheet
+from studies.simulation.anatomy import COMPARTMENTS, TISSUES, coarsen, make_anatomy
+from studies.simulation.options import PhantomOptions
+from studies.simulation.people import make_subject
+from studies.simulation.physics import failed, shipped_scanners, tissues
+from studies.simulation.random_fields import enlarge, generator, random_field
+from studies.simulation.scanner import acquire, add_rician_noise, blur, misregistration, true_image, voxel_kernel
+from studies.simulation.truth import simulate_scan
 from studies.sources import PlannedScan, source
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from benchmarks.phantom import bloch_signal
-from studies.errors import InputError
-from studies.phantom.physics import SEQUENCE, make_scanners, physics, shipped_scanners, tissues
-from studies.phantom.signal import check_contrast, contrast, longitudinal_magnetization, signal
+from core.errors import InputError
+from studies.simulation.physics import SEQUENCE, make_scanners, physics, shipped_scanners, tissues
+from studies.simulation.signal import check_contrast, contrast, longitudinal_magnetization, signal
 
 
 @pytest.mark.parametrize("scanner", shipped_scanners())

@@ -12,17 +12,19 @@ import pandas as pd
 import pytest
 from scipy import ndimage
 
+from core.errors import InputError
+from core.images import load_image, load_mask, save_image, save_labels
 from studies.__main__ import main
-from studies.bids.dataset import read_images, study_scans
-from studies.errors import InputError
-from studies.images import load_image, load_mask, save_image, save_labels
+from studies.bids.images import read_images
+from studies.bids.scans import study_scans
 from studies.preprocessing import arrays, quality
 from studies.preprocessing.atlas import load_atlas
-from studies.preprocessing.gathering import gather, markdown
 from studies.preprocessing.native import take_back
 from studies.preprocessing.options import PreprocessOptions
+from studies.preprocessing.quality_table import gather, markdown
 from studies.preprocessing.registration import Transforms, carry, carry_back, register_brain
 from studies.preprocessing.scan import native_mask, own_mask, preprocessed
+from studies.preprocessing.steps import status_file
 from studies.sources import bids, settle, source
 from tests.test_bids import make_dataset, t1w
 from tests.travelling import rotation, store
@@ -240,9 +242,9 @@ def test_syn_by_local_correlation_too(stored_three_ways, tmp_path):
 
 def test_a_failed_scan_is_left_out_and_told(study):
     folder, options, _ = study
-    status = bids.status_file(folder, "sub-01_scanner-b", "register")
+    status = status_file(folder, "sub-01_scanner-b", "register")
     for which, ending in (("register", "failed"), ("resample", "failed")):
-        path = bids.status_file(folder, "sub-01_scanner-b", which)
+        path = status_file(folder, "sub-01_scanner-b", which)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps({"status": ending, "reason": "no brain was found"}))
     try:

@@ -7,9 +7,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from core.errors import InputError
+from core.files import read_table, write_table
 from evaluation.protocols import write_protocols
-from studies.errors import InputError
-from studies.files import read_table, write_table
 from tests.example_run import write_example_run
 
 

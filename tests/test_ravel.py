@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from baselines.ravel import Ravel, control_mask, regression_weights, unwanted_factors
-from studies.errors import InputError
-from studies.images import save_image, save_labels
-from studies.sheet import Scan, Study
+from core.errors import InputError
+from core.images import save_image, save_labels
+from core.study import Scan, Study
 
 ORACLE = Path(__file__).parent / "data" / "whitestripe_ravel"
 

@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from core.errors import InputError
+from core.files import read_table, write_json, write_table, write_text
 from evaluation import figures
-from evaluation.figures import finished_run
-from evaluation.figures.finished_run import read_run
+from evaluation.figures import slices
 from evaluation.report import content, render, viewer
-from studies.errors import InputError
-from studies.files import read_table, write_json, write_table, write_text
+from evaluation.runs.finished_run import read_run
 from tests.example_run import PAPER_METHODS, PAPER_SCANNERS, write_example_run
 
 
@@ -217,11 +217,11 @@ def test_the_viewers_sprites_hold_each_scans_slices(run, page):
         sheet = np.asarray(picture).astype(float)
     assert sheet.shape == (len(data["views"]) * height, 4 * width)
     images = {
-        scanner: finished_run.read_canonical(opened.image_path("mispel", "02", scanner))
+        scanner: slices.read_canonical(opened.image_path("mispel", "02", scanner))
         for scanner in ("GE", "Philips", "Trio")
     }
-    grey = finished_run.grey_range(image for image, _ in images.values())
-    box = finished_run.brain_box(images["GE"][0])
+    grey = slices.grey_range(image for image, _ in images.values())
+    box = slices.brain_box(images["GE"][0])
     for place, scanner in enumerate(PAPER_SCANNERS):
         for row in range(len(viewer.VIEWS)):
             cell = sheet[row * height : (row + 1) * height, place * width : (place + 1) * width]

@@ -11,13 +11,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from studies.claim import check_writable, claim
-from studies.commandline import run
-from studies.errors import InputError
-from studies.files import remove_unfinished, write_text
-from studies.images import save_image
-from studies.room import TRUTH, bytes_to_write, check_room, planned_bytes
-from studies.status import run_step
+from core.errors import InputError
+from core.files import remove_unfinished, write_text
+from core.images import save_image
+from core.jobs.command import run
+from core.jobs.disk_space import TRUTH, bytes_to_write, check_room
+from core.jobs.record import run_step
+from core.jobs.run_lock import check_writable, claim
+from studies.sources import planned_bytes
 from tests.conftest import AFFINE, SHAPE
 from tests.test_dag import ROOT
 
@@ -49,7 +50,7 @@ def test_a_disk_that_cannot_hold_it_is_refused_and_what_is_there_counts(tmp_path
 
 
 def test_a_folder_is_claimed_by_one_run_and_free_when_that_was_killed(tmp_path):
-    code = f"from studies.claim import claim; claim({str(tmp_path)!r}); print('claimed', flush=True); input()"
+    code = f"from core.jobs.run_lock import claim; claim({str(tmp_path)!r}); print('claimed', flush=True); input()"
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
     other = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, text=True, **pipes)
     assert other.stdout.readline() == "claimed\n"

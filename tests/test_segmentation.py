@@ -13,15 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evaluation.segmentation import (
-    Segmentation,
-    check_segmentable,
-    labels_at,
-    segment,
-    volumes_ml,
-)
-from evaluation.segmentation.interface import engines
-from studies.errors import InputError
+from core.errors import InputError
+from segmentation import Segmentation, check_segmentable, labels_at, segment, volumes_ml
+from segmentation.interface import engines
 from tests.conftest import AFFINE, made_up_brain, scanned
 
 SIZES = tuple(np.diag(AFFINE)[:3])
@@ -102,7 +96,7 @@ def test_unknown_engine_and_threads(brain):
 
 NEW_ENGINE = """
 import numpy as np
-from evaluation.segmentation import Segmentation
+from segmentation import Segmentation
 
 def segment(image, mask, voxel_sizes, threads, partial_volumes):
     posteriors = np.zeros((3, *image.shape), np.float32)
@@ -119,7 +113,7 @@ def new_engine(tmp_path, monkeypatch, request):
     """A further engine: one file, in a folder of engines."""
     name = f"mine_{tmp_path.name}"
     (tmp_path / f"{name}.py").write_text(NEW_ENGINE.format(change=getattr(request, "param", "pass"), name=name))
-    folder = importlib.import_module("evaluation.segmentation.engines")
+    folder = importlib.import_module("segmentation.engines")
     monkeypatch.setattr(folder, "__path__", [*folder.__path__, str(tmp_path)])
     return name
 
@@ -228,7 +222,7 @@ def test_gaussian_mixture(brain):
 
 
 KERNEL = """
-from evaluation.segmentation.compiled import announced, kernel
+from core.kernels import announced, kernel
 
 @kernel
 def total(values):
@@ -260,7 +254,7 @@ def test_says_that_it_compiles_only_when_it_does(tmp_path):
 
 
 def test_compiles_without_a_folder_to_keep_the_code_in():
-    from evaluation.segmentation.compiled import kernel
+    from core.kernels import kernel
 
     # A function that comes from no file has no place for its machine code.
     namespace = {}

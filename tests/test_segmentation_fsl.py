@@ -11,8 +11,8 @@ import sys
 import numpy as np
 import pytest
 
-from evaluation.segmentation import labels_at, segment
-from studies.errors import InputError
+from core.errors import InputError
+from segmentation import labels_at, segment
 from tests.conftest import AFFINE, made_up_brain, scanned
 
 SIZES = tuple(np.diag(AFFINE)[:3])

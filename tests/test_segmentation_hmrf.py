@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from evaluation.segmentation import TISSUES, Segmentation, labels_at, segment, volumes_ml
-from evaluation.segmentation.engines import hmrf
-from studies.errors import InputError
+from core.errors import InputError
+from segmentation import TISSUES, Segmentation, labels_at, segment, volumes_ml
+from segmentation.engines import hmrf
 from tests.conftest import AFFINE, made_up_brain, scanned
 from tests.shared import shared
 

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from studies.errors import InputError
-from studies.images import load_image, save_image, save_labels
-from studies.sheet import Study, read_rows, read_sheet, write_sheet
+from core.errors import InputError
+from core.images import load_image, save_image, save_labels
+from core.sheet import read_rows, read_sheet, write_sheet
+from core.study import Study
 from studies.sources import source
 from tests.conftest import AFFINE, write_study
 

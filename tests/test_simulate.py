@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from scipy.ndimage import affine_transform
 
-from studies.errors import InputError
-from studies.images import save_image, voxel_volume_ml
-from studies.phantom.anatomy import atlas_brain, undeformed_maps
-from studies.simulate import SimulateOptions, brain_mask, check_person, find_people, make_anatomy
+from core.errors import InputError
+from core.images import brain_mask, save_image, voxel_volume_ml
+from studies.simulation.atlas_maps import atlas_brain, undeformed_maps
+from studies.simulation.real_people import SimulateOptions, check_person, find_people, make_anatomy
 from studies.sources import source
 
 
@@ -118,7 +118,7 @@ def test_a_brain_becomes_anatomy(turned_atlas):
     volumes = anatomy.volumes_ml()
     assert 1300 < sum(volumes.values()) < 1700
     assert sum(volumes.values()) == pytest.approx(anatomy.mask.sum() * voxel_volume_ml(anatomy.affine), rel=1e-4)
-    from studies.phantom.anatomy import _undeformed
+    from studies.simulation.atlas_maps import undeformed
 
-    gm = _undeformed("gm", 1)[anatomy.mask]
+    gm = undeformed("gm", 1)[anatomy.mask]
     assert np.corrcoef(gm, fractions[1])[0, 1] > 0.75

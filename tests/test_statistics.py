@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
+from core.files import read_table, write_table
 from evaluation.measures.registry import find
 from evaluation.statistics import COLUMNS, adjusted, paired_test, paired_tests, run_statistics
-from studies.files import read_table, write_table
 from tests.example_run import write_example_run
 
 PAIRS = [("GE", "Philips"), ("GE", "Trio"), ("Philips", "Trio")]

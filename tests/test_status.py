@@ -8,11 +8,11 @@ import sys
 
 import pytest
 
-from evaluation.outcome import join_status
-from studies.cost import ASKED, read_cost
-from studies.errors import InputError, NotApplicable
-from studies.files import read_json
-from studies.status import run_step
+from core.errors import InputError, NotApplicable
+from core.files import read_json
+from core.jobs.cost import ASKED, read_cost
+from core.jobs.record import run_step
+from evaluation.runs.status_table import join_status
 
 
 def fail(error: Exception):
@@ -72,7 +72,7 @@ def test_batches_are_joined_into_one_row(tmp_path):
 def test_a_command_says_what_it_took_where_that_is_asked_for():
     """The work of a child that has ended counts too."""
     code = (
-        "import subprocess, sys; from studies.commandline import run\n"
+        "import subprocess, sys; from core.jobs.command import run\n"
         "burn = 'x = bytearray(50_000_000)\\nfor n in range(3_000_000): pass'\n"
         "run(lambda: subprocess.run([sys.executable, '-c', burn]).returncode + 3)"
     )

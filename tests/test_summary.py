@@ -11,14 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from statsmodels.stats.power import TTestPower
 
+from core.files import read_table, write_json, write_table, write_text
 from evaluation.__main__ import main
 from evaluation.figures import figure_bland_altman, figure_summary
-from evaluation.figures.finished_run import read_run
 from evaluation.measures import registry
 from evaluation.report import content
+from evaluation.runs.finished_run import read_run
 from evaluation.statistics import people_needed
 from evaluation.summary import over_people, ranks, run_summary, values_by_person
-from studies.files import read_table, write_json, write_table, write_text
 from tests.example_run import write_example_run
 
 PEOPLE = [f"{number:02d}" for number in range(1, 7)]

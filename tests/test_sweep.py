@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from core.errors import InputError
+from core.images import save_image, save_labels
+from core.study import Scan, Study
 from evaluation.figures.sweep import plot
 from evaluation.sweep import on_front, pairwise_difference, reconstruction_error, score_points
-from studies.errors import InputError
-from studies.images import save_image, save_labels
-from studies.sheet import Scan, Study
 
 SHAPE = (6, 7, 8)
 

@@ -7,12 +7,12 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from core.errors import InputError
+from core.files import read_table, write_table
 from evaluation.__main__ import main
-from evaluation.figures.finished_run import read_run
 from evaluation.measures.registry import find
+from evaluation.runs.finished_run import read_run
 from evaluation.tables import Entry, Panel, Table, latex, paper_numbers, summarize, to_latex, to_markdown
-from studies.errors import InputError
-from studies.files import read_table, write_table
 from tests.example_run import write_example_run
 
 

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from baselines.whitestripe import normalize, white_stripe
-from studies.errors import InputError
-from studies.images import load_image
+from core.errors import InputError
+from core.images import load_image
 from tests.shared import shared
 
 ORACLE = Path(__file__).parent / "data" / "whitestripe_ravel"

@@ -10,9 +10,10 @@ import nibabel as nib
 import numpy as np
 from scipy import ndimage
 
-from studies.phantom.anatomy import coarsen, make_anatomy, make_subject
-from studies.phantom.physics import make_scanners, tissues
-from studies.phantom.scanner import true_image
+from studies.simulation.anatomy import coarsen, make_anatomy
+from studies.simulation.people import make_subject
+from studies.simulation.physics import make_scanners, tissues
+from studies.simulation.scanner import true_image
 
 SUBJECTS = ("001", "02")
 SCANNERS = ("GE", "Philips", "Trio")

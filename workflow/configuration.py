@@ -16,9 +16,9 @@ from typing import Any
 import yaml
 from jsonschema import Draft202012Validator
 
-from studies.cost import ASKED
-from studies.errors import InputError, nearest
-from studies.folds import check_count, fold_names
+from core.errors import InputError, nearest
+from core.folds import check_count, fold_names
+from core.jobs.cost import ASKED
 from studies.sources import PlannedScan, source, steps
 from workflow.source_hash import method_hash
 
@@ -85,7 +85,7 @@ class Configuration:
         """The scans that take steps of their own before `prepare`, by name; none for most sources."""
         if not steps(self.source):
             return {}
-        from studies.sheet import scan_name
+        from core.study import scan_name
 
         return {scan_name(scan.subject, scan.scanner): scan for scan in planned}
 
@@ -116,9 +116,9 @@ class Configuration:
 
     def check_arms(self) -> None:
         """Refuse unknown methods, parameters and engines.  Imports every method, so not for every job."""
-        from baselines.registry import method
-        from baselines.running import make_parameters
-        from evaluation.segmentation.interface import engines
+        from baselines.harness.parameters import make_parameters
+        from baselines.harness.registry import method
+        from segmentation.interface import engines
 
         for arm in self.arms:
             make_parameters(method(self.method_of(arm)), self.parameters_of(arm))
@@ -135,7 +135,7 @@ class Configuration:
             wanted = shutil.which("nvidia-smi") is not None
         if not wanted:
             return None
-        from baselines.registry import method
+        from baselines.harness.registry import method
 
         return 1 if "gpu" in method(method_id).needs else None
 

@@ -27,15 +27,15 @@ ROOT = Path(__file__).resolve().parent.parent
 DATA = {".yaml", ".tsv", ".j2", ".css", ".js"}
 
 FOUND_BY_NAME: Mapping[str, tuple[str, ...]] = {
-    "evaluation.segmentation.interface": ("evaluation.segmentation.engines.hmrf",),
+    "segmentation.interface": ("segmentation.engines.hmrf",),
     "evaluation.measures.registry": ("evaluation.measures.*",),
     "evaluation.figures": ("evaluation.figures.*",),
-    "baselines.registry": (),
+    "baselines.harness.registry": (),
     "studies.sources": (),
 }
 """Modules that import others by name, and which of them count whatever is configured; `*` is a whole package."""
 
-CONFIGURABLE = ("baselines.{}", "{}.method", "evaluation.segmentation.engines.{}")
+CONFIGURABLE = ("baselines.{}", "{}.method", "segmentation.engines.{}")
 """Where that lies which a configuration asks for by name: methods and engines."""
 
 
@@ -68,7 +68,7 @@ def method_hash(method: str, parameters: Mapping[str, Any]) -> str:
 
 def _hash_elsewhere(method: str) -> str:
     """A hash of the method that another distribution brings under that name; of nothing where none does."""
-    from baselines.registry import ENTRY_POINT_GROUP
+    from baselines.harness.registry import ENTRY_POINT_GROUP
 
     digest = hashlib.sha256()
     for entry in entry_points(group=ENTRY_POINT_GROUP, name=method):

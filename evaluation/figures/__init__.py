@@ -16,7 +16,7 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from types import ModuleType
 
-from evaluation.figures.finished_run import read_run
+from evaluation.runs.finished_run import read_run
 
 
 def figures() -> list[ModuleType]:

@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from evaluation.figures import finished_run, panels, style
-from evaluation.figures.finished_run import FinishedRun
+from evaluation.figures import panels, slices, style
+from evaluation.runs import finished_run
+from evaluation.runs.finished_run import FinishedRun
 
 TITLE = "Figure 1. Scanner effects"
 TOPIC = "Images"
@@ -42,9 +43,9 @@ def plot(
     union = np.zeros(first.shape, dtype=bool)
     for image in images.values():
         union |= image != 0
-    box = finished_run.brain_box(union)
-    level = finished_run.example_level(box, union.shape)
-    grey = finished_run.grey_range(images.values())
+    box = slices.brain_box(union)
+    level = slices.example_level(box, union.shape)
+    grey = slices.grey_range(images.values())
     brains = {scanner: image[image != 0] for scanner, image in images.items()}
     highest = max(float(np.percentile(brain, 99.9)) for brain in brains.values())
     lowest = min(0.0, *(float(np.percentile(brain, 0.1)) for brain in brains.values()))
@@ -54,7 +55,7 @@ def plot(
 
     blocks = panels.chunks(len(scanners), COLUMNS)
     columns = max(len(block) for block in blocks)
-    shape = finished_run.upright(union[box[0], box[1]], 2, level).shape
+    shape = slices.upright(union[box[0], box[1]], 2, level).shape
     picture = (style.WIDTH / columns - 0.3) * shape[0] * edges_mm[1] / (shape[1] * edges_mm[0])
     picture = min(picture, 3.2)
     figure = style.page(
@@ -76,7 +77,7 @@ def plot(
             scanner = scanners[block[column]]
             top.set_title(style.fit_lines(scanner, style.WIDTH / columns - 0.2, 3, style.TEXT_SIZE + 0.5, "bold"))
             if scanner in images:
-                pixels = finished_run.upright(images[scanner][box[0], box[1]], 2, level)
+                pixels = slices.upright(images[scanner][box[0], box[1]], 2, level)
                 panels.show_slice(top, pixels, grey, (edges_mm[1], edges_mm[0]))
             else:
                 panels.say_no_scan(top)
@@ -108,6 +109,6 @@ def draw(run: FinishedRun) -> list[Path]:
     for scanner in run.scanners:
         path = run.image_path(finished_run.REFERENCE, subject, scanner)
         if path is not None:
-            images[scanner], edges_mm = finished_run.read_canonical(path)
+            images[scanner], edges_mm = slices.read_canonical(path)
     figure = plot(images, run.scanners, edges_mm=edges_mm, subject=subject, simulated=run.simulated)
     return style.save(figure, run.folder / "figures", "figure1_scanner_effects")

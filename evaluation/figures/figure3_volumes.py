@@ -9,9 +9,10 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from evaluation.figures import finished_run, panels, style
-from evaluation.figures.finished_run import FinishedRun
+from evaluation.figures import panels, style
 from evaluation.figures.style import Look
+from evaluation.runs import finished_run
+from evaluation.runs.finished_run import FinishedRun
 
 TITLE = "Figure 3. Tissue volumes by scanner"
 TOPIC = "Volumes"

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from evaluation.figures import finished_run, panels, style
-from evaluation.figures.finished_run import FinishedRun
+from evaluation.figures import panels, slices, style
+from evaluation.runs.finished_run import FinishedRun
 
 TITLE = "Figure 4. One slice, before and after"
 TOPIC = "Images"
@@ -91,20 +91,17 @@ def draw(run: FinishedRun) -> list[Path]:
         for scanner in run.scanners:
             path = run.image_path(method, subject, scanner)
             if path is not None:
-                volumes[method, scanner], edges_mm = finished_run.read_canonical(path)
+                volumes[method, scanner], edges_mm = slices.read_canonical(path)
     union = np.any([volume != 0 for volume in volumes.values()], axis=0)
-    box = finished_run.brain_box(union)
-    level = finished_run.example_level(box, union.shape)
+    box = slices.brain_box(union)
+    level = slices.example_level(box, union.shape)
     drawn = [method for method in methods if any(key[0] == method for key in volumes)]
     figure = plot(
         {
-            (run.label(method), scanner): finished_run.upright(volume[box[0], box[1]], 2, level)
+            (run.label(method), scanner): slices.upright(volume[box[0], box[1]], 2, level)
             for (method, scanner), volume in volumes.items()
         },
-        [
-            finished_run.grey_range(volume for (owner, _), volume in volumes.items() if owner == method)
-            for method in drawn
-        ],
+        [slices.grey_range(volume for (owner, _), volume in volumes.items() if owner == method) for method in drawn],
         methods=[run.label(method) for method in drawn],
         scanners=run.scanners,
         edges_mm=(float(edges_mm[1]), float(edges_mm[0])),

@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from evaluation.figures import figure5_rmse, finished_run, style
-from evaluation.figures.finished_run import FinishedRun
+from evaluation.figures import figure5_rmse, style
+from evaluation.runs import finished_run
+from evaluation.runs.finished_run import FinishedRun
 
 TITLE = "Figure 6. Dice overlap of segmentations between scanners"
 TOPIC = "Overlap"

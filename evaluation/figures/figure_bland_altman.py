@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from evaluation.figures import figure5_rmse, finished_run, panels, style
-from evaluation.figures.finished_run import FinishedRun
+from evaluation.figures import figure5_rmse, panels, style
 from evaluation.figures.style import Look
+from evaluation.runs import finished_run
+from evaluation.runs.finished_run import FinishedRun
 
 TITLE = "Bias and limits of agreement of volumes"
 TOPIC = "Volumes"

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from evaluation.figures import finished_run, panels, style
-from evaluation.figures.finished_run import FinishedRun
-from studies.errors import InputError
+from core.errors import InputError
+from evaluation.figures import panels, slices, style
+from evaluation.runs.finished_run import FinishedRun
 
 TITLE = "MISPEL's embeddings of one slice"
 TOPIC = "Training"
@@ -45,7 +45,7 @@ def plot(
     )
     grid = figure.subplots(len(scanners), len(columns), squeeze=False)
     for column, (title, pictures) in enumerate(columns):
-        low, high = finished_run.grey_range(pictures)
+        low, high = slices.grey_range(pictures)
         for row, scanner in enumerate(scanners):
             axis = grid[row, column]
             axis.imshow(pictures[row], cmap="gray", vmin=low, vmax=high, interpolation="nearest")

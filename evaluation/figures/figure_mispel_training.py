@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
 from evaluation.figures import style
-from evaluation.figures.finished_run import FinishedRun
+from evaluation.runs.finished_run import FinishedRun
 
 TITLE = "MISPEL's training"
 TOPIC = "Training"

@@ -11,9 +11,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy import ndimage
 
-from evaluation.figures import finished_run, panels, style
-from evaluation.figures.finished_run import FinishedRun, text
-from studies.images import load_image
+from core.images import load_image
+from evaluation.figures import panels, slices, style
+from evaluation.runs.finished_run import FinishedRun, text
 
 TITLE = "Quality of the preprocessing"
 TOPIC = "Preprocessing"
@@ -28,7 +28,7 @@ EDGES, FLAGGED = style.PALETTE[1], "#c00000"
 
 @style.styled
 def plot(
-    slices: Mapping[tuple[str, str], np.ndarray],
+    pictures: Mapping[tuple[str, str], np.ndarray],
     greys: Mapping[tuple[str, str], tuple[float, float]],
     atlas: np.ndarray,
     level: float,
@@ -40,9 +40,9 @@ def plot(
     simulated: bool = False,
     notes: Sequence[str] = (),
 ) -> Figure:
-    """Draw slices (rows, columns) by (subject, scanner), all of the shape of `atlas`, whose edges lie over them.
+    """Draw pictures (rows, columns) by (subject, scanner), all of the shape of `atlas`, whose edges lie over them.
 
-    `level` is the atlas's intensity between grey and white matter; `failed` scans have no slice.
+    `level` is the atlas's intensity between grey and white matter; `failed` scans have none.
     """
     ratio = atlas.shape[0] / atlas.shape[1]
     side = min(3.0, (style.WIDTH - 0.6) / len(scanners))
@@ -57,8 +57,8 @@ def plot(
     for row, subject in enumerate(subjects):
         for column, scanner in enumerate(scanners):
             axis, key = grid[row, column], (subject, scanner)
-            if key in slices:
-                panels.show_slice(axis, slices[key], greys[key], (1.0, 1.0))
+            if key in pictures:
+                panels.show_slice(axis, pictures[key], greys[key], (1.0, 1.0))
                 draw_edges(axis, atlas, level)
                 if key in flagged:
                     _frame(axis)
@@ -94,23 +94,23 @@ def draw(run: FinishedRun) -> list[Path]:
     failed = {key: reasons[key] for key in _keys(table[table["status"] == "failed"])}
     troubled = [subject for subject, scanner in reasons if reasons[subject, scanner]]
     subjects = list(dict.fromkeys([*troubled, *table["subject"]]))
-    atlas, edges_mm = finished_run.canonical(*load_image(place))
-    box = finished_run.brain_box(atlas)
-    slices, greys = {}, {}
+    atlas, edges_mm = slices.canonical(*load_image(place))
+    box = slices.brain_box(atlas)
+    shown, greys = {}, {}
     for subject, scanner in _keys(table):
         path = run.image_path("raw", subject, scanner)
         if path is not None and subject in subjects[:MOST_PEOPLE]:
-            image = finished_run.read_canonical(path)[0]
-            slices[subject, scanner] = _pair(image, box)
-            greys[subject, scanner] = finished_run.grey_range([image])
-    if not slices:
+            image = slices.read_canonical(path)[0]
+            shown[subject, scanner] = _pair(image, box)
+            greys[subject, scanner] = slices.grey_range([image])
+    if not shown:
         return []
     inside = atlas[atlas > 0]
     notes = [f"Voxels of {edges_mm[0]:g} mm; each scan has its own grey scale."]
     if len(subjects) > MOST_PEOPLE:
         notes.append(f"{MOST_PEOPLE} of {len(subjects)} people are shown.")
     figure = plot(
-        slices,
+        shown,
         greys,
         _pair(atlas, box),
         float((np.percentile(inside, 35) + np.percentile(inside, 85)) / 2),
@@ -131,9 +131,7 @@ def _keys(table: pd.DataFrame) -> list[tuple[str, str]]:
 def _pair(image: np.ndarray, box: tuple[slice, slice, slice]) -> np.ndarray:
     """An axial and a coronal slice of a canonical image beside each other, cut to the box, (rows, columns)."""
     cut = image[box]
-    pictures = [
-        finished_run.upright(cut, axis, int(part * (cut.shape[axis] - 1))) for axis, part in ((2, 0.53), (1, 0.5))
-    ]
+    pictures = [slices.upright(cut, axis, int(part * (cut.shape[axis] - 1))) for axis, part in ((2, 0.53), (1, 0.5))]
     rows = max(picture.shape[0] for picture in pictures)
     padded = [np.pad(picture, ((0, rows - picture.shape[0]), (0, 0))) for picture in pictures]
     return np.concatenate(padded, axis=1)

@@ -11,9 +11,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from evaluation.figures import style
-from evaluation.figures.finished_run import FinishedRun
 from evaluation.figures.style import Look
 from evaluation.measures import registry
+from evaluation.runs.finished_run import FinishedRun
 from evaluation.summary import COLUMNS
 
 TITLE = "Summary: every arm by every measure"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from evaluation.figures import figure3_volumes, style
-from evaluation.figures.finished_run import FinishedRun
+from evaluation.runs.finished_run import FinishedRun
 
 TITLE = "Error of volumes against the truth"
 TOPIC = "Truth"

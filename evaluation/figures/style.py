@@ -26,7 +26,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 from matplotlib.textpath import TextPath
 
-from studies.files import write_beside
+from core.files import write_beside
 
 WIDTH = 9.0
 """Width of every page in inches."""

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from evaluation.measures.interface import Measure, Measured
-from evaluation.segmentation import TISSUES
+from segmentation import TISSUES
 
 TABLE = "biology"
 REFERENCE = "raw"

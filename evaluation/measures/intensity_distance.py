@@ -7,8 +7,8 @@ import math
 
 import numpy as np
 
+from core.errors import InputError
 from evaluation.measures.interface import Measure, Person, Summary
-from studies.errors import InputError
 
 TABLE = "intensity_distances"
 MEASURES = (

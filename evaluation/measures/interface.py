@@ -22,7 +22,7 @@ import numpy as np
 if TYPE_CHECKING:
     import pandas as pd
 
-    from studies.sheet import Study
+    from core.study import Study
 
 OverPeople = Callable[[np.ndarray], np.ndarray]
 

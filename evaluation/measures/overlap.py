@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from core.errors import InputError
 from evaluation.measures.interface import Measure, Summary
-from evaluation.segmentation import TISSUES
-from studies.errors import InputError
+from segmentation import TISSUES
 
 MEASURES = (
     Measure(

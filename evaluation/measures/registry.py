@@ -11,8 +11,8 @@ from functools import cache
 from types import ModuleType
 
 import evaluation.measures
+from core.errors import InputError, nearest
 from evaluation.measures.interface import Measure
-from studies.errors import InputError, nearest
 
 APART = ("interface", "registry")
 

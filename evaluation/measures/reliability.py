@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from evaluation.measures.interface import Measure, Measured, Summary
-from evaluation.segmentation import TISSUES
+from segmentation import TISSUES
 
 TABLE = "reliability"
 CONFIDENCE = 0.95

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
+from core.errors import InputError
 from evaluation.measures.interface import Measure, Summary
-from studies.errors import InputError
 
 WINDOW_SIGMA = 1.5
 WINDOW_TRUNCATE = 3.5

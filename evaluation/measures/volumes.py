@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from evaluation.measures.interface import Measure, Summary
-from evaluation.segmentation import TISSUES
+from segmentation import TISSUES
 
 RESAMPLES = 2000
 CONFIDENCE = 0.95

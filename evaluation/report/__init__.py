@@ -11,9 +11,9 @@ from pathlib import Path
 
 import jinja2
 
-from evaluation.figures.finished_run import read_run
+from core.files import write_text
 from evaluation.report import content, viewer
-from studies.files import write_text
+from evaluation.runs.finished_run import read_run
 
 FOLDER = Path(__file__).parent
 

@@ -12,13 +12,13 @@ import yaml
 from markdown_it import MarkdownIt
 from markupsafe import Markup
 
+from core.files import read_json
+from core.images import open_image, voxel_sizes
 from evaluation.figures import figures as figure_modules
 from evaluation.figures import name_of, topic_of
-from evaluation.figures.finished_run import REFERENCE, TISSUES, FinishedRun, is_yes, text
 from evaluation.measures.registry import measures
-from evaluation.provenance import step_costs
-from studies.files import read_json
-from studies.images import open_image, voxel_sizes
+from evaluation.runs.finished_run import REFERENCE, TISSUES, FinishedRun, is_yes, text
+from evaluation.runs.provenance import step_costs
 
 STATUS_WORDS = {"ok": "ok", "failed": "failed", "not_applicable": "not applicable"}
 WORST_FIRST = ("failed", "not_applicable", "ok")
@@ -159,7 +159,7 @@ def _sentences(run: FinishedRun, columns: Sequence[dict[str, Any]]) -> list[str]
 
 def arms(run: FinishedRun) -> list[dict[str, str]]:
     """Each arm's label, worst status with its reason, citation, and what it cannot do."""
-    from baselines import registry
+    from baselines.harness import registry
 
     known = registry.methods()
     configured = _provenance(run).get("config", {}).get("methods") or {}

@@ -17,8 +17,8 @@ import numpy as np
 from markupsafe import Markup
 from PIL import Image
 
-from evaluation.figures import finished_run
-from evaluation.figures.finished_run import FinishedRun
+from evaluation.figures import slices
+from evaluation.runs.finished_run import FinishedRun
 
 MOST_IMAGES = 160
 """More scans than this don't enter the page; then fewer people can be chosen."""
@@ -57,7 +57,7 @@ def views_of(image: np.ndarray, edges_mm: np.ndarray, box: Sequence[slice]) -> l
     cut = image[tuple(box)]
     found = []
     for _, axis, place in VIEWS:
-        pixels = finished_run.upright(cut, axis, int(place * (cut.shape[axis] - 1)))
+        pixels = slices.upright(cut, axis, int(place * (cut.shape[axis] - 1)))
         tall, wide = [edges_mm[other] for other in range(3) if other != axis][::-1]
         smallest = edges_mm.min()
         rows = _nearest(pixels.shape[0], round(pixels.shape[0] * tall / smallest))
@@ -111,13 +111,13 @@ def build(run: FinishedRun) -> Viewer | None:
                 if path is None:
                     missing.append(f"{subject}/{method}/{scanner}")
                 else:
-                    images[place], edges_mm = finished_run.read_canonical(path)
+                    images[place], edges_mm = slices.read_canonical(path)
             if not images:
                 continue
             if box is None:
                 # one box a person, so that pictures stay in place when arms and scanners are flipped
-                box = finished_run.brain_box(np.any([image != 0 for image in images.values()], axis=0))
-            grey = finished_run.grey_range(images.values())
+                box = slices.brain_box(np.any([image != 0 for image in images.values()], axis=0))
+            grey = slices.grey_range(images.values())
             pictures = {
                 (place, view): to_bytes(pixels, grey)
                 for place, image in images.items()

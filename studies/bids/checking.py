@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from studies.commandline import progress
-from studies.errors import InputError
-from studies.images import check_whole, load_image, open_image, voxel_sizes
+from core.errors import InputError
+from core.images import check_whole, load_image, open_image, voxel_sizes
+from core.jobs.command import progress
 
 LARGEST_SHEAR = 0.01
 """Cosine of the angle between two axes of the grid: scanners give right angles, rounded to the file's digits."""

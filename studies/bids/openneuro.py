@@ -11,10 +11,10 @@ import re
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from studies.bids.dataset import ELSEWHERE
+from core.errors import InputError
+from core.files import read_json, write_json
+from studies.bids.images import ELSEWHERE
 from studies.bids.options import BidsOptions
-from studies.errors import InputError
-from studies.files import read_json, write_json
 
 SERVER = "https://openneuro.org/crn/graphql"
 QUERY = """query($id: ID!, $version: String!) {

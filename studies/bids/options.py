@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from studies.errors import InputError, nearest, refuse_unknown
+from core.errors import InputError, nearest, refuse_unknown
 
 ENTITIES = ("ses", "acq", "run", "rec", "ce", "desc", "space", "echo", "inv", "part")
 """What the name of a T1w image says of it, beside the subject."""

@@ -11,19 +11,11 @@ from typing import Any
 
 import yaml
 
-from studies.bids.dataset import (
-    MISSING_VALUES,
-    Found,
-    Image,
-    chosen_images,
-    covariates_of,
-    find_scans,
-    how_to_choose,
-    read_rows_of,
-    scanner_values,
-)
+from core.sheet import SAFE_ID
+from studies.bids.images import Image
 from studies.bids.options import TABLES, BidsOptions
-from studies.sheet import SAFE_ID
+from studies.bids.scans import MISSING_VALUES, Found, chosen_images, find_scans, how_to_choose, scanner_values
+from studies.bids.tables import covariates_of, read_rows_of
 
 MOST_ROWS = 40
 NAMES_A_SCANNER = re.compile("model|scanner|site|manufacturer|vendor|machine", re.IGNORECASE)

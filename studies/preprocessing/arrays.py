@@ -10,8 +10,8 @@ import nibabel as nib
 import numpy as np
 from scipy import ndimage
 
-from studies.errors import InputError
-from studies.images import voxel_sizes
+from core.errors import InputError
+from core.images import voxel_sizes
 
 if TYPE_CHECKING:
     import ants

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from studies.commandline import progress
-from studies.errors import InputError
-from studies.images import load_image, load_mask, save_image
+from core.errors import InputError
+from core.images import load_image, load_mask, save_image
+from core.jobs.command import progress
 from studies.preprocessing.arrays import Grid
 from studies.preprocessing.registration import Transforms, carry_back
 from studies.preprocessing.scan import extended, native_mask

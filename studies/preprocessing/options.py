@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from studies.errors import InputError, nearest, refuse_unknown
+from core.errors import InputError, nearest, refuse_unknown
 
 BRAINS = ("atlas", "given", "stripped", "deepbet")
 REGISTRATIONS = ("syn", "affine", "none")

@@ -18,16 +18,15 @@ from pathlib import Path
 import numpy as np
 from scipy import ndimage
 
-from studies.errors import InputError
-from studies.files import write_json
-from studies.images import load_image, load_mask, save_image, save_labels, voxel_volume_ml
+from core.errors import InputError
+from core.files import write_json
+from core.images import brain_mask, load_image, load_mask, save_image, save_labels, voxel_volume_ml
 from studies.preprocessing import arrays
 from studies.preprocessing.arrays import Grid
 from studies.preprocessing.atlas import load_atlas
 from studies.preprocessing.options import PreprocessOptions
 from studies.preprocessing.quality import measure
 from studies.preprocessing.registration import Transforms, carry, carry_back, find_brain, register_brain
-from studies.simulate import brain_mask
 
 
 def register(image_file: Path, name: str, folder: Path, options: PreprocessOptions, mask_file: Path | None) -> None:

@@ -17,8 +17,8 @@ how much it will write.
 
 `options` is the source's block of the configuration with `seed` and `scale` added. `prepare` writes
 `sub-<subject>_scanner-<scanner>_T1w.nii.gz`, masks, any truth, and last the part sheet
-`sub-<subject>.tsv`, whose path it returns; `studies.gathering.gather` joins part sheets. All raise
-`studies.errors.InputError` on what can't be used. A new source is a new file here; copy `sheet.py`.
+`sub-<subject>.tsv`, whose path it returns; `studies.part_sheets.gather` joins part sheets. All raise
+`core.errors.InputError` on what can't be used. A new source is a new file here; copy `sheet.py`.
 
 One whose plan takes long to find has `settle(options) -> options`, which adds what was found: it is called once,
 with `check`, and its answer is what `prepare` gets.
@@ -30,13 +30,15 @@ study run does each step of each scan as a job of its own before `prepare`; see 
 from __future__ import annotations
 
 import importlib
+import math
 import pkgutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from studies.errors import InputError, nearest
+from core.errors import InputError, nearest
+from core.jobs.disk_space import bytes_to_write
 
 
 @dataclass(frozen=True)
@@ -84,3 +86,21 @@ def source(name: str) -> Source:
     if name not in sources():
         raise InputError(f"study.source: there is no source '{name}'{nearest(name, sources())}")
     return importlib.import_module(f"{__name__}.{name}")
+
+
+def planned_bytes(name: str, options: Mapping[str, Any], arms: int) -> int | None:
+    """`bytes_to_write` of a study from the source `name`; None where the source can't tell its grid in advance."""
+    module = source(name)
+    grid = getattr(module, "grid", None)
+    if grid is None:
+        return None
+    shape = grid(options)
+    if shape is None:
+        return None
+    beside = getattr(module, "bytes_beside", None)
+    return bytes_to_write(
+        scans=len(module.plan(options)),
+        voxels=math.prod(shape),
+        arms=arms,
+        beside=beside(options) if beside else 0.0,
+    )

@@ -12,14 +12,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from studies.bids.dataset import BidsScan, images_of_paths, read_images, study_scans
+from core.errors import InputError, nearest, refuse_unknown
+from core.study import scan_name
+from studies.bids.images import images_of_paths, read_images
 from studies.bids.options import BidsOptions
-from studies.errors import InputError, nearest, refuse_unknown
+from studies.bids.scans import BidsScan, study_scans
 from studies.preprocessing.options import PreprocessOptions
-from studies.sheet import scan_name
+from studies.preprocessing.steps import STEPS, outcome
 from studies.sources import PlannedScan
-
-STEPS = ("register", "resample")
 
 SETTLED = "scans_found"
 """The key under which `settle` keeps a dataset's scans."""
@@ -37,7 +37,7 @@ def covariates(options: Mapping[str, Any]) -> list[str]:
 
 def grid(options: Mapping[str, Any]) -> tuple[int, ...] | None:
     """Voxels along each axis of the atlas's grid or, without registration, of the first scan that is there."""
-    from studies.images import open_image
+    from core.images import open_image
     from studies.preprocessing.atlas import load_atlas
 
     _, preprocessing = split(options)
@@ -49,7 +49,7 @@ def grid(options: Mapping[str, Any]) -> tuple[int, ...] | None:
 
 def bytes_beside(options: Mapping[str, Any]) -> float:
     """Of the preprocessed image and SyN's warps, a voxel and scan."""
-    from studies.room import IMAGE, WARPS
+    from core.jobs.disk_space import IMAGE, WARPS
 
     _, preprocessing = split(options)
     return IMAGE + (WARPS if preprocessing.registration == "syn" else 0)
@@ -63,9 +63,9 @@ def settle(options: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def check(options: Mapping[str, Any]) -> None:
     """Read every image that is there, given masks and the atlas; refuse what can't be used."""
+    from core.images import check_same_grid, load_image
+    from core.jobs.command import progress
     from studies.bids.checking import check_image
-    from studies.commandline import progress
-    from studies.images import check_same_grid, load_image
     from studies.preprocessing.arrays import reorient
     from studies.preprocessing.scan import find_deepbet, own_mask
 
@@ -114,8 +114,8 @@ def prepare(options: Mapping[str, Any], subject: str, folder: Path) -> Path:
     """
     import pandas as pd
 
-    from studies.files import write_table
-    from studies.images import load_image, load_mask, save_image, save_labels, scale_to_mean
+    from core.files import write_table
+    from core.images import load_image, load_mask, save_image, save_labels, scale_to_mean
     from studies.preprocessing.scan import preprocessed
 
     planned = _scans(options)
@@ -158,21 +158,6 @@ def prepare(options: Mapping[str, Any], subject: str, folder: Path) -> Path:
     sheet = folder / f"sub-{subject}.tsv"
     write_table(sheet, pd.DataFrame(rows))
     return sheet
-
-
-def outcome(folder: Path, name: str) -> str | None:
-    """Why a scan's steps failed, "" where they ended well, None where they were not recorded."""
-    from studies.files import read_json
-
-    records = [read_json(path) for which in STEPS if (path := status_file(folder, name, which)).exists()]
-    if len(records) < len(STEPS):
-        return None
-    return next((record["reason"] or "failed" for record in records if record["status"] != "ok"), "")
-
-
-def status_file(folder: Path, name: str, which: str) -> Path:
-    """Where a run records how a scan's step ended."""
-    return folder / "status" / name / f"{which}.json"
 
 
 def split(options: Mapping[str, Any]) -> tuple[BidsOptions, PreprocessOptions]:

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from studies.errors import InputError, nearest
-from studies.phantom.options import PhantomOptions
+from core.errors import InputError, nearest
+from studies.simulation.options import PhantomOptions
 from studies.sources import PlannedScan
 
 
@@ -15,7 +15,7 @@ def plan(options: Mapping[str, Any]) -> list[PlannedScan]:
     """The scans of a `PhantomOptions` given as a mapping."""
     study = PhantomOptions.from_json(options)
     if any(not isinstance(scanner, str) for scanner in study.scanners):
-        from studies.phantom.truth import check_scanners
+        from studies.simulation.truth import check_scanners
 
         check_scanners(study)
     return [
@@ -30,29 +30,30 @@ def covariates(options: Mapping[str, Any]) -> list[str]:
 
 def grid(options: Mapping[str, Any]) -> tuple[int, ...]:
     """Voxels along each axis."""
-    from studies.phantom.anatomy import SHAPE
+    from studies.simulation.grid import SHAPE
 
     return tuple(n // options.get("voxel_size_mm", 2) for n in SHAPE)
 
 
 def bytes_beside(options: Mapping[str, Any]) -> float:
     """Of the truth, a voxel and scan."""
-    from studies.room import TRUTH
+    from core.jobs.disk_space import TRUTH
 
     return TRUTH
 
 
 def check(options: Mapping[str, Any]) -> None:
     """Refuse scanners whose contrast no T1-weighted scan has."""
-    from studies.phantom.truth import check_scanners
+    from studies.simulation.truth import check_scanners
 
     check_scanners(PhantomOptions.from_json(options))
 
 
 def prepare(options: Mapping[str, Any], subject: str, folder: Path) -> Path:
-    """Make one subject and scan it; what is written: `studies.phantom.truth.write_subject`."""
-    from studies.phantom.anatomy import coarsen, make_anatomy, make_subject
-    from studies.phantom.truth import check_scanners, write_subject
+    """Make one subject and scan it; what is written: `studies.simulation.truth.write_subject`."""
+    from studies.simulation.anatomy import coarsen, make_anatomy
+    from studies.simulation.people import make_subject
+    from studies.simulation.truth import check_scanners, write_subject
 
     study = PhantomOptions.from_json(options)
     if subject not in study.subject_ids():

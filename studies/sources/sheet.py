@@ -8,10 +8,11 @@ from typing import Any
 
 import pandas as pd
 
-from studies.errors import InputError, refuse_unknown
-from studies.files import write_table
-from studies.images import load_image, load_mask, save_image, save_labels, scale_to_mean
-from studies.sheet import REQUIRED, moved, read_rows, read_sheet, scan_name
+from core.errors import InputError, refuse_unknown
+from core.files import write_table
+from core.images import load_image, load_mask, save_image, save_labels, scale_to_mean
+from core.sheet import REQUIRED, moved, read_rows, read_sheet
+from core.study import scan_name
 from studies.sources import PlannedScan
 
 OPTIONS = ("scans", "seed", "scale")

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from studies.commandline import progress
-from studies.errors import InputError, nearest
-from studies.simulate import SimulateOptions, check_person, find_people
+from core.errors import InputError, nearest
+from core.jobs.command import progress
+from studies.simulation.real_people import SimulateOptions, check_person, find_people
 from studies.sources import PlannedScan
 
 
@@ -29,21 +29,21 @@ def covariates(options: Mapping[str, Any]) -> list[str]:
 
 def grid(options: Mapping[str, Any]) -> tuple[int, ...]:
     """Voxels along each axis."""
-    from studies.phantom.anatomy import SHAPE
+    from studies.simulation.grid import SHAPE
 
     return tuple(n // options.get("voxel_size_mm", 2) for n in SHAPE)
 
 
 def bytes_beside(options: Mapping[str, Any]) -> float:
     """Of the truth, a voxel and scan."""
-    from studies.room import TRUTH
+    from core.jobs.disk_space import TRUTH
 
     return TRUTH
 
 
 def check(options: Mapping[str, Any]) -> None:
     """Read every person's image; refuse what isn't a skull-stripped brain."""
-    from studies.phantom.truth import check_scanners
+    from studies.simulation.truth import check_scanners
 
     study = SimulateOptions.from_json(options)
     check_scanners(study)
@@ -57,10 +57,10 @@ def inputs(options: Mapping[str, Any]) -> list[Path]:
 
 
 def prepare(options: Mapping[str, Any], subject: str, folder: Path) -> Path:
-    """Take one person's anatomy and scan it; what is written: `studies.phantom.truth.write_subject`."""
-    from studies.phantom.anatomy import coarsen
-    from studies.phantom.truth import write_subject
-    from studies.simulate import make_anatomy
+    """Take one person's anatomy and scan it; what is written: `studies.simulation.truth.write_subject`."""
+    from studies.simulation.anatomy import coarsen
+    from studies.simulation.real_people import make_anatomy
+    from studies.simulation.truth import write_subject
 
     study = SimulateOptions.from_json(options)
     people = {person.subject: person for person in find_people(study)}

@@ -88,7 +88,7 @@ rule intensities:
     params:
         by_fold=BY_FOLD,
         on_failure=ON_FAILURE,
-        code=source_hash("evaluation.intensities"),
+        code=source_hash("evaluation.arms.intensities"),
     shell:
         "python -m evaluation intensities --method {wildcards.arm} --scans {input.sheet}"
         " --images {input.images} --out {output.intensities} {params.by_fold}"

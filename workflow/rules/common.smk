@@ -3,10 +3,11 @@
 import json
 import sys
 
-from studies.claim import check_writable, claim
-from studies.errors import InputError
-from studies.files import remove_unfinished
-from studies.room import check_room, planned_bytes
+from core.jobs.run_lock import check_writable, claim
+from core.errors import InputError
+from core.files import remove_unfinished
+from core.jobs.disk_space import check_room
+from studies.sources import planned_bytes
 from workflow.configuration import Configuration, prepare_environment
 from workflow.source_hash import configured_modules, method_hash, source_hash
 

@@ -27,8 +27,8 @@ rule segment:
         threshold=config["segmentation"]["threshold"],
         on_failure=ON_FAILURE,
         code=source_hash(
-            "evaluation.segmentation",
-            "evaluation.intensities",
+            "segmentation",
+            "evaluation.arms.intensities",
             *configured_modules(config["segmentation"]["engine"]),
         ),
     shell:

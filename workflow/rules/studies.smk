@@ -111,6 +111,6 @@ rule quality:
     params:
         folder=subpath(output.quality, parent=True),
         scans=[f"{scan.subject}:{scan.scanner}" for scan in STUDY.scans.values()],
-        code=source_hash("studies.preprocessing.gathering"),
+        code=source_hash("studies.preprocessing.quality_table"),
     shell:
         "python -m studies quality {params.folder} --scans {params.scans:q} --out {output.quality} > {log} 2>&1"

@@ -1,0 +1,88 @@
+"""Applying a fitted method to scans, and checking what it gives."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from baselines.harness.registry import method
+from baselines.harness.saved import load_method, read_description
+from baselines.interface import Context, Method
+from core import folds
+from core.errors import InputError
+from core.images import save_image
+from core.jobs.command import progress
+from core.study import Scan, Study
+
+
+def apply_method(name: str, folder: Path, study: Study, out: Path, *, context: Context | None = None) -> str:
+    """Harmonize every scan of `study` with the model in `folder`; images go to `out`, named after their scans.
+
+    Refuses, before any work, subjects or scanners that the method cannot be applied to.  Returns the
+    device that was used.
+    """
+    description = read_description(folder)
+    arm = load_method(name, folder, context)
+    _check_seen(arm, "scanner", arm.unseen_scanners, study.scanners, description["scanners"])
+    _check_seen(arm, "subject", arm.unseen_subjects, study.subjects, description["subjects"])
+    arm.prepare(study)
+    for scan in progress(study.scans, what=f"{name}: harmonize"):
+        harmonized = arm.transform(scan)
+        check_output(harmonized, scan, name)
+        save_image(out / f"{scan.name}_T1w.nii.gz", harmonized, scan.affine)
+    return arm.used_device
+
+
+def apply_by_fold(
+    name: str, folder: Path, study: Study, out: Path, training: Path, *, context: Context | None = None
+) -> str:
+    """Harmonize everyone with the model fitted without them, `folder/fold-<fold>`; images go to `out`.
+
+    `training/fold-<fold>` gets the images of the people that the model was fitted on, of which the arm's
+    range of intensities is taken; a method that learns nothing from a study gives the same images in every
+    fold, so that it needs none.  Raises `InputError` for a model that has seen people of its fold.  Returns
+    the devices used.
+    """
+    devices = []
+    for fold, people in folds.by_fold(study):
+        model = folder / folds.folder_name(fold)
+        seen = [subject for subject in people.subjects if subject in read_description(model)["subjects"]]
+        if seen:
+            raise InputError(f"{model}: was fitted on {', '.join(seen)} of fold {fold}; fit it again without that fold")
+        devices.append(apply_method(name, model, people, out, context=context))
+        if method(name).fits_on == "study":
+            others = folds.training(study, fold)
+            apply_method(name, model, others, training / folds.folder_name(fold), context=context)
+    return ", ".join(dict.fromkeys(devices))
+
+
+def _check_seen(arm: Method, what: str, applies: bool, asked: list[str], known: list[str]) -> None:
+    unknown = [item for item in asked if item not in known]
+    if unknown and not applies:
+        raise InputError(
+            f"method '{arm.id}' was not fitted on {what} {', '.join(unknown)}; it knows {', '.join(known)}: "
+            f"leave the others out of the sheet, or fit again with them"
+        )
+
+
+def check_output(harmonized: np.ndarray, scan: Scan, name: str) -> None:
+    """Refuse what no arm may give: another type or shape, NaN or infinity, a constant, a background that isn't 0.
+
+    Raises `InputError` naming arm, scan and what was found.
+    """
+    where = f"method '{name}', {scan.name}"
+    if not isinstance(harmonized, np.ndarray) or harmonized.dtype != np.float32:
+        found = getattr(harmonized, "dtype", type(harmonized).__name__)
+        raise InputError(f"{where}: gave {found}; transform must return float32")
+    if harmonized.shape != scan.shape:
+        raise InputError(f"{where}: gave shape {harmonized.shape}, the scan has {scan.shape}")
+    mask = scan.read_mask()
+    brain = harmonized[mask]
+    broken = int(np.count_nonzero(~np.isfinite(brain)))
+    if broken:
+        raise InputError(f"{where}: gave {broken} NaN or infinite voxels in the brain")
+    if brain.min() == brain.max():
+        raise InputError(f"{where}: gave {brain[0]:g} everywhere in the brain")
+    if np.any(harmonized[~mask]):
+        raise InputError(f"{where}: gave voxels other than 0 outside the mask")

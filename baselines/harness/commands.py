@@ -1,0 +1,116 @@
+"""The options of `fit` and of `apply`, shared with `python -m mispel`."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+from pathlib import Path
+
+from baselines.harness.applying import apply_by_fold, apply_method
+from baselines.harness.fitting import fit_method, fit_without_fold
+from baselines.harness.parameters import parse_parameters
+from baselines.harness.registry import method
+from baselines.harness.saved import model_scale
+from baselines.interface import Context
+from core import folds
+from core.jobs.record import run_step
+from core.sheet import read_sheet
+
+
+def add_run_options(parser: argparse.ArgumentParser) -> None:
+    """Options that fitting and applying share."""
+    parser.add_argument("--scans", type=Path, required=True, help="the sheet of scans, a TSV")
+    parser.add_argument("--model", type=Path, required=True, help="folder of the fitted model")
+    parser.add_argument("--threads", type=int, default=1, help="CPU threads to use")
+    parser.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")
+    parser.add_argument("--arm", help="what to call it in the record (default: the method's id)")
+    parser.add_argument("--status", type=Path, help="record here how the step ended")
+    parser.add_argument("--requires", type=Path, nargs="*", default=[], help="records of the steps before")
+    parser.add_argument("--on-failure", choices=["stop", "record"], default="stop", help="with --status")
+    parser.add_argument("--minutes", type=float, default=0, help="with --status: fail after this long (0: never)")
+
+
+def add_fit_options(parser: argparse.ArgumentParser) -> None:
+    """Options of `fit`."""
+    add_run_options(parser)
+    parser.add_argument("--param", action="append", default=[], metavar="NAME=VALUE", help="set a parameter")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--scale",
+        choices=["brain", "volume", "none"],
+        default="brain",
+        help="divide every image by its mean over the brain or the volume; none: they come scaled",
+    )
+    parser.add_argument("--checkpoint", type=Path, help="folder that lets a killed fit go on where it was")
+    parser.add_argument(
+        "--without-fold", metavar="FOLD", help="leave out the people of this fold (column fold of the sheet)"
+    )
+
+
+def add_apply_options(parser: argparse.ArgumentParser) -> None:
+    """Options of `apply`."""
+    add_run_options(parser)
+    parser.add_argument("--out", type=Path, required=True, help="folder for the harmonized images")
+    parser.add_argument(
+        "--by-fold",
+        type=Path,
+        metavar="TRAINING",
+        help="the model's folder holds one a fold, fold-1, ...: everyone is harmonized by the one fitted without "
+        "them; TRAINING/fold-1, ... get the images of those with them, from which the arm's range is taken",
+    )
+    parser.add_argument("--only-fold", metavar="FOLD", help="harmonize the people of this fold alone")
+
+
+def fit_from(given: argparse.Namespace, name: str) -> None:
+    """Fit method `name` as the command line says."""
+    parameters = parse_parameters(method(name), given.param)
+    context = Context(given.seed, given.threads, given.device, given.checkpoint)
+
+    def work() -> str:
+        study = read_sheet(given.scans, scale=given.scale)
+        if given.without_fold is not None:
+            return fit_without_fold(
+                name, study, given.without_fold, given.model, parameters=parameters, context=context
+            )
+        return fit_method(name, study, given.model, parameters=parameters, context=context)
+
+    run_step(
+        work,
+        status_file=given.status,
+        method=given.arm or name,
+        step="fit",
+        on_failure=given.on_failure,
+        minutes=given.minutes,
+        requires=given.requires,
+    )
+    given.model.mkdir(parents=True, exist_ok=True)
+
+
+def harmonize_from(given: argparse.Namespace, name: str) -> None:
+    """Apply the saved model of method `name` as the command line says."""
+    context = Context(threads=given.threads, device=given.device)
+
+    def work() -> str:
+        study = read_sheet(given.scans, scale=model_scale(given.model))
+        if given.only_fold is not None:
+            study = folds.held_out(study, given.only_fold)
+        if given.by_fold is not None:
+            return apply_by_fold(name, given.model, study, given.out, given.by_fold, context=context)
+        return apply_method(name, given.model, study, given.out, context=context)
+
+    ended = run_step(
+        work,
+        status_file=given.status,
+        method=given.arm or name,
+        step="apply",
+        on_failure=given.on_failure,
+        minutes=given.minutes,
+        requires=given.requires,
+    )
+    for folder in (given.out, given.by_fold):
+        if folder is None:
+            continue
+        if ended != "ok":
+            # some of an arm's images would pass for all of them
+            shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True, exist_ok=True)

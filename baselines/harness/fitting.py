@@ -1,0 +1,89 @@
+"""Fitting a method and saving it, whole or not at all: the same for every arm, by hand and in the DAG."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from baselines.harness.registry import method
+from baselines.harness.saved import MODEL_FILE
+from baselines.interface import Context
+from core import folds
+from core.errors import InputError, NotApplicable
+from core.files import checksum, write_json
+from core.study import Study
+
+
+def fit_method(name: str, study: Study, folder: Path, *, parameters: Any = None, context: Context | None = None) -> str:
+    """Fit method `name` on `study` and save it into `folder`, whole or not at all.
+
+    Returns the device that was used.  Raises `NotApplicable` with the method's reason, `InputError` for
+    unusable scans.
+    """
+    arm = method(name)(parameters, context)
+    reason = arm.not_applicable(study)
+    if reason is None and "paired" in arm.needs and not _is_paired(study):
+        reason = "needs subjects who were scanned on at least two scanners, and the sheet has none"
+    if reason is not None:
+        raise NotApplicable(reason)
+    arm.fit(study)
+    beside = folder.with_name(f".{folder.name}.unfinished")
+    shutil.rmtree(beside, ignore_errors=True)
+    beside.mkdir(parents=True)
+    arm.save(beside)
+    write_json(
+        beside / MODEL_FILE,
+        {
+            "method": name,
+            "control": arm.control,
+            "parameters": {key: _plain(value) for key, value in arm.describe_parameters().items()},
+            "seed": arm.context.seed,
+            "subjects": study.subjects,
+            "scanners": study.scanners,
+            "scale": study.scans[0].scale,
+            "shape": list(study.shape),
+            "numpy": version("numpy"),
+            "files": {
+                path.relative_to(beside).as_posix(): checksum(path)
+                for path in sorted(beside.rglob("*"))
+                if path.is_file()
+            },
+        },
+    )
+    shutil.rmtree(folder, ignore_errors=True)
+    beside.rename(folder)
+    return arm.used_device
+
+
+def fit_without_fold(
+    name: str, study: Study, fold: str, folder: Path, *, parameters: Any = None, context: Context | None = None
+) -> str:
+    """`fit_method` on everyone but the people of a fold.
+
+    Raises `NotApplicable` for a method that cannot be applied to those people afterwards.
+    """
+    if not method(name).unseen_subjects:
+        raise NotApplicable("it cannot be applied to people it was not fitted on, as held-out evaluation asks")
+    try:
+        return fit_method(name, folds.training(study, fold), folder, parameters=parameters, context=context)
+    except (InputError, NotApplicable) as error:
+        raise type(error)(f"without fold {fold}: {error}") from None
+
+
+def _plain(value: Any) -> Any:
+    return str(value) if isinstance(value, Path) else value
+
+
+def _is_paired(study: Study) -> bool:
+    return any(len(study.of_subject(subject)) > 1 for subject in study.subjects)
+
+
+def random_generator(context: Context, *names: str) -> np.random.Generator:
+    """A generator that depends on the seed and on `names` alone, so that no order of work changes it."""
+    digest = hashlib.sha256("/".join((str(context.seed), *names)).encode()).digest()
+    return np.random.default_rng(np.frombuffer(digest, dtype=np.uint32))

@@ -1,0 +1,77 @@
+"""The template that `python -m baselines new NAME` writes."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from core.errors import InputError
+from core.files import write_text
+
+TEMPLATE = '''"""{title}: say here in a sentence what it does, whose paper it is, and what it can't do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from baselines.interface import Method
+from core.study import Scan, Study
+
+
+class {title}(Method):
+    """Shifts every scanner's scans to the study's mean intensity.  Replace it by your method."""
+
+    id = "{name}"
+    label = "{title}"
+    citation = "your paper"
+    limits = "say in a sentence what it cannot do"
+    # what is learned may be applied to people, or to scanners, that were not there in `fit`
+    unseen_subjects = True
+    unseen_scanners = False
+
+    @dataclass(frozen=True)
+    class Parameters:
+        """strength: share of the difference that is removed, 0 to 1."""
+
+        strength: float = 1.0
+
+    def fit(self, study: Study) -> None:
+        """`scan.read()` gives float32 (X, Y, Z), 0 outside `scan.read_mask()`; read one scan at a time."""
+        sums = {{scanner: [] for scanner in study.scanners}}
+        for scan in study.scans:
+            sums[scan.scanner].append(scan.read()[scan.read_mask()].mean())
+        self.means = {{scanner: float(np.mean(values)) for scanner, values in sums.items()}}
+
+    def transform(self, scan: Scan) -> np.ndarray:
+        """Return float32 of the scan's shape, 0 outside the mask; anything else is refused."""
+        target = np.mean(list(self.means.values()))
+        shift = self.parameters.strength * (target - self.means[scan.scanner])
+        return np.where(scan.read_mask(), scan.read() + shift, 0).astype(np.float32)
+
+    def save(self, folder: Path) -> None:
+        """Write all that `transform` needs; no pickle."""
+        np.savez(folder / "means.npz", **self.means)
+
+    def load(self, folder: Path) -> None:
+        """Read what `save` wrote."""
+        with np.load(folder / "means.npz", allow_pickle=False) as stored:
+            self.means = {{scanner: float(value) for scanner, value in stored.items()}}
+'''
+
+
+def write_template(name: str, folder: Path | None = None) -> Path:
+    """Write a working method called `name` into `folder` (this one by default) and return its path.
+
+    Raises `InputError` for a name that cannot be an id, or is taken.
+    """
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
+        raise InputError(f"'{name}' cannot be a method's id; use lower case letters, digits and _")
+    path = (folder or Path(__file__).parents[1]) / f"{name}.py"
+    if path.exists():
+        raise InputError(f"{path} exists; choose another name")
+    title = "".join(part.capitalize() for part in name.split("_"))
+    write_text(path, TEMPLATE.format(name=name, title=title))
+    return path

@@ -1,0 +1,109 @@
+"""Files that are either whole or not there, and tables that read back as they were written."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from core.errors import InputError
+
+if TYPE_CHECKING:
+    import pandas as pd  # loaded where a table is read: it takes 35 MB, which segmenting an image can't spare
+
+UNFINISHED = re.compile(r"\.\d+-.")
+TEXT_COLUMNS = ("subject", "scanner", "scanner_a", "scanner_b", "method", "reference")
+
+
+@contextlib.contextmanager
+def write_beside(path: Path | str) -> Iterator[Path]:
+    """A temporary path in the folder of `path`, renamed onto it when the block succeeds.
+
+    The suffix is kept, since libraries choose a format by it.  On any error the temporary file is
+    removed and whatever stood under `path` stays as it was.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{os.getpid()}-{path.name}")
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    except OSError as error:
+        if error.filename is None or str(error.filename) == str(temporary):
+            raise OSError(error.errno, f"{path} could not be written: {error.strerror}") from error
+        raise
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def remove_unfinished(folder: Path | str) -> None:
+    """Remove the temporary files of `write_beside` that killed processes left anywhere under `folder`."""
+    for path in Path(folder).rglob(".*-*"):
+        if UNFINISHED.match(path.name):
+            path.unlink(missing_ok=True)
+
+
+def write_text(path: Path | str, text: str) -> None:
+    """Write `text` (UTF-8, LF) whole or not at all."""
+    with write_beside(path) as temporary:
+        temporary.write_text(text, encoding="utf-8", newline="\n")
+
+
+def write_json(path: Path | str, content: Any) -> None:
+    """Write `content` as indented JSON with sorted keys; NaN is refused."""
+    write_text(path, json.dumps(content, indent=2, sort_keys=True, allow_nan=False) + "\n")
+
+
+def read_json(path: Path | str) -> Any:
+    """Read JSON; an absent or broken file is an `InputError` that names it."""
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file") from None
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise InputError(f"{path}: not valid JSON ({error}); make it anew") from None
+
+
+def write_table(path: Path | str, table: pd.DataFrame) -> None:
+    """Write a TSV: six significant digits, `n/a` for what is missing, LF line ends."""
+    with write_beside(path) as temporary:
+        table.to_csv(
+            temporary,
+            sep="\t",
+            index=False,
+            na_rep="n/a",
+            float_format="%.6g",
+            lineterminator="\n",
+        )
+
+
+def read_table(path: Path | str) -> pd.DataFrame:
+    """Read a TSV written by `write_table`; ids stay text ("01" stays "01"), only `n/a` is missing."""
+    import pandas as pd
+
+    try:
+        return pd.read_csv(
+            path,
+            sep="\t",
+            dtype=dict.fromkeys(TEXT_COLUMNS, str),
+            na_values=["n/a"],
+            keep_default_na=False,
+        )
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file") from None
+    except pd.errors.EmptyDataError:
+        raise InputError(f"{path}: empty; a table needs at least its header") from None
+
+
+def checksum(path: Path | str) -> str:
+    """SHA-256 of a file's bytes, in hexadecimal."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as stream:
+        while block := stream.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()

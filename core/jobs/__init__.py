@@ -1,0 +1,1 @@
+"""How a command runs: its exit status and progress, its record, its child process, its cost, its claim of a folder."""

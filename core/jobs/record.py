@@ -1,0 +1,105 @@
+"""How an arm's step ended: recorded in a small file, so that a failure is shown and never just missing."""
+
+from __future__ import annotations
+
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterable
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+from core.errors import InputError, NotApplicable, is_place_trouble
+from core.files import read_json, write_json
+from core.jobs.child import Ended, in_child
+from core.jobs.cost import peak_mb
+
+OnFailure = Literal["stop", "record"]
+LONGEST_REASON = 2000
+
+
+def run_step(
+    work: Callable[[], str | None],
+    *,
+    status_file: Path | str | None,
+    method: str,
+    step: str,
+    on_failure: OnFailure = "stop",
+    minutes: float = 0,
+    requires: Iterable[Path | str] = (),
+    placeholders: Iterable[Path | str] = (),
+) -> str:
+    """Do `work` (which may return the device it used), record in `status_file` how it ended, return that.
+
+    The record holds method, step, status (ok, not_applicable, failed), reason, seconds, peak_mb and
+    device.  The work is done in a child process, so that being killed, or taking longer than `minutes`
+    (0: no limit), is a failure like others.  When a step named in `requires` (status files) did not end
+    ok, the work is left out and this step ends the same way, with that step's name in the reason.  With
+    `on_failure="record"` a failure is recorded and the command goes on to succeed; with "stop" an
+    `InputError` is raised as it was, and any other failure ends the command with 1 and a sentence.  A full
+    or read-only disk is no arm's fault: it ends the command so in either case.
+    `placeholders` are the files that the workflow expects: where the work made none, they are empty.
+    Without a `status_file` only the work is done, here and without a limit, as by hand.
+    """
+    if status_file is None:
+        work()
+        return "ok"
+    begun = time.monotonic()
+    record = {"method": method, "step": step, "status": "ok", "reason": "", "device": "cpu", "peak_mb": peak_mb()}
+    record.update(_outcome_of(requires))
+    if record["status"] == "ok":
+        try:
+            answer = in_child(partial(_attempt, work), seconds=minutes * 60 or None)
+        except Ended as ended:
+            answer = {"status": "failed", "reason": str(ended), "peak_mb": ended.peak_mb}
+        at_fault = answer.pop("input_error", False)
+        if answer.pop("place_trouble", False):
+            sys.exit(f"error: {answer['reason']}; what is finished is kept: make room, then start again to go on")
+        record.update(answer)
+        if record["status"] == "failed" and on_failure == "stop":
+            if at_fault:
+                raise InputError(record["reason"])
+            sys.exit(f"error: {method} failed at step {step}: {record['reason']}")
+    if record["status"] != "ok":
+        for path in map(Path, placeholders):
+            if not path.exists():
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.touch()
+    record["seconds"] = round(time.monotonic() - begun, 3)
+    record["peak_mb"] = round(record["peak_mb"], 1)
+    write_json(status_file, record)
+    return record["status"]
+
+
+def _attempt(work: Callable[[], str | None]) -> dict[str, Any]:
+    """Do the work; how it ended."""
+    try:
+        ended: dict[str, Any] = {"device": work() or "cpu"}
+    except NotApplicable as reason:
+        ended = {"status": "not_applicable", "reason": _kept(str(reason))}
+    except InputError as error:
+        ended = {"status": "failed", "reason": _kept(str(error)), "input_error": True}
+    except Exception as error:
+        if is_place_trouble(error):
+            return {"status": "failed", "reason": _kept(str(error)), "place_trouble": True}
+        traceback.print_exc()
+        ended = {"status": "failed", "reason": _kept(f"{type(error).__name__}: {error}")}
+    return ended | {"peak_mb": peak_mb()}
+
+
+def _kept(reason: str) -> str:
+    """A reason, cut where it is longer than a table's cell should be."""
+    return reason if len(reason) <= LONGEST_REASON else f"{reason[:LONGEST_REASON]} ..."
+
+
+def _outcome_of(requires: Iterable[Path | str]) -> dict[str, str]:
+    """The first outcome among earlier steps that isn't ok, as this step's own; empty if all are ok."""
+    for path in requires:
+        earlier = read_json(path)
+        if earlier["status"] != "ok":
+            reason = earlier["reason"]
+            if not reason.startswith("at step "):
+                reason = f"at step {earlier['step']}: {reason}"
+            return {"status": earlier["status"], "reason": reason}
+    return {}

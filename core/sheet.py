@@ -1,0 +1,169 @@
+"""The sheet `scans.tsv`: which scan is of whom, from which scanner, and where it lies."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from core.errors import InputError
+from core.files import write_table
+from core.images import AFFINE_TOLERANCE_MM, Scale, check_is_file, load_image, load_mask
+from core.study import Scan, Study, scan_name
+
+REQUIRED = ("subject", "scanner", "image", "mask")
+SAFE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._+-]{0,63}")
+
+
+def is_path(column: str, cell: str) -> bool:
+    """Whether a cell of a sheet is a path: in `image`, `mask` and the columns that begin with `truth_`."""
+    return (column in ("image", "mask") or column.startswith("truth_")) and cell not in ("", "n/a")
+
+
+def moved(column: str, cell: str, old: Path, new: Path) -> str:
+    """A cell of a sheet in the folder `old` for one in `new`: paths lead to the same files, other cells stay."""
+    return os.path.relpath(old / cell, new) if is_path(column, cell) else cell
+
+
+def check_id(value: str, where: str) -> str:
+    """Refuse an id that could not be part of a file's name (slashes, shell characters, over 64 long)."""
+    if not SAFE_ID.fullmatch(value) or value != value.strip():
+        raise InputError(
+            f"{where}: '{value[:80]}' cannot be an id; use up to 64 letters, digits, '.', '_', '+', '-' "
+            "or inner spaces, beginning with a letter or digit"
+        )
+    return value
+
+
+def require_two_of_each(subjects: Iterable[str], scanners: Iterable[str], where: str) -> None:
+    """Refuse a study run of fewer than two subjects or scanners."""
+    for what, found in (("subject", set(subjects)), ("scanner", set(scanners))):
+        if len(found) < 2:
+            raise InputError(
+                f"{where}: {len(found)} {what}{'' if len(found) == 1 else 's'}; a study run compares at least "
+                f"2 subjects on at least 2 scanners: add scans, or use `python -m baselines` on single scans"
+            )
+
+
+def read_rows(path: Path | str) -> pd.DataFrame:
+    """Read the sheet's rows as text and check ids and duplicates, without opening an image."""
+    path = Path(path)
+    check_is_file(path)
+    try:
+        table = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False, encoding="utf-8-sig")
+    except (pd.errors.EmptyDataError, pd.errors.ParserError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: not a tab-separated table ({str(error).strip()})") from None
+    if not isinstance(table.index, pd.RangeIndex):
+        # pandas takes columns without a name for an index, which would move all others by one
+        raise InputError(f"{path}: its rows have more fields than its header has names; name every column")
+    for column in REQUIRED:
+        if column not in table.columns:
+            raise InputError(f"{path}: no column '{column}'; it needs {', '.join(REQUIRED)}, separated by tabs")
+    if table.empty:
+        raise InputError(f"{path}: no scans; give a row a scan")
+    for row, (subject, scanner) in enumerate(zip(table["subject"], table["scanner"], strict=True), start=2):
+        check_id(subject, f"{path}, row {row}, column subject")
+        check_id(scanner, f"{path}, row {row}, column scanner")
+    doubled = table.duplicated(["subject", "scanner"])
+    if doubled.any():
+        row = int(np.flatnonzero(doubled)[0])
+        raise InputError(
+            f"{path}, row {row + 2}: subject '{table['subject'][row]}' on scanner '{table['scanner'][row]}' "
+            "stands there a second time; keep one row a scan"
+        )
+    names = pd.Series([scan_name(*ids) for ids in zip(table["subject"], table["scanner"], strict=True)])
+    if names.duplicated().any():
+        # subject "a", scanner "b_scanner-c" and subject "a_scanner-b", scanner "c"
+        row = int(np.flatnonzero(names.duplicated())[0])
+        raise InputError(f"{path}, row {row + 2}: its files would have another row's names, {names[row]}; rename it")
+    return table
+
+
+def read_sheet(path: Path | str, *, scale: Scale = "none", check: bool = True) -> Study:
+    """Read and validate a sheet; paths in it are relative to it.
+
+    With `check`, every image and mask is opened and read once: refused are an absent or unreadable
+    file, a shape or affine that differs from the first scan's, a mask that is empty or not 0/1, NaN or
+    infinite voxels in the brain, and an all-constant image.  Raises `InputError` naming file and row.
+    """
+    path = Path(path)
+    table = read_rows(path)
+    covariates = [column for column in table.columns if column not in REQUIRED]
+    scans = tuple(
+        Scan(
+            subject=row["subject"],
+            scanner=row["scanner"],
+            image=path.parent / row["image"],
+            mask=path.parent / row["mask"],
+            covariates={column: row[column] for column in covariates},
+            scale=scale,
+            folder=path.parent,
+        )
+        for row in table.to_dict("records")
+    )
+    if check:
+        for number, scan in enumerate(scans, start=2):
+            check_scan(scan, scans[0], f"{path}, row {number}")
+    return Study(scans)
+
+
+def check_scan(scan: Scan, first: Scan, where: str) -> None:
+    """Refuse a scan that cannot be used beside `first`; `where` begins every message."""
+    try:
+        voxels, affine = load_image(scan.image)
+        mask, mask_affine = load_mask(scan.mask)
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from None
+    check_grid(scan.image, voxels.shape, affine, first, where)
+    check_grid(scan.mask, mask.shape, mask_affine, first, where)
+    brain = voxels[mask]
+    broken = int(np.count_nonzero(~np.isfinite(brain)))
+    if broken:
+        raise InputError(
+            f"{where}: {scan.image} has {broken} NaN or infinite voxels in the brain; repair it or leave the row out"
+        )
+    if brain.min() == brain.max():
+        raise InputError(
+            f"{where}: {scan.image} is {brain[0]:g} everywhere in the brain; is it the right file? Leave the row out"
+        )
+
+
+def check_grid(path: Path, shape: tuple[int, ...], affine: np.ndarray, first: Scan, where: str) -> None:
+    """Refuse a file whose shape or affine is not that of the study's first scan."""
+    if tuple(shape) != first.shape:
+        raise InputError(
+            f"{where}: {path} has shape {tuple(shape)}, the first scan {first.shape}; resample it onto the common grid"
+        )
+    difference = float(np.abs(affine - first.affine).max())
+    if difference > AFFINE_TOLERANCE_MM:
+        raise InputError(
+            f"{where}: the affine of {path} differs from the first scan's by up to {difference:g}; "
+            "resample it onto the common grid"
+        )
+
+
+def write_sheet(path: Path | str, study: Study, *, absolute: bool = False) -> None:
+    """Write a study's sheet, with paths relative to the folder it is written into, or in full."""
+    path = Path(path)
+
+    def written(file: Path) -> str:
+        return str(file.resolve()) if absolute else os.path.relpath(file, path.parent)
+
+    rows = [
+        {
+            "subject": scan.subject,
+            "scanner": scan.scanner,
+            "image": written(scan.image),
+            "mask": written(scan.mask),
+            **{
+                column: written(scan.folder / cell) if is_path(column, cell) else cell
+                for column, cell in scan.covariates.items()
+            },
+        }
+        for scan in study.scans
+    ]
+    write_table(path, pd.DataFrame(rows))

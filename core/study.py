@@ -1,0 +1,145 @@
+"""Scans and the study that they make up: the same people on several scanners, all on one grid."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+import numpy as np
+
+from core.errors import InputError, nearest
+from core.images import Scale, load_image, load_mask, open_image, scale_to_mean
+
+
+@dataclass(frozen=True)
+class Scan:
+    """One image of one subject on one scanner, on the study's grid.
+
+    `scale` is applied whenever the image is read (see `core.images.scale_to_mean`).  `folder` is the
+    sheet's, from which paths in its further columns count.
+    """
+
+    subject: str
+    scanner: str
+    image: Path
+    mask: Path
+    covariates: Mapping[str, str] = field(default_factory=dict)
+    scale: Scale = "none"
+    folder: Path = Path()
+
+    @property
+    def name(self) -> str:
+        """The stem of every file made from this scan: `sub-<subject>_scanner-<scanner>`."""
+        return scan_name(self.subject, self.scanner)
+
+    def read(self) -> np.ndarray:
+        """The image (X, Y, Z), float32, on the study's scale, 0 outside the mask."""
+        return scale_to_mean(load_image(self.image)[0], self.read_mask(), self.scale)
+
+    def read_mask(self) -> np.ndarray:
+        """The brain mask (X, Y, Z), bool."""
+        return load_mask(self.mask)[0]
+
+    def file(self, column: str) -> Path | None:
+        """The file that a further column of the sheet names, such as truth_image; None where it names none."""
+        name = self.covariates.get(column, "")
+        return self.folder / name if name not in ("", "n/a") else None
+
+    @cached_property
+    def affine(self) -> np.ndarray:
+        """Voxel to mm, (4, 4)."""
+        return np.array(open_image(self.image).affine, dtype=np.float64)
+
+    @cached_property
+    def shape(self) -> tuple[int, int, int]:
+        """Voxels along each axis."""
+        return tuple(open_image(self.image).shape[:3])
+
+
+@dataclass(frozen=True)
+class Study:
+    """Scans of the same people on several scanners, all on one grid.  A missing scan is allowed."""
+
+    scans: tuple[Scan, ...]
+
+    @cached_property
+    def subjects(self) -> list[str]:
+        """Subjects in the order of the sheet."""
+        return list(dict.fromkeys(scan.subject for scan in self.scans))
+
+    @cached_property
+    def scanners(self) -> list[str]:
+        """Scanners in the order in which every subject's rows name them.
+
+        A first subject who misses a scan doesn't change it; where subjects disagree, it is the order of
+        first appearance.
+        """
+        before: dict[str, set[str]] = {scan.scanner: set() for scan in self.scans}
+        for subject in self.subjects:
+            for first, second in itertools.pairwise(self.of_subject(subject)):
+                before[second.scanner].add(first.scanner)
+        try:
+            return list(TopologicalSorter(before).static_order())
+        except CycleError:
+            return list(before)
+
+    @property
+    def pairs(self) -> list[tuple[str, str]]:
+        """Every pair of scanners, in the order of the scanners."""
+        return list(itertools.combinations(self.scanners, 2))
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Voxels along each axis of the common grid."""
+        return self.scans[0].shape
+
+    @property
+    def affine(self) -> np.ndarray:
+        """Voxel to mm of the common grid, (4, 4)."""
+        return self.scans[0].affine
+
+    @cached_property
+    def _by_id(self) -> dict[tuple[str, str], Scan]:
+        return {(scan.subject, scan.scanner): scan for scan in self.scans}
+
+    def find(self, subject: str, scanner: str) -> Scan | None:
+        """The scan of `subject` on `scanner`, or None where there is none."""
+        return self._by_id.get((subject, scanner))
+
+    @cached_property
+    def _by_subject(self) -> dict[str, list[Scan]]:
+        found: dict[str, list[Scan]] = {}
+        for scan in self.scans:
+            found.setdefault(scan.subject, []).append(scan)
+        return found
+
+    def of_subject(self, subject: str) -> list[Scan]:
+        """This subject's scans."""
+        return self._by_subject.get(subject, [])
+
+    def of_scanner(self, scanner: str) -> list[Scan]:
+        """This scanner's scans."""
+        return [scan for scan in self.scans if scan.scanner == scanner]
+
+    def select(self, subjects: Iterable[str]) -> Study:
+        """The study of these subjects only; raises `InputError` for one that isn't in it."""
+        wanted = set(subjects)
+        for unknown in sorted(wanted - set(self.subjects)):
+            raise InputError(f"subject '{unknown}' is not in the sheet{nearest(unknown, self.subjects)}")
+        return Study(tuple(scan for scan in self.scans if scan.subject in wanted))
+
+    def covariate(self, name: str) -> list[str]:
+        """One covariate of every scan, in the order of `scans`; raises `InputError` if the sheet hasn't it."""
+        known = set().union(*(scan.covariates for scan in self.scans))
+        if name not in known:
+            raise InputError(f"the sheet has no column '{name}'{nearest(name, known)}")
+        return [scan.covariates.get(name, "") for scan in self.scans]
+
+
+def scan_name(subject: str, scanner: str) -> str:
+    """The stem of every file made from a scan: `sub-<subject>_scanner-<scanner>`."""
+    return f"sub-{subject}_scanner-{scanner}"

@@ -1,0 +1,70 @@
+"""An arm's images segmented, one scan in memory at a time."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+from core.images import save_labels, voxel_sizes, voxel_volume_ml
+from core.jobs.command import progress
+from core.study import Study
+from evaluation.arms.images import image_path, labels_path, read_arm_image
+from evaluation.arms.intensities import Intensities, map_to_reference
+from evaluation.arms.parts import VOLUME_COLUMNS
+from evaluation.measures.volumes import label_volumes
+from segmentation import TISSUES, labels_at, segment, volumes_ml
+
+
+def segment_arm(
+    study: Study,
+    *,
+    method: str,
+    images: Path,
+    intensities: Intensities,
+    reference: Intensities,
+    engine: str,
+    rule: str,
+    threshold: float,
+    threads: int,
+    out: Path,
+) -> pd.DataFrame:
+    """Segment an arm's images of every scan of `study`; writes labels into `out`, returns the volumes.
+
+    Raises `InputError` for a scan that cannot be segmented; nothing stands for it.
+    """
+    rows = []
+    for scan in progress(study.scans, what=f"segmentation of {method}"):
+        mask = scan.read_mask()
+        image = map_to_reference(read_arm_image(images, scan, mask), mask, intensities, reference)
+        segmentation = segment(
+            image,
+            mask,
+            voxel_sizes(scan.affine),
+            engine=engine,
+            threads=threads,
+            partial_volumes=True,
+            name=str(image_path(images, scan)),
+        )
+        labels = labels_at(segmentation, rule, threshold)
+        save_labels(labels_path(out, scan), labels, scan.affine)
+        voxel_ml = voxel_volume_ml(scan.affine)
+        at_rule = label_volumes(labels, voxel_ml)
+        by_rule = volumes_ml(segmentation, voxel_ml, threshold=threshold)
+        rows += [
+            {
+                "method": method,
+                "subject": scan.subject,
+                "scanner": scan.scanner,
+                "tissue": tissue,
+                "volume_ml": at_rule[tissue],
+                "volume_ml_hard": by_rule["hard"][tissue],
+                "volume_ml_pve": by_rule["partial_volume_sum"][tissue],
+                "volume_ml_posterior": by_rule["posterior"][tissue],
+                "volume_ml_pve_threshold": by_rule["partial_volume"][tissue],
+                "engine": segmentation.engine,
+                "rule": rule if rule == "hard" else f"{rule} {threshold:g}",
+            }
+            for tissue in TISSUES
+        ]
+    return pd.DataFrame(rows, columns=VOLUME_COLUMNS)

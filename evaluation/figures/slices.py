@@ -1,0 +1,69 @@
+"""Slices of images as figures show them: turned upright, boxed, on one scale of grey."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+
+from core.images import load_image, voxel_sizes
+
+
+def canonical(image: np.ndarray, affine: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Turn an image (X, Y, Z) so that its axes run to the right, the front and the top.
+
+    Returns it with the voxel edges (3,) in mm in that order.
+    """
+    turned = nib.as_closest_canonical(nib.Nifti1Image(image, affine))
+    return np.asarray(turned.dataobj), voxel_sizes(turned.affine)
+
+
+def read_canonical(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Read an image and turn it as `canonical` does."""
+    return canonical(*load_image(path))
+
+
+def brain_box(image: np.ndarray, margin: int = 2) -> tuple[slice, slice, slice]:
+    """The box around all voxels that aren't 0 (X, Y, Z), with a margin; the whole grid if all are."""
+    box = []
+    for axis in range(3):
+        others = tuple(other for other in range(3) if other != axis)
+        filled = np.flatnonzero((image != 0).any(axis=others))
+        if filled.size == 0:
+            box.append(slice(0, image.shape[axis]))
+        else:
+            box.append(slice(max(0, filled[0] - margin), filled[-1] + 1 + margin))
+    return tuple(box)
+
+
+def example_level(box: tuple[slice, slice, slice], shape: tuple[int, ...]) -> int:
+    """The axial slice that figures show: just above the middle of the brain's box (in a canonical grid).
+
+    There a brain shows its lateral ventricles, deep nuclei and cortex.
+    """
+    start, stop, _ = box[2].indices(shape[2])
+    return start + int(0.53 * (stop - 1 - start))
+
+
+def upright(image: np.ndarray, axis: int, index: int) -> np.ndarray:
+    """A slice (rows, columns) of a canonical image as one looks at it.
+
+    Axis 2 is axial (front at the top, the subject's left on the left), 1 coronal, 0 sagittal (front on
+    the right).
+    """
+    return np.rot90(np.take(image, index, axis=axis))
+
+
+def grey_range(images: Iterable[np.ndarray]) -> tuple[float, float]:
+    """The 0.5th and 99.5th percentile of the voxels that aren't 0, over all the images together.
+
+    (0, 1) where there is nothing to scale by.
+    """
+    voxels = [image[image != 0].ravel() for image in images]
+    voxels = np.concatenate(voxels) if voxels else np.empty(0)
+    if voxels.size == 0:
+        return 0.0, 1.0
+    low, high = np.percentile(voxels, [0.5, 99.5])
+    return (float(low), float(high)) if high > low else (float(low), float(low) + 1.0)

@@ -1,0 +1,210 @@
+"""A finished run as the figures and the report see it: its files, nothing else.
+
+Everything is optional but `scans.tsv`: what a failed or left-out arm didn't write is simply not there,
+and a figure is drawn from what there is.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from core import folds
+from core.errors import InputError
+from core.files import read_table
+from core.study import scan_name
+
+TISSUES = ("GM", "WM", "CSF")
+"""The order of the paper's Table 3."""
+
+REFERENCE = "raw"
+
+
+@dataclass(frozen=True)
+class Setback:
+    """A step of an arm that gave nothing: `status` is failed or not_applicable."""
+
+    method: str
+    step: str
+    status: str
+    reason: str
+
+
+def says_simulated(marks: Iterable[object]) -> bool:
+    """Whether any value of a sheet's column `simulated` marks a scan as simulated."""
+    return any(str(mark).lower() in ("simulated", "true", "yes") for mark in marks)
+
+
+@dataclass(frozen=True, eq=False)
+class FinishedRun:
+    """The tables and images of a run folder, with its scans, scanners, pairs and arms in their order."""
+
+    folder: Path
+    scans: pd.DataFrame
+    _tables: dict[str, pd.DataFrame | None] = field(default_factory=dict, repr=False)
+
+    @cached_property
+    def subjects(self) -> list[str]:
+        """Subjects in the order of the sheet."""
+        return list(dict.fromkeys(self.scans["subject"]))
+
+    @cached_property
+    def scanners(self) -> list[str]:
+        """Scanners in the order of the sheet."""
+        return list(dict.fromkeys(self.scans["scanner"]))
+
+    @property
+    def pairs(self) -> list[tuple[str, str]]:
+        """Every pair of scanners, in the order of the scanners."""
+        return list(itertools.combinations(self.scanners, 2))
+
+    @cached_property
+    def simulated(self) -> bool:
+        """Whether any scan of the sheet is marked as simulated."""
+        return "simulated" in self.scans and says_simulated(self.scans["simulated"])
+
+    @cached_property
+    def folds(self) -> int:
+        """How many folds people were divided into; 0 where all are judged by fits that saw them."""
+        return self.scans[folds.COLUMN].nunique() if folds.COLUMN in self.scans else 0
+
+    @cached_property
+    def status(self) -> pd.DataFrame:
+        """`status.tsv`, or an empty table with its columns."""
+        columns = ["method", "step", "status", "reason", "seconds", "peak_mb", "device"]
+        found = self.table("status.tsv")
+        return pd.DataFrame(columns=columns) if found is None else found.reindex(columns=columns)
+
+    @cached_property
+    def methods(self) -> list[str]:
+        """Every arm that the run's files name: those of `status.tsv` in its order, then the others."""
+        named = list(self.status["method"].dropna())
+        for name in ("ssim", "volumes", "dice", "rmse"):
+            found = self.table(f"metrics/{name}.tsv")
+            if found is not None and "method" in found:
+                named += list(found["method"].dropna())
+        images = self.folder / "images"
+        if images.is_dir():
+            named += sorted(folder.name for folder in images.iterdir() if folder.is_dir())
+        return list(dict.fromkeys(named))
+
+    def methods_in(self, table: pd.DataFrame) -> list[str]:
+        """The arms that a table has rows for, in the run's order."""
+        there = set(table["method"])
+        return [method for method in self.methods if method in there]
+
+    @cached_property
+    def setbacks(self) -> list[Setback]:
+        """The first step of each arm that failed or didn't apply; later steps only inherit it."""
+        rows = self.status[self.status["status"].isin(["failed", "not_applicable"])]
+        return [
+            Setback(row["method"], row["step"], row["status"], text(row["reason"]))
+            for row in rows.drop_duplicates("method").to_dict("records")
+        ]
+
+    def notes(self) -> list[str]:
+        """Sentences for a figure's footnote: on held-out people, and on the arms that failed or didn't apply."""
+        protocol = f"Held out: everyone's images come from fits without them ({self.folds} folds)."
+        return [*([protocol] if self.folds else []), *self.setback_notes()]
+
+    def setback_notes(self) -> list[str]:
+        """A sentence on the arms that failed or didn't apply."""
+        words = {"failed": "failed", "not_applicable": "not applicable"}
+        told = [
+            f"{self.label(setback.method)} ({setback.step}: {words[setback.status]}"
+            + (f", {shorten(setback.reason, 90)}" if setback.reason else "")
+            + ")"
+            for setback in self.setbacks
+        ]
+        return [f"Without {'; '.join(told)}."] if told else []
+
+    def label(self, method: str) -> str:
+        """An arm's name as a person reads it; its id where no installed method has that id."""
+        # imported here: the methods bring torch and the like, which reading a run doesn't need
+        from baselines.harness.registry import label
+
+        return label(method)
+
+    def table(self, name: str, columns: Iterable[str] = ()) -> pd.DataFrame | None:
+        """A table of the run by its path in the folder, or None if the run has none.
+
+        Raises `InputError` where a column of `columns` is missing.
+        """
+        if name not in self._tables:
+            path = self.folder / name
+            # an arm that failed leaves empty files where the workflow expects some
+            self._tables[name] = read_table(path) if path.is_file() and path.stat().st_size else None
+        found = self._tables[name]
+        if found is not None:
+            for column in columns:
+                if column not in found:
+                    raise InputError(f"{self.folder / name}: no column '{column}'; make the run's tables anew")
+        return found
+
+    def image_path(self, method: str, subject: str, scanner: str) -> Path | None:
+        """An arm's image of one scan, or None if there is none."""
+        path = self.folder / "images" / method / f"{scan_name(subject, scanner)}_T1w.nii.gz"
+        return path if path.is_file() and path.stat().st_size else None
+
+    def model_files(self, name: str) -> list[tuple[str, Path]]:
+        """Files of that name in the arms' model folders (and in their folds'), as (arm or fold, path in the run)."""
+        found = []
+        for method in self.methods:
+            folder = self.folder / "models" / method
+            for path in sorted(folder.rglob(name)):
+                inner = path.parent.relative_to(folder).parts
+                found.append((", ".join([self.label(method), *inner]), path.relative_to(self.folder)))
+        return found
+
+    def with_images(self, methods: Iterable[str] | None = None) -> list[str]:
+        """The arms of `methods` (default: all) that left at least one image of the sheet's scans."""
+        scans = list(zip(self.scans["subject"], self.scans["scanner"], strict=True))
+        wanted = self.methods if methods is None else methods
+        return [m for m in wanted if any(self.image_path(m, *scan) is not None for scan in scans)]
+
+    def example_subject(self, methods: Iterable[str]) -> str | None:
+        """The first subject with the most images over `methods` and scanners; None without images."""
+        methods = list(methods)
+        counts = {
+            subject: sum(
+                self.image_path(method, subject, scanner) is not None for method in methods for scanner in self.scanners
+            )
+            for subject in self.subjects
+        }
+        best = max(counts.values(), default=0)
+        return next((subject for subject, count in counts.items() if count == best), None) if best else None
+
+
+def read_run(folder: Path | str) -> FinishedRun:
+    """Open a run's folder; raises `InputError` where it holds no `scans.tsv`."""
+    folder = Path(folder)
+    sheet = folder / "scans.tsv"
+    if not sheet.is_file():
+        raise InputError(f"{sheet}: no such file; give the folder of a finished run, such as results/demo")
+    scans = read_table(sheet)
+    for column in ("subject", "scanner"):
+        if column not in scans:
+            raise InputError(f"{sheet}: no column '{column}'")
+    return FinishedRun(folder, scans)
+
+
+def text(value: object) -> str:
+    """A cell as text, nothing for a missing one."""
+    return "" if value is None or (isinstance(value, float) and np.isnan(value)) else str(value)
+
+
+def shorten(sentence: str, longest: int) -> str:
+    """The beginning of a sentence, up to a word's end where it is cut."""
+    sentence = " ".join(sentence.split())
+    return sentence if len(sentence) <= longest else sentence[:longest].rsplit(" ", 1)[0] + " …"
+
+
+def is_yes(values: pd.Series) -> np.ndarray:
+    """A column of yes/no, true/false or 1/0 as bool; missing is False."""
+    return values.astype(str).str.lower().isin(["true", "yes", "1", "1.0"]).to_numpy()

@@ -1,0 +1,113 @@
+"""What was run: configuration, versions, git state, a checksum of every input, and on which machine at what cost."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from core.files import checksum, read_json
+from core.jobs.cost import read_cost
+from core.study import Study
+from studies.sources import source
+
+ROOT = Path(__file__).resolve().parents[2]
+LIBRARIES = (
+    "antspyx",
+    "nibabel",
+    "nilearn",
+    "numba",
+    "numpy",
+    "pandas",
+    "scikit-image",
+    "scikit-learn",
+    "scipy",
+    "snakemake",
+    "statsmodels",
+    "torch",
+)
+STEPS_OF_ARMS = ("fit", "harmonize", "intensities", "segment", "measure")
+
+
+def describe(study: Study, sheet: Path, config: dict[str, Any]) -> dict[str, Any]:
+    """All that someone needs to run it again, with the machine's part apart under `machine`."""
+    inputs = {sheet.name: checksum(sheet)}
+    inputs |= {str(path): checksum(path) for path in source_files(sheet, config)}
+    for scan in study.scans:
+        for path in (scan.image, scan.mask):
+            inputs[os.path.relpath(path, sheet.parent)] = checksum(path)
+    return {
+        "config": config,
+        "seed": config["seed"],
+        "versions": {name: version(name) for name in LIBRARIES},
+        "project_version": version("mispel-benchmark"),
+        "git": git_state(),
+        "inputs": inputs,
+        "machine": machine() | {"steps": step_costs(sheet.parent).to_dict("records")},
+    }
+
+
+def source_files(sheet: Path, config: dict[str, Any]) -> list[Path]:
+    """The user's own files that the run's scans were made from, where its source names them."""
+    options = sheet.parent / "study" / "options.json"
+    name = config.get("study", {}).get("source")
+    if name is None or not options.is_file():
+        return []
+    inputs = getattr(source(name), "inputs", None)
+    return inputs(read_json(options)) if inputs else []
+
+
+def step_costs(run: Path) -> pd.DataFrame:
+    """Time and memory of every step, from the logs that its jobs left in a run's folder.
+
+    A row a step and, for steps of an arm, arm: step, arm, jobs, seconds (the jobs' wall times together),
+    cpu_s, peak_mb (the most that one process held).
+    """
+    rows = []
+    for path in sorted((run / "logs").rglob("*.log")):
+        cost = read_cost(path.read_text(encoding="utf-8", errors="replace"))
+        if cost is not None:
+            step, *part = path.relative_to(run / "logs").with_suffix("").parts
+            rows.append({"step": step, "arm": part[0].partition("-")[0] if step in STEPS_OF_ARMS else ""} | cost)
+    table = pd.DataFrame(rows, columns=["step", "arm", "seconds", "cpu_s", "peak_mb"])
+    grouped = table.groupby(["step", "arm"], as_index=False, sort=False)
+    return grouped.agg(
+        jobs=("step", "size"), seconds=("seconds", "sum"), cpu_s=("cpu_s", "sum"), peak_mb=("peak_mb", "max")
+    ).round(2)
+
+
+def git_state() -> dict[str, Any]:
+    """The commit that ran and whether files differed from it; nulls outside a git checkout."""
+
+    def git(*words: str) -> str | None:
+        try:
+            return subprocess.run(
+                ["git", "-C", str(ROOT), *words], capture_output=True, text=True, check=True
+            ).stdout.strip()
+        except (OSError, subprocess.CalledProcessError):
+            return None
+
+    changes = git("status", "--porcelain")
+    return {"commit": git("rev-parse", "HEAD"), "changed_files": None if changes is None else bool(changes)}
+
+
+def machine() -> dict[str, Any]:
+    """Processor, cores, memory and system of this machine."""
+    processor = platform.processor() or platform.machine()
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        names = [line.split(":", 1)[1].strip() for line in cpuinfo.read_text().splitlines() if "model name" in line]
+        processor = names[0] if names else processor
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else 0
+    return {
+        "system": platform.platform(),
+        "python": platform.python_version(),
+        "processor": processor,
+        "cores": os.cpu_count(),
+        "memory_gb": round(memory / 2**30, 1),
+    }

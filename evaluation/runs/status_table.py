@@ -1,0 +1,59 @@
+"""How every arm's steps ended: one table from the records that the steps left."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from core.errors import InputError
+from core.files import read_json
+
+COLUMNS = ["method", "step", "status", "reason", "seconds", "peak_mb", "device"]
+STEPS = ("fit", "apply", "intensities", "segment", "measure")
+WORST_FIRST = ("failed", "not_applicable", "ok")
+
+
+def join_status(folder: Path, methods: Sequence[str]) -> pd.DataFrame:
+    """A row a method and step from `folder/<method>/<step>.json`, or `<step>-<batch>.json`.
+
+    Of the batches of a step the worst status counts, with its reason; seconds add up, memory is the most
+    that any one took.  Raises `InputError` where a method left no record.
+    """
+    rows = []
+    for method in methods:
+        records: dict[str, list[dict]] = {}
+        for path in sorted((folder / method).glob("*.json")):
+            records.setdefault(path.stem.partition("-")[0], []).append(read_json(path))
+        if not records:
+            raise InputError(f"{folder / method}: no records; run the method's steps")
+        for step in sorted(records, key=lambda name: (STEPS.index(name) if name in STEPS else len(STEPS), name)):
+            rows.append(join_batches(records[step]))
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def join_batches(records: Sequence[dict]) -> dict:
+    """One record from those of a step's batches."""
+    worst = min(records, key=lambda record: WORST_FIRST.index(record["status"]))
+    return {
+        "method": worst["method"],
+        "step": worst["step"],
+        "status": worst["status"],
+        "reason": worst["reason"] or None,
+        "seconds": sum(record["seconds"] for record in records),
+        "peak_mb": max(record["peak_mb"] for record in records),
+        "device": ", ".join(dict.fromkeys(record["device"] for record in records)),
+    }
+
+
+def failures(status: pd.DataFrame) -> list[str]:
+    """A sentence for each method that failed, at the first step that did."""
+    failed = status[status["status"] == "failed"].drop_duplicates("method")
+    return [f"{row['method']} failed at step {row['step']}: {row['reason']}" for row in failed.to_dict("records")]
+
+
+def failed_scans(quality: pd.DataFrame) -> list[str]:
+    """A sentence for each scan that could not be preprocessed, from the table `study/quality.tsv`."""
+    failed = quality[quality["status"] == "failed"]
+    return [f"subject {row['subject']} on {row['scanner']} failed: {row['flags']}" for row in failed.to_dict("records")]

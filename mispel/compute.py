@@ -1,0 +1,72 @@
+"""One Python thread a scanner, each computing on one core.
+
+Only the loss couples the scanners, so their encoders run side by side, and nothing is computed in
+another order than one after the other: on one processor the results are bitwise the same for any number of threads.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+import torch
+
+from core.errors import InputError
+
+Result = TypeVar("Result")
+ForEach = Callable[[Callable[[int], Result], int], list[Result]]
+
+
+@contextlib.contextmanager
+def working_threads(threads: int) -> Iterator[ForEach]:
+    """Gives a function `for_each(work, count)`: the list of work(0) to work(count - 1), on `threads` threads.
+
+    Inside, torch computes with one thread per call and refuses operations that aren't deterministic.
+    """
+    threads_before = torch.get_num_threads()
+    deterministic_before = torch.are_deterministic_algorithms_enabled()
+    filling_before = torch.utils.deterministic.fill_uninitialized_memory
+    torch.set_num_threads(1)
+    torch.use_deterministic_algorithms(True, warn_only=torch.cuda.is_available())
+    # nothing here reads memory that it has not written, and filling it first takes time
+    torch.utils.deterministic.fill_uninitialized_memory = False
+    try:
+        if threads == 1:
+            yield lambda work, count: [work(number) for number in range(count)]
+        else:
+            with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+                yield lambda work, count: list(pool.map(work, range(count)))
+    finally:
+        torch.utils.deterministic.fill_uninitialized_memory = filling_before
+        torch.use_deterministic_algorithms(deterministic_before)
+        torch.set_num_threads(threads_before)
+
+
+def processor_computes_bfloat16() -> bool:
+    """Whether this processor multiplies bfloat16 numbers itself, by its flags (never by a timing)."""
+    return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+
+
+def choose_device(device: str) -> torch.device:
+    """The device that "auto", "cpu" or "cuda" means here.
+
+    Raises `InputError` when a GPU is asked for and there is none.
+    """
+    if device == "cuda" and not torch.cuda.is_available():
+        raise InputError("device is cuda, but torch sees no GPU here; use --device cpu or auto")
+    return torch.device("cuda" if device != "cpu" and torch.cuda.is_available() else "cpu")
+
+
+def is_resident(device: torch.device) -> bool:
+    """Whether slices and embeddings are kept on `device`, so that no step waits for the host."""
+    return device.type == "cuda"
+
+
+def choose_precision(precision: str, device: torch.device) -> str:
+    """The precision of Step 1's encoders that "auto", "float32" or "bfloat16" means on `device`."""
+    if precision != "auto":
+        return precision
+    fast = torch.cuda.is_bf16_supported() if device.type == "cuda" else processor_computes_bfloat16()
+    return "bfloat16" if fast else "float32"

@@ -1,0 +1,137 @@
+"""Every number of MISPEL, in one place: the presets and the parameters that override them."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Literal
+
+from core.errors import nearest
+
+PAPER: Mapping[str, Any] = MappingProxyType(
+    {
+        "embeddings": 6,
+        "width": 32,
+        "decoder": "linear",
+        "lambda1": 1.0,
+        "lambda2": 0.3,
+        "lambda3": 1.0,
+        "lambda4": 4.0,
+        "learning_rate": 1e-3,
+        "batch_size": 4,
+        "step1_epochs": 100,
+        "step2_epochs": 100,
+        "slices_per_epoch": 0,
+        "loss_region": "box",
+        "step2_solver": "adam",
+        "precision": "auto",
+        "cache_limit_gb": 4.0,
+        "reconstruction_tolerance": 0.0,
+        "harmonization_tolerance": 0.0,
+        "plateau_epochs": 0,
+    }
+)
+"""The paper's text (section 4.2)."""
+
+PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
+    {
+        "paper": PAPER,
+        # the weights of Eq. 4 that the authors' README means (it prints them swapped)
+        "erratum": PAPER | {"lambda1": 0.3, "lambda2": 1.0},
+        # a narrow network and few steps: for a CPU, at 2 mm
+        "demo": PAPER
+        | {
+            "width": 8,
+            "lambda1": 0.3,
+            "lambda2": 1.0,
+            "step1_epochs": 8,
+            "slices_per_epoch": 100,
+            "step2_solver": "exact",
+        },
+    }
+)
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """MISPEL's parameters.  One that isn't given, or is none, takes the preset's value; none is left none.
+
+    preset: paper, erratum (the weights of Eq. 4 in the authors' README) or demo (for a CPU, at 2 mm).
+    embeddings: L, how many maps an encoder makes.
+    width: channels of the encoder's first level; the next ones have twice and four times as many.
+    decoder: linear (the paper's) or relu (the published code's).
+    lambda1, lambda2: weights of reconstruction and coupling in Step 1 (Eq. 4).
+    lambda3, lambda4: weights of reconstruction and harmonization in Step 2 (Eq. 6).
+    learning_rate: Adam's, in both steps.
+    batch_size: slices a step, each from all scanners.
+    step1_epochs, step2_epochs: T1 and T2, at most so many.
+    slices_per_epoch: draw so many slices an epoch at random; 0 takes all.
+    loss_region: the losses' pixels: box (all of the common box) or brain (where any scanner has brain).
+    step2_solver: adam (the paper's) or exact (the certified optimum of Eq. 6; with relu a descent to a local one).
+    precision: of Step 1's encoders: float32, bfloat16, or auto, bfloat16 where the processor computes in it.
+    cache_limit_gb: embeddings are kept as float32 up to this size on disk, beyond it as float16.
+    reconstruction_tolerance: stop Step 1 when the mean absolute error a scanner falls below; 0 never.
+    harmonization_tolerance: stop Step 2 when Eq. 5 falls below; 0 never.
+    plateau_epochs: stop a step when its loss has not fallen by 0.1 % for so many epochs; 0 never.
+    """
+
+    preset: str = "paper"
+    embeddings: int | None = None
+    width: int | None = None
+    decoder: Literal["linear", "relu"] | None = None
+    lambda1: float | None = None
+    lambda2: float | None = None
+    lambda3: float | None = None
+    lambda4: float | None = None
+    learning_rate: float | None = None
+    batch_size: int | None = None
+    step1_epochs: int | None = None
+    step2_epochs: int | None = None
+    slices_per_epoch: int | None = None
+    loss_region: Literal["box", "brain"] | None = None
+    step2_solver: Literal["adam", "exact"] | None = None
+    precision: Literal["auto", "float32", "bfloat16"] | None = None
+    cache_limit_gb: float | None = None
+    reconstruction_tolerance: float | None = None
+    harmonization_tolerance: float | None = None
+    plateau_epochs: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.preset not in PRESETS:
+            raise ValueError(f"there is no preset '{self.preset}'{nearest(self.preset, PRESETS)}")
+        for name, value in PRESETS[self.preset].items():
+            if getattr(self, name) is None:
+                object.__setattr__(self, name, value)
+        for name, smallest in _SMALLEST.items():
+            value = getattr(self, name)
+            if not math.isfinite(value) or value < smallest:
+                raise ValueError(f"{name} is {value:g}; it is at least {smallest:g}")
+        for name in ("lambda1", "lambda3", "learning_rate"):
+            if getattr(self, name) == 0:
+                raise ValueError(f"{name} is 0; it must be above 0")
+
+    def as_dict(self) -> dict[str, Any]:
+        """All of them, as plain values."""
+        return dataclasses.asdict(self)
+
+
+_SMALLEST = {
+    "embeddings": 1,
+    "width": 1,
+    "batch_size": 1,
+    "step1_epochs": 1,
+    "step2_epochs": 1,
+    "slices_per_epoch": 0,
+    "plateau_epochs": 0,
+    "lambda1": 0.0,
+    "lambda2": 0.0,
+    "lambda3": 0.0,
+    "lambda4": 0.0,
+    "learning_rate": 0.0,
+    "cache_limit_gb": 0.0,
+    "reconstruction_tolerance": 0.0,
+    "harmonization_tolerance": 0.0,
+}

@@ -1,0 +1,16 @@
+"""Tissue segmentation of brain images into CSF, grey matter and white matter."""
+
+from __future__ import annotations
+
+from segmentation.interface import TISSUES, Segmentation, check_segmentable, segment
+from segmentation.thresholds import RULES, labels_at, volumes_ml
+
+__all__ = [
+    "RULES",
+    "TISSUES",
+    "Segmentation",
+    "check_segmentable",
+    "labels_at",
+    "segment",
+    "volumes_ml",
+]

@@ -1,0 +1,108 @@
+"""The real FAST, through Nipype, where FSL is installed.
+
+`fast -t 1 -n 3 -g -p -b`: its last posteriors and its partial volumes (`--nopve` would give
+posteriors that aren't the final ones).
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+
+from core.errors import InputError
+from segmentation.interface import TISSUES, Segmentation
+
+
+def segment(
+    image: np.ndarray,
+    mask: np.ndarray,
+    voxel_sizes: tuple[float, float, float],
+    threads: int,
+    partial_volumes: bool,
+) -> Segmentation:
+    """Run FAST on the mask's voxels; see `segmentation.interface.segment`.
+
+    FAST works on one thread and estimates the partial volumes in any case.
+
+    Raises
+    ------
+    InputError
+        FSL isn't installed, or FAST left no result.
+    """
+    _check_installed()
+    # Nipype asks a server for its newest version when it is imported.
+    os.environ.setdefault("NIPYPE_NO_ET", "1")
+    from nipype.interfaces.fsl import FAST
+
+    with tempfile.TemporaryDirectory(prefix="fast-") as folder:
+        source = Path(folder, "brain.nii.gz")
+        affine = np.diag([*voxel_sizes, 1.0])
+        brain = np.where(mask, image, np.float32(0))
+        nib.save(nib.Nifti1Image(brain, affine), source)
+        fast = FAST(
+            in_files=[str(source)],
+            # A bare name: with a folder in it, Nipype looks for the outputs elsewhere.
+            out_basename="fast",
+            img_type=1,
+            number_classes=len(TISSUES),
+            segments=True,
+            probability_maps=True,
+            output_biasfield=True,
+            output_type="NIFTI_GZ",
+        )
+        fast.terminal_output = "file_split"
+        try:
+            found = fast.run(cwd=folder).outputs
+            # FAST may end with status 0 and nothing written, or only part of it.
+            posteriors = _read(found.probability_maps, image.shape)
+            fractions = _read(found.partial_volume_files, image.shape)
+            bias_field = _read([found.bias_field], image.shape)[0]
+            labels = _read([found.tissue_class_map], image.shape)[0].astype(np.uint8)
+        except (OSError, RuntimeError, ValueError) as error:
+            raise InputError(f"FAST left no result: {_said(Path(folder)) or error}") from None
+
+    values = np.log1p(image[mask], dtype=np.float64) - np.log(bias_field[mask], dtype=np.float64)
+    shares = posteriors[:, mask].astype(np.float64)
+    counts = shares.sum(axis=1)
+    means = shares @ values / counts
+    return Segmentation(
+        posteriors=posteriors,
+        labels=labels,
+        bias_field=bias_field,
+        means=means,
+        variances=shares @ values**2 / counts - means**2,
+        partial_volumes=fractions,
+        engine="fsl",
+    )
+
+
+def _check_installed() -> None:
+    missing = []
+    if not os.environ.get("FSLDIR"):
+        missing.append("FSLDIR is not set")
+    if shutil.which("fast") is None:
+        missing.append("there is no 'fast' on the PATH")
+    if missing:
+        raise InputError(
+            f"engine fsl: {' and '.join(missing)}; install FSL 6 (https://fsl.fmrib.ox.ac.uk, free "
+            "for non-commercial use), source its etc/fslconf/fsl.sh, or take the engine hmrf"
+        )
+
+
+def _read(files: list[str], shape: tuple[int, ...]) -> np.ndarray:
+    """float32 (files, X, Y, Z)."""
+    maps = np.stack([np.asarray(nib.load(file).dataobj, dtype=np.float32) for file in files])
+    if maps.shape[1:] != shape:
+        raise ValueError(f"maps of shape {maps.shape[1:]} for an image of {shape}")
+    return maps
+
+
+def _said(folder: Path) -> str:
+    """What FAST printed, as one line."""
+    printed = [folder / "stdout.nipype", folder / "stderr.nipype"]
+    return " ".join(" ".join(p.read_text(errors="replace") for p in printed if p.exists()).split())

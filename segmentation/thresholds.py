@@ -1,0 +1,109 @@
+"""From class probabilities to labels and volumes: which voxels count as a tissue.
+
+Stored probabilities are float32, so a probability of 0.8 is found as 0.79999995, 0.8 or
+0.80000001 depending on who wrote it. The rules are exact about this: whatever is within
+`TOLERANCE` of the threshold is the threshold, and all of it is treated alike.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+import numpy as np
+
+from core.errors import InputError
+from segmentation.interface import TISSUES, Segmentation
+
+Rule = Literal["posterior", "partial_volume", "hard"]
+RULES: tuple[Rule, ...] = get_args(Rule)
+
+# Some ten float32 steps at 0.8; far below what any two engines differ by.
+TOLERANCE = 1e-6
+
+# FAST's partial volumes lie on a grid of 0.01; a tenth of a step keeps the grid point 0.8.
+PARTIAL_VOLUME_SLACK = 1e-3
+
+_LOWEST_THRESHOLD = 0.51
+
+
+def labels_at(segmentation: Segmentation, rule: Rule = "posterior", threshold: float = 0.8) -> np.ndarray:
+    """Label the voxels that count as a tissue.
+
+    Parameters
+    ----------
+    rule : `posterior`: the class's probability is above the threshold; a probability equal to it
+        (within `TOLERANCE`) is not above it. `partial_volume`: the tissue fills at least the
+        threshold (less `PARTIAL_VOLUME_SLACK`) of the voxel. `hard`: the most probable class, at
+        any probability.
+    threshold : from 0.51 to below 1, so that no voxel counts twice; `hard` doesn't use it.
+
+    Returns
+    -------
+    uint8 (X, Y, Z): 0 none, 1 CSF, 2 GM, 3 WM.
+
+    Raises
+    ------
+    InputError
+        An unknown rule, a threshold out of range, or `partial_volume` of an engine without them.
+    """
+    if rule == "hard":
+        return segmentation.labels.copy()
+    if rule not in RULES:
+        raise InputError(f"no threshold rule '{rule}'; there are {', '.join(RULES)}")
+    if not _LOWEST_THRESHOLD <= threshold < 1:
+        raise InputError(
+            f"threshold {threshold:g}; it must be from {_LOWEST_THRESHOLD:g} to below 1, "
+            "or a voxel could count as two tissues"
+        )
+    labels = np.zeros(segmentation.labels.shape, dtype=np.uint8)
+    for label in range(1, len(TISSUES) + 1):
+        if rule == "posterior":
+            counts = segmentation.posteriors[label - 1] > threshold + TOLERANCE
+        else:
+            counts = _partial_volumes(segmentation)[label - 1] >= threshold - PARTIAL_VOLUME_SLACK
+        labels[counts] = label
+    return labels
+
+
+def volumes_ml(
+    segmentation: Segmentation, voxel_volume_ml: float, *, threshold: float = 0.8
+) -> dict[str, dict[str, float]]:
+    """The volume of each tissue by each rule: how much a threshold decides.
+
+    Parameters
+    ----------
+    voxel_volume_ml : the volume of a voxel in mL.
+    threshold : of the rules `posterior` and `partial_volume`.
+
+    Returns
+    -------
+    Tissue to mL, for each of `RULES` and for `partial_volume_sum`, where each voxel counts by the
+    fraction that the tissue fills. NaN by partial volume if the engine doesn't estimate them.
+    """
+    volumes = {}
+    for rule in RULES:
+        if rule == "partial_volume" and segmentation.partial_volumes is None:
+            volumes[rule] = dict.fromkeys(TISSUES, float("nan"))
+            continue
+        labels = labels_at(segmentation, rule, threshold)
+        counts = [np.count_nonzero(labels == label) for label in range(1, len(TISSUES) + 1)]
+        volumes[rule] = _by_tissue(np.array(counts) * voxel_volume_ml)
+    if segmentation.partial_volumes is None:
+        volumes["partial_volume_sum"] = dict.fromkeys(TISSUES, float("nan"))
+    else:
+        sums = [np.sum(f, dtype=np.float64) for f in segmentation.partial_volumes]
+        volumes["partial_volume_sum"] = _by_tissue(np.array(sums) * voxel_volume_ml)
+    return volumes
+
+
+def _by_tissue(values: np.ndarray) -> dict[str, float]:
+    return {tissue: float(value) for tissue, value in zip(TISSUES, values, strict=True)}
+
+
+def _partial_volumes(segmentation: Segmentation) -> np.ndarray:
+    if segmentation.partial_volumes is None:
+        raise InputError(
+            f"engine {segmentation.engine} estimates no partial volumes; "
+            "use the rule posterior or hard, or another engine"
+        )
+    return segmentation.partial_volumes

@@ -1,0 +1,218 @@
+"""Which images of a BIDS dataset a study uses, each with its subject, scanner and covariates."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from core.errors import InputError, nearest
+from core.sheet import check_id
+from studies.bids.images import Image, models_of
+from studies.bids.options import ENTITIES, BidsOptions
+from studies.bids.tables import covariates_of, read_rows_of, why_no_rows
+
+if TYPE_CHECKING:
+    pass
+
+MISSING_VALUES = ("", "n/a", "N/A")
+
+
+@dataclass(frozen=True)
+class BidsScan:
+    """An image that the study uses."""
+
+    subject: str
+    scanner: str
+    image: Path
+    covariates: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a dataset holds for a study.
+
+    scans : by (subject, scanner) its images, one where all is well, in the order of subjects and scanners.
+    without_scanner : images that the chosen way gives no scanner.
+    left_out : by value of scanners that aren't wanted, how many images have it.
+    scanners : in order; of those wanted, the ones that some image is from.
+    """
+
+    scans: Mapping[tuple[str, str], tuple[Image, ...]]
+    without_scanner: tuple[Image, ...]
+    left_out: Mapping[str, int]
+    scanners: tuple[str, ...]
+
+    @property
+    def subjects(self) -> list[str]:
+        """Subjects in order."""
+        return list(dict.fromkeys(subject for subject, _ in self.scans))
+
+    @property
+    def ambiguous(self) -> dict[tuple[str, str], tuple[Image, ...]]:
+        """Subject and scanner of which there are several images."""
+        return {key: images for key, images in self.scans.items() if len(images) > 1}
+
+    @property
+    def missing(self) -> list[tuple[str, str]]:
+        """Subject and scanner of which there is no image."""
+        return [
+            (subject, scanner)
+            for subject in self.subjects
+            for scanner in self.scanners
+            if (subject, scanner) not in self.scans
+        ]
+
+
+def find_scans(images: Sequence[Image], options: BidsOptions) -> Found:
+    """Sort a dataset's images by subject and scanner, as the options say.
+
+    Raises `InputError` for subjects or scanners wanted that the dataset hasn't, and for a table or a
+    column of it that isn't there.
+    """
+    chosen = chosen_images(images, options)
+    folder = Path(options.dataset)
+    scans: dict[tuple[str, str], list[Image]] = {}
+    without, left_out = [], {}
+    values = scanner_values(folder, chosen, options.scanner or "")
+    for image, value in zip(chosen, values, strict=True):
+        if value in MISSING_VALUES:
+            without.append(image)
+        elif options.scanners and value not in options.scanners:
+            left_out[value] = left_out.get(value, 0) + 1
+        else:
+            name = options.scanners.get(value, value)
+            check_id(
+                name, f"{folder}, scanner of {image.path} (name it otherwise with `scanners: {{'{value}': NAME}}`)"
+            )
+            scans.setdefault((image.subject, name), []).append(image)
+    for wanted in options.scanners:
+        if wanted not in values:
+            raise InputError(f"scanners: no image of '{wanted}' in {folder}{nearest(wanted, set(values))}")
+    order = list(dict.fromkeys(options.scanners.values())) or sorted({scanner for _, scanner in scans})
+    subjects = list(dict.fromkeys(subject for subject, _ in scans))
+    keys = [(subject, scanner) for subject in subjects for scanner in order if (subject, scanner) in scans]
+    return Found(
+        {key: tuple(_repeats(scans[key], options.repeats)) for key in keys},
+        tuple(without),
+        left_out,
+        tuple(scanner for scanner in order if any(scanner == there for _, there in keys)),
+    )
+
+
+def chosen_images(images: Sequence[Image], options: BidsOptions) -> list[Image]:
+    """The images that `subjects` and `select` leave; `InputError` where nothing is left of what was asked for."""
+    if isinstance(options.subjects, tuple):
+        there = {image.subject for image in images}
+        for wanted in options.subjects:
+            if wanted not in there:
+                raise InputError(f"subjects: '{wanted}' has no T1w image in {options.dataset}{nearest(wanted, there)}")
+    selected = [image for image in images if _selected(image, options.select)]
+    if images and not selected:
+        values = (f"{entity} is {', '.join(_values(images, entity))}" for entity in options.select)
+        raise InputError(
+            f"select: leaves none of the {len(images)} images in {options.dataset}, of which {'; '.join(values)}"
+        )
+    subjects = list(dict.fromkeys(image.subject for image in selected))
+    if isinstance(options.subjects, tuple):
+        for wanted in options.subjects:
+            if wanted not in subjects:
+                raise InputError(
+                    f"subjects: `select` leaves no T1w image of '{wanted}'; leave out or widen one of them"
+                )
+        subjects = list(options.subjects)
+    elif options.subjects is not None:
+        subjects = subjects[: options.subjects]
+    return [image for image in selected if image.subject in subjects]
+
+
+def _values(images: Sequence[Image], entity: str) -> list[str]:
+    """What an entity is in the images' names, null where it isn't there."""
+    return sorted({image.entities.get(entity, "null") for image in images})
+
+
+def _selected(image: Image, select: Mapping[str, tuple[str | None, ...]]) -> bool:
+    return all(any(_same(image.entities.get(entity), value) for value in wanted) for entity, wanted in select.items())
+
+
+def _same(found: str | None, wanted: str | None) -> bool:
+    """Equal labels; numbers also with other leading zeros, as BIDS has it for an index such as the run."""
+    if found is None or wanted is None:
+        return found is wanted
+    return found == wanted or (found.isdecimal() and wanted.isdecimal() and int(found) == int(wanted))
+
+
+def _repeats(images: Sequence[Image], repeats: str) -> Sequence[Image]:
+    ordered = sorted(images, key=lambda image: [(len(part), part) for part in _order(image)])
+    return {"refuse": ordered, "first": ordered[:1], "last": ordered[-1:]}[repeats]
+
+
+def _order(image: Image) -> list[str]:
+    return [image.entities.get(entity, "") for entity in ("ses", "acq", "run")] + [image.path.name]
+
+
+def scanner_values(folder: Path, images: Sequence[Image], way: str) -> list[str]:
+    """What `way` (see `BidsOptions.scanner`) says of each image, "" where it says nothing.
+
+    With `one`, or no way at all, every image is from one scanner, called "scanner".
+    """
+    if way in ("", "one"):
+        return ["scanner"] * len(images)
+    if way in ("ses", "acq"):
+        return [image.entities.get(way, "") for image in images]
+    if way == "model":
+        return models_of(folder, images)
+    table, _, column = way.partition(":")
+    rows = [read_rows_of(folder, image, table) for image in images]
+    known = sorted({name for row in rows for name in row})
+    if column not in known:
+        there = f"columns: {', '.join(known)}" if known else why_no_rows(folder, images, table)
+        raise InputError(f"{folder}: no column '{column}' in {table}.tsv ({there})")
+    return [row.get(column, "").strip() for row in rows]
+
+
+def study_scans(options: BidsOptions, images: Sequence[Image]) -> list[BidsScan]:
+    """The scans of a study, one image each.
+
+    Raises `InputError` where nothing tells scanners apart, an image has no scanner, or a subject has two
+    images from one scanner.
+    """
+    folder = Path(options.dataset)
+    if options.scanner is None:
+        raise InputError(
+            f"{folder}: what tells its scanners apart? Set `scanner`; `python -m studies bids {folder}` shows what "
+            "each choice would give"
+        )
+    found = find_scans(images, options)
+    if found.without_scanner:
+        some = ", ".join(str(image.path) for image in found.without_scanner[:3])
+        raise InputError(
+            f"{folder}: `scanner: {options.scanner}` gives {len(found.without_scanner)} images no scanner ({some}); "
+            "fill the gap, choose another way, or leave them out with `subjects` or `select`"
+        )
+    for (subject, scanner), repeated in found.ambiguous.items():
+        names = ", ".join(str(image.path) for image in repeated)
+        raise InputError(
+            f"{folder}: {len(repeated)} images of subject {subject} on scanner {scanner}: {names}; choose with "
+            f"{how_to_choose(repeated, options.scanner)}"
+        )
+    return [
+        BidsScan(subject, scanner, folder / image.path, covariates_of(folder, image))
+        for (subject, scanner), (image,) in found.scans.items()
+    ]
+
+
+def how_to_choose(images: Sequence[Image], scanner: str | None) -> str:
+    """The options that would choose one of these images, which `scanner` takes for one scanner's."""
+    for entity in ENTITIES:
+        values = [image.entities.get(entity) for image in images]
+        if len(set(values)) == len(values):
+            shown = "null" if values[0] is None else values[0]
+            choice = f"`select: {{{entity}: {shown}}}`, or `repeats: first` or `last`"
+            if entity == scanner:
+                return f"a name for each {entity} in `scanners` if they are different scanners, else {choice}"
+            if entity in ("ses", "acq") and scanner in (None, "one"):
+                return f"`scanner: {entity}` if it tells scanners apart, else {choice}"
+            return choice
+    return "`repeats: first` or `last`, or `scanner` by something that tells them apart"

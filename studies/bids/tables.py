@@ -1,0 +1,115 @@
+"""What a BIDS dataset's tables say of an image: participants.tsv, sessions.tsv and scans.tsv."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from functools import cache
+from itertools import zip_longest
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from core.errors import InputError
+from core.sheet import REQUIRED
+from studies.bids.images import Image
+from studies.bids.options import TABLES
+
+if TYPE_CHECKING:
+    pass
+
+
+def why_no_rows(folder: Path, images: Sequence[Image], table: str) -> str:
+    """Why no image has a row with columns in a table."""
+    for image in images:
+        place, key, wanted = _row_of(folder, image, table)
+        rows = _rows(str(place), place.stat().st_mtime_ns) if place.is_file() else []
+        if rows and len(rows[0]) == 1:
+            return f"{place} has no column but {key}"
+        if rows:
+            other = max((row[key] for row in rows), key=lambda name: "T1w" in name)
+            return f"{place} has no row of {wanted}, but one of '{other}', which is no image here; correct its {key}"
+    return f"there is no {table}.tsv with rows for these images"
+
+
+def covariates_of(folder: Path, image: Image) -> dict[str, str]:
+    """What participants.tsv, sessions.tsv and scans.tsv say of an image, the later over the earlier.
+
+    Columns whose names the sheet itself uses are left out.
+    """
+    found: dict[str, str] = {}
+    for table in TABLES:
+        found |= read_rows_of(folder, image, table)
+    return {name: value or "n/a" for name, value in found.items() if name not in REQUIRED}
+
+
+def read_rows_of(folder: Path, image: Image, table: str) -> dict[str, str]:
+    """The row of an image in participants.tsv, its subject's sessions.tsv, or its scans.tsv; {} where there is none.
+
+    Raises `InputError` for a table without the column that BIDS wants, or with two rows for one image.
+    """
+    place, key, wanted = _row_of(folder, image, table)
+    if not place.is_file():
+        if place.is_symlink():
+            raise InputError(f"{place}: a broken link; fetch its content with `git annex get` or `datalad get`")
+        return {}
+    rows = _rows(str(place), place.stat().st_mtime_ns)
+    if rows and key not in rows[0]:
+        raise InputError(
+            f"{place}: no column {key} (columns: {', '.join(rows[0])}); BIDS wants it, and tabs between columns"
+        )
+    prefix = {"participants": "sub-", "sessions": "ses-", "scans": ""}[table]
+    label = wanted.removeprefix(prefix)
+    matching = [row for row in rows if label and row[key].removeprefix(prefix) == label]
+    if len(matching) > 1:
+        raise InputError(f"{place}: {len(matching)} rows for {wanted}; keep one")
+    return {name: value for name, value in matching[0].items() if name and name != key} if matching else {}
+
+
+def _row_of(folder: Path, image: Image, table: str) -> tuple[Path, str, str]:
+    """The file of a table that should have an image's row, the column that names the row, and its name there."""
+    subject = f"sub-{image.subject}"
+    if table == "participants":
+        return folder / "participants.tsv", "participant_id", subject
+    if table == "sessions":
+        return folder / subject / f"{subject}_sessions.tsv", "session_id", f"ses-{image.entities.get('ses', '')}"
+    inner = [part for part in image.path.parts[:-1][:2] if part.startswith(("sub-", "ses-"))]
+    return (
+        folder.joinpath(*inner, f"{'_'.join(inner)}_scans.tsv"),
+        "filename",
+        image.path.relative_to(Path(*inner)).as_posix(),
+    )
+
+
+@cache
+def _rows(path: str, changed: int) -> list[dict[str, str]]:
+    """The rows of a table, cells stripped; `changed` is when it last was, so that a new one is read anew.
+
+    Raises `InputError` for what is no such table, or would lose cells or rows without a word.
+    """
+    try:
+        with open(path, newline="", encoding="utf-8-sig") as stream:
+            lines = [line for line in csv.reader(stream, delimiter="\t") if line]
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: not text in UTF-8 ({error}); save it anew as UTF-8") from None
+    except csv.Error as error:
+        raise InputError(f"{path}: not a table ({error}); correct or shorten that cell, or close its quotes") from None
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); correct its permissions") from None
+    for line in lines:
+        if broken := next((cell for cell in line if "\n" in cell or "\r" in cell), None):
+            raise InputError(
+                f"{path}: a cell of several lines, beginning {broken[:30]!r}; close or remove the quote before it"
+            )
+    if not lines:
+        return []
+    header, *rows = [[cell.strip() for cell in line] for line in lines]
+    twice = sorted({name for name in header if name and header.count(name) > 1})
+    if twice:
+        raise InputError(f"{path}: {header.count(twice[0])} columns '{twice[0]}'; rename or remove all but one")
+    for row in rows:
+        if any(row[len(header) :]):
+            raise InputError(
+                f"{path}: {len(row)} cells in the row of '{row[0]}', the header has {len(header)}; "
+                "name every column, or remove the tab too many"
+            )
+    return [dict(zip_longest(header, row[: len(header)], fillvalue="")) for row in rows]

@@ -1,0 +1,55 @@
+"""Part sheets, a subject each, joined into the sheet of a study."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from core import folds
+from core.errors import InputError, nearest
+from core.files import write_table
+from core.sheet import moved, read_rows
+
+
+def gather(
+    parts: Sequence[Path], out: Path, *, fold_count: int | None = None, seed: int = 0, stratify: str | None = None
+) -> None:
+    """Join part sheets, in the order given, into `out`; their paths are rewritten relative to it.
+
+    With `fold_count`, people are divided into so many folds (column `fold`) by chance from `seed`, sharing
+    the values of the covariate `stratify` alike; see `core.folds.assign_folds`.
+
+    Raises `InputError` for no parts, a part that is no sheet, and a scan that stands in two of them.
+    """
+    if not parts:
+        raise InputError("no part sheets to gather; give at least one")
+    tables = []
+    for part in parts:
+        table = read_rows(part)
+        for column in table.columns:
+            table[column] = [moved(column, cell, part.parent, out.parent) for cell in table[column]]
+        tables.append(table)
+    joined = pd.concat(tables, ignore_index=True)
+    doubled = joined[joined.duplicated(["subject", "scanner"])]
+    if len(doubled):
+        row = doubled.iloc[0]
+        raise InputError(
+            f"{out}: subject '{row['subject']}' on scanner '{row['scanner']}' stands in two part sheets; give each once"
+        )
+    # the column is the run's own; one that a sheet brought belongs to another run
+    joined = joined.drop(columns=folds.COLUMN, errors="ignore")
+    if fold_count is not None:
+        joined[folds.COLUMN] = joined["subject"].map(_fold_of_each(joined, fold_count, seed, stratify))
+    write_table(out, joined)
+
+
+def _fold_of_each(scans: pd.DataFrame, count: int, seed: int, stratify: str | None) -> dict[str, str]:
+    """Each subject's fold, from the rows of a sheet."""
+    strata = None
+    if stratify is not None:
+        if stratify not in scans.columns:
+            raise InputError(f"folds.stratify: the sheet has no column '{stratify}'{nearest(stratify, scans.columns)}")
+        strata = folds.one_value_each(zip(scans["subject"], scans[stratify], strict=True), stratify)
+    return folds.assign_folds(list(scans["subject"].unique()), count, seed=seed, strata=strata)

@@ -1,0 +1,86 @@
+"""The quality of all scans of a study in one table, from the files that their steps left."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from core.files import read_json, write_table, write_text
+from core.images import load_image, load_mask
+from core.study import scan_name
+from studies.preprocessing.quality import COLUMNS, flag, similarity_to_own
+from studies.preprocessing.scan import preprocessed
+from studies.preprocessing.steps import outcome
+
+TITLES = {
+    "subject": "Subject",
+    "scanner": "Scanner",
+    "mask_ml": "Brain, mL",
+    "snr": "Signal to noise",
+    "coverage": "Brain in picture",
+    "similarity_atlas": "Similarity to atlas",
+    "similarity_own": "Similarity to own other scans",
+    "flags": "Look at it because",
+}
+
+
+def gather(folder: Path, scans: Sequence[tuple[str, str]]) -> pd.DataFrame:
+    """A row of `quality.COLUMNS` for each planned (subject, scanner); a failed one's reason stands in flags."""
+    rows = []
+    for subject in dict.fromkeys(subject for subject, _ in scans):
+        own = []
+        for scanner in (scanner for person, scanner in scans if person == subject):
+            name = scan_name(subject, scanner)
+            failure = outcome(folder, name)
+            row = {"subject": subject, "scanner": scanner, "status": "failed" if failure else "ok", "flags": failure}
+            if not failure:
+                own.append((row, name))
+                row |= read_json(preprocessed(folder, name, "quality.json"))
+            rows.append(row)
+        images = [load_image(preprocessed(folder, name, "T1w.nii.gz"))[0] for _, name in own]
+        masks = [load_mask(preprocessed(folder, name, "mask.nii.gz"))[0] for _, name in own]
+        for (row, _), similarity in zip(own, similarity_to_own(images, masks), strict=True):
+            row["similarity_own"] = similarity
+    table = pd.DataFrame(rows).reindex(columns=COLUMNS)
+    numbers = [column for column in COLUMNS if column not in ("subject", "scanner", "status", "flags")]
+    table[numbers] = table[numbers].astype(float)
+    told = flag(table)
+    table["flags"] = np.where(table["status"] == "ok", told, table["flags"])
+    return table
+
+
+def write(table: pd.DataFrame, out: Path) -> None:
+    """Write the table as TSV, and beside it as Markdown for people."""
+    write_table(out, table.replace({"flags": {"": None}}))
+    write_text(out.with_suffix(".md"), markdown(table))
+
+
+def markdown(table: pd.DataFrame) -> str:
+    """The table as the report shows it."""
+    lines = ["### Quality of the preprocessing", ""]
+    lines += [f"| {' | '.join(TITLES.values())} |", f"| {' | '.join('---' for _ in TITLES)} |"]
+    for row in table.to_dict("records"):
+        cells = [row["subject"], row["scanner"]]
+        cells += [
+            "n/a" if pd.isna(row[column]) else form.format(row[column])
+            for column, form in (
+                ("mask_ml", "{:.0f}"),
+                ("snr", "{:.1f}"),
+                ("coverage", "{:.1%}"),
+                ("similarity_atlas", "{:.3f}"),
+                ("similarity_own", "{:.3f}"),
+            )
+        ]
+        reason = str(row["flags"] or "").replace("|", "/")
+        cells.append(f"**failed**: {reason}" if row["status"] == "failed" else reason)
+        lines.append(f"| {' | '.join(cells)} |")
+    lines += [
+        "",
+        "Brain: volume of the mask in the scan's own space. Signal to noise: median of the brain over the noise's SD, "
+        "estimated from second differences. Similarities: Pearson's correlation in the brain after registration.",
+        "",
+    ]
+    return "\n".join(lines)

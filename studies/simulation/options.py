@@ -1,0 +1,122 @@
+"""What a study of simulated scans can be asked for. Imports nothing heavy."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from core.errors import InputError, nearest, refuse_unknown
+from studies.simulation.physics import Scanner, make_scanners
+
+PAPER_SCANNERS = ("GE", "Philips", "Prisma", "Trio")
+MOST_SUBJECTS = 100_000
+
+
+@dataclass(frozen=True)
+class ScanOptions:
+    """How simulated scans are made, whosever anatomy they are of.
+
+    Attributes
+    ----------
+    scanners : names out of `physics.yaml`, or mappings of the user's own (`physics.make_scanners`).
+    voxel_size_mm : 1 or 2. The anatomy is made at 1 mm in any case.
+    seed : of every random number.
+    failed_scan : the first subject's scan on the first scanner named GE, or else on the first
+        scanner, fails (`physics.yaml`, failed_scan).
+    contrast_only : scans without noise, bias, transmit field, point spread and misregistration, so
+        that contrast is the only difference between scanners (a check of the calibration).
+    missing : (subject, scanner) of scans to leave out.
+    scale : what each image is divided by, see `core.images.scale_to_mean`.
+    """
+
+    scanners: tuple[str | Mapping[str, Any], ...] = PAPER_SCANNERS
+    voxel_size_mm: int = 2
+    seed: int = 0
+    failed_scan: bool = False
+    contrast_only: bool = False
+    missing: tuple[tuple[str, str], ...] = ()
+    scale: str = "brain"
+
+    @classmethod
+    def from_json(cls, options: Mapping[str, Any]) -> ScanOptions:
+        """The options from a mapping as JSON or YAML gives it.
+
+        Raises
+        ------
+        InputError
+            An unknown key, with the nearest known one, or a value that is none.
+        """
+        refuse_unknown(options, [option.name for option in dataclasses.fields(cls)])
+        values = dict(options)
+        for key in ("scanners", "missing"):
+            if key in values:
+                if isinstance(values[key], str) or not isinstance(values[key], list | tuple):
+                    raise InputError(f"{key}: {values[key]!r}; give a list")
+                values[key] = tuple(values[key])
+        return cls(**values)
+
+    def __post_init__(self) -> None:
+        if self.voxel_size_mm not in (1, 2):
+            raise InputError(f"voxel_size_mm: {self.voxel_size_mm!r}; the phantom is made at 1 or 2 mm")
+        if not _is_whole(self.seed) or self.seed < 0:
+            raise InputError(f"seed: {self.seed!r}; give a whole number of 0 or more")
+        for key in ("failed_scan", "contrast_only"):
+            if not isinstance(getattr(self, key), bool):
+                raise InputError(f"{key}: {getattr(self, key)!r}; give true or false")
+        if self.scale not in ("brain", "volume", "none"):
+            raise InputError(f"scale: {self.scale!r}{nearest(str(self.scale), ['brain', 'volume', 'none'])}")
+        if not self.scanners:
+            raise InputError("scanners: none; name at least one, such as GE")
+        names = [scanner.name for scanner in make_scanners(self.scanners)]
+        for pair in self.missing:
+            if not isinstance(pair, list | tuple) or len(pair) != 2:
+                raise InputError(f"missing: {pair!r}; give pairs of [subject, scanner]")
+            if pair[1] not in names:
+                raise InputError(f"missing: {list(pair)} names no scanner of this study{nearest(str(pair[1]), names)}")
+
+    def made_scanners(self) -> list[Scanner]:
+        """The scanners with all their parameters, in order."""
+        return make_scanners(self.scanners)
+
+    def scanners_of(self, subject: str) -> list[Scanner]:
+        """The scanners on which this subject was scanned."""
+        left_out = {scanner for person, scanner in self.missing if person == subject}
+        return [scanner for scanner in self.made_scanners() if scanner.name not in left_out]
+
+    def check_missing(self, subjects: list[str]) -> None:
+        """Refuse a missing scan of somebody who isn't in the study."""
+        for subject, scanner in self.missing:
+            if subject not in subjects:
+                hint = nearest(str(subject), subjects)
+                raise InputError(f"missing: ['{subject}', '{scanner}'] names no subject of this study{hint}")
+
+    def failing(self, subjects: list[str]) -> tuple[str, str] | None:
+        """(subject, scanner) of the failed scan, or None."""
+        if not self.failed_scan:
+            return None
+        names = [scanner.name for scanner in self.made_scanners()]
+        return subjects[0], "GE" if "GE" in names else names[0]
+
+
+@dataclass(frozen=True)
+class PhantomOptions(ScanOptions):
+    """A study on made-up people: `ScanOptions` and how many `subjects`, named 01, 02, ..."""
+
+    subjects: int = 6
+
+    def __post_init__(self) -> None:
+        if not _is_whole(self.subjects) or not 1 <= self.subjects <= MOST_SUBJECTS:
+            raise InputError(f"subjects: {self.subjects!r}; give how many people to make up, 1 or more")
+        super().__post_init__()
+        self.check_missing(self.subject_ids())
+
+    def subject_ids(self) -> list[str]:
+        """The subjects' ids: at least two digits, so that text order is number order."""
+        width = max(2, len(str(self.subjects)))
+        return [f"{number:0{width}d}" for number in range(1, self.subjects + 1)]
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)

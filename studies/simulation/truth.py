@@ -1,0 +1,134 @@
+"""One subject's simulated scans with the truth beside them, as files."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from core.files import write_json, write_table
+from core.images import save_image, save_labels, scale_to_mean, voxel_volume_ml
+from core.study import scan_name
+from studies.simulation.anatomy import TISSUES, Anatomy
+from studies.simulation.options import ScanOptions
+from studies.simulation.physics import Scanner, failed, tissues
+from studies.simulation.scanner import acquire, true_image
+from studies.simulation.signal import check_contrast
+
+SIMULATED = "simulated"
+"""In the sheet's column of this name: the scan is simulated, and whatever shows it must say so."""
+
+
+def check_scanners(options: ScanOptions) -> None:
+    """Refuse scanners whose images would not be T1-weighted (`signal.check_contrast`)."""
+    for scanner in options.made_scanners():
+        check_contrast(tissues(), scanner)
+
+
+def write_subject(
+    folder: Path,
+    subject: str,
+    anatomy: Anatomy,
+    options: ScanOptions,
+    *,
+    covariates: Mapping[str, object],
+    failing: str | None = None,
+    details: Mapping[str, object] | None = None,
+) -> Path:
+    """Scan a subject on the scanners of `options` and write everything about it.
+
+    In `folder`: `sub-<subject>_scanner-<scanner>_T1w.nii.gz` for each scanner,
+    `sub-<subject>_mask.nii.gz`, and the part sheet `sub-<subject>.tsv`, written last. In
+    `folder/truth`: `sub-<subject>_fractions.nii.gz` (float32; CSF, GM, WM along the fourth axis),
+    `_dseg.nii.gz` (the tissue that fills most of a voxel), `_volumes.tsv` (mL, by fractions and by
+    those labels), `_truth.json` (how it was made), and for each scanner
+    `sub-<subject>_scanner-<scanner>_truth.nii.gz`, its image without noise, fields and
+    misregistration, divided by its own mean as the scan is by the scan's.
+
+    Parameters
+    ----------
+    anatomy : the brain, at the study's voxel size.
+    covariates : further columns of the sheet.
+    failing : the scanner on which this subject's scan fails.
+    details : what else `_truth.json` should say.
+
+    Returns the path of the part sheet.
+    """
+    check_scanners(options)
+    truth = folder / "truth"
+    stem = f"sub-{subject}"
+    save_labels(folder / f"{stem}_mask.nii.gz", anatomy.mask, anatomy.affine)
+    fractions = np.stack([anatomy.dense(part) for part in anatomy.fractions()], axis=-1)
+    save_image(truth / f"{stem}_fractions.nii.gz", fractions, anatomy.affine)
+    del fractions
+    save_labels(truth / f"{stem}_dseg.nii.gz", anatomy.labels(), anatomy.affine)
+    write_table(truth / f"{stem}_volumes.tsv", volumes_table(subject, anatomy))
+
+    rows = []
+    made = {}
+    for scanner in options.scanners_of(subject):
+        if scanner.name == failing:
+            scanner = failed(scanner)
+        image, noiseless = simulate_scan(anatomy, scanner, options, subject)
+        name = scan_name(subject, scanner.name)
+        save_image(folder / f"{name}_T1w.nii.gz", image, anatomy.affine)
+        save_image(truth / f"{name}_truth.nii.gz", noiseless, anatomy.affine)
+        made[scanner.name] = dataclasses.asdict(scanner) | {"failed": scanner.name == failing}
+        rows.append(
+            {
+                "subject": subject,
+                "scanner": scanner.name,
+                "image": f"{name}_T1w.nii.gz",
+                "mask": f"{stem}_mask.nii.gz",
+                **covariates,
+                SIMULATED: SIMULATED,
+                "truth_image": f"truth/{name}_truth.nii.gz",
+                "truth_labels": f"truth/{stem}_dseg.nii.gz",
+                "truth_fractions": f"truth/{stem}_fractions.nii.gz",
+                "truth_volumes": f"truth/{stem}_volumes.tsv",
+            }
+        )
+    description = {
+        "simulated": True,
+        "subject": subject,
+        "seed": options.seed,
+        "voxel_size_mm": options.voxel_size_mm,
+        "contrast_only": options.contrast_only,
+        "scale": options.scale,
+        "truth_image": "the scanner's contrast and point spread at a transmit field of 1; no noise, no "
+        "intensity field, no misregistration; on the scale named above by its own mean",
+        "scanners": made,
+        **(details or {}),
+    }
+    write_json(truth / f"{stem}_truth.json", description)
+    sheet = folder / f"{stem}.tsv"
+    write_table(sheet, pd.DataFrame(rows))
+    return sheet
+
+
+def simulate_scan(
+    anatomy: Anatomy, scanner: Scanner, options: ScanOptions, subject: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """A scan and its noise-free, unwarped truth, float32 (X, Y, Z), both on the scale of `options`."""
+    noiseless = true_image(anatomy, scanner, tissues(), point_spread=not options.contrast_only)
+    noiseless = scale_to_mean(noiseless, anatomy.mask, options.scale)
+    if options.contrast_only:
+        return noiseless, noiseless
+    image = acquire(anatomy, scanner, tissues(), seed=options.seed, subject=subject)
+    return scale_to_mean(image, anatomy.mask, options.scale), noiseless
+
+
+def volumes_table(subject: str, anatomy: Anatomy) -> pd.DataFrame:
+    """True volumes in mL: `volume_ml` by fractions, `labels_volume_ml` by each voxel's largest one."""
+    counts = np.bincount(anatomy.labels().ravel(), minlength=4)[1:]
+    return pd.DataFrame(
+        {
+            "subject": subject,
+            "tissue": TISSUES,
+            "volume_ml": [anatomy.volumes_ml()[tissue] for tissue in TISSUES],
+            "labels_volume_ml": counts * voxel_volume_ml(anatomy.affine),
+        }
+    )
