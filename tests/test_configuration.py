@@ -110,8 +110,8 @@ def test_a_method_twice_under_two_ids(config):
 
 def test_a_method_that_wraps_another_is_refitted_with_it(config, monkeypatch):
     """One that the configuration names counts beside its own file."""
-    monkeypatch.setattr("workflow.source_hash.source_hash", lambda *modules: modules)
+    monkeypatch.setattr("workflow.source_hash.verb_hash", lambda package, verb, *modules: modules)
     config["methods"] |= {"shuffle": {}, "shuffled": {"method": "shuffle", "base": "nyul", "settings": "step=20"}}
     checked = Configuration(config)
-    assert checked.code_of("shuffled") == ("baselines.shuffle", "baselines.nyul")
-    assert checked.code_of("mispel") == ("mispel.method",)
+    assert checked.code_of("fit", "shuffled") == ("baselines.shuffle", "baselines.nyul")
+    assert checked.code_of("fit", "mispel") == ("mispel.method",)

@@ -351,7 +351,7 @@ def test_a_failing_scan_stops_no_other_and_a_second_start_goes_on(by_hand, tmp_p
         done.append(path.name)
     assert len(done) == 6
     (tmp_path / "mended").touch()
-    assert main([*words, "--out", str(out)]) is None
+    assert main([*words, "--out", str(out)]) == 0
     assert sorted(path.name for path in tmp_path.glob("did-*")) == ["did-02-b-register", "did-02-b-resample"]
     assert len(pd.read_csv(out / "scans.tsv", sep="\t")) == 4
 

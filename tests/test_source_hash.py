@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -106,6 +107,19 @@ def test_whatever_imports_by_name_says_what():
         assert all(module_file(module.removesuffix(".*")) for module in found)
 
 
+def test_every_rules_code_is_that_of_its_command():
+    texts = [path.read_text() for path in (ROOT / "workflow" / "rules").glob("*.smk")]
+    rules = [rule for text in texts for rule in text.split("\nrule ")[1:]]
+    assert len(rules) > 20
+    for rule in rules:
+        package, verb = re.search(r'"python -m (\w+) ([a-z-]+) ', rule).groups()
+        code = rule[rule.index("        code=") :]
+        if package == "baselines" and verb in ("fit", "apply"):
+            assert re.search(rf'(code_of|method_hash)\(\s*"{verb}"', code), rule
+        else:
+            assert re.search(rf'verb_hash\(\s*"{package}",\s*"{verb}"', code), rule
+
+
 def test_an_arm_is_refitted_with_what_it_stands_on():
     """RAVEL's code covers White Stripe and the segmenter that it uses; RAW's covers neither."""
     ravel = names("baselines.ravel")
@@ -117,13 +131,13 @@ def test_an_arm_is_refitted_with_what_it_stands_on():
 
 
 def test_what_parameters_name_counts(monkeypatch):
-    monkeypatch.setattr(hashing, "source_hash", lambda *modules: set(modules))
+    monkeypatch.setattr(hashing, "verb_hash", lambda package, verb, *modules: set(modules))
     engine = next(form for form in hashing.CONFIGURABLE if "engines" in form).format
-    assert method_hash("whitestripe", {}) == {"baselines.whitestripe"}
-    assert method_hash("ravel", {}) == {"baselines.ravel", engine("hmrf")}
-    assert method_hash("ravel", {"engine": "gmm"}) == {"baselines.ravel", engine("gmm")}
-    assert method_hash("mispel", {"preset": "demo"}) == {"mispel.method"}
-    wrapped = method_hash("shuffle", {"base": "ravel", "settings": "factors=2 engine=gmm"})
+    assert method_hash("fit", "whitestripe", {}) == {"baselines.whitestripe"}
+    assert method_hash("fit", "ravel", {}) == {"baselines.ravel", engine("hmrf")}
+    assert method_hash("fit", "ravel", {"engine": "gmm"}) == {"baselines.ravel", engine("gmm")}
+    assert method_hash("fit", "mispel", {"preset": "demo"}) == {"mispel.method"}
+    wrapped = method_hash("fit", "shuffle", {"base": "ravel", "settings": "factors=2 engine=gmm"})
     assert wrapped == {"baselines.shuffle", "baselines.ravel", engine("gmm")}
 
 
@@ -136,9 +150,9 @@ def test_a_method_of_another_distribution_has_its_own_file_and_version(monkeypat
         dist = type("Distribution", (), {"version": "1.0"})
 
     monkeypatch.setattr(hashing, "entry_points", lambda group, name: [Entry] if name == "theirs" else [])
-    before = method_hash("theirs", {})
-    assert before != method_hash("nobodys", {})
+    before = method_hash("fit", "theirs", {})
+    assert before != method_hash("fit", "nobodys", {})
     (tmp_path / "their_method.py").write_text("first = 2\n")
-    changed = method_hash("theirs", {})
+    changed = method_hash("fit", "theirs", {})
     Entry.dist.version = "1.1"
-    assert len({before, changed, method_hash("theirs", {})}) == 3
+    assert len({before, changed, method_hash("fit", "theirs", {})}) == 3

@@ -101,9 +101,14 @@ class Configuration:
         """The seed that the arm is fitted with: its own, or the run's."""
         return self.arms[arm].get("seed", self.content["seed"])
 
-    def code_of(self, arm: str) -> str:
-        """A hash of the arm's method, so that a change of one method refits that one alone."""
-        return method_hash(self.method_of(arm), self.parameters_of(arm))
+    def code_of(self, verb: str, arm: str) -> str:
+        """A hash of what `python -m baselines verb` loads for the arm, so that a change of a method is its own."""
+        return method_hash(verb, self.method_of(arm), self.parameters_of(arm))
+
+    @property
+    def source_module(self) -> str:
+        """The module of the study's source."""
+        return f"studies.sources.{self.source}"
 
     @property
     def sweep_points(self) -> dict[str, dict[str, Any]]:

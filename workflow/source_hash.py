@@ -31,6 +31,7 @@ FOUND_BY_NAME: Mapping[str, tuple[str, ...]] = {
     "evaluation.measures.registry": ("evaluation.measures.*",),
     "evaluation.figures": ("evaluation.figures.*",),
     "baselines.harness.registry": (),
+    "core.jobs.command": (),
     "studies.sources": (),
 }
 """Modules that import others by name, and which of them count whatever is configured; `*` is a whole package."""
@@ -52,18 +53,24 @@ def source_hash(*modules: str) -> str:
     return digest.hexdigest()[:16]
 
 
-def method_hash(method: str, parameters: Mapping[str, Any]) -> str:
-    """A hash of a method's source, and of the methods and engines that its parameters name, as `base` of `shuffle`.
+def verb_hash(package: str, verb: str, *chosen: str) -> str:
+    """A hash of what `python -m package verb` loads, with the `chosen` modules that its configuration names."""
+    return source_hash(f"{package}.__main__", f"{package}.commands.{verb.replace('-', '_')}", *chosen)
 
-    A parameter that isn't given has its default, as it stands in the method's file.  Of another distribution's
-    method it is the hash of its file and the distribution's version.
+
+def method_hash(verb: str, method: str, parameters: Mapping[str, Any]) -> str:
+    """A hash of what `python -m baselines verb` loads for a method.
+
+    That is its file, and the methods and engines that its parameters name, as `base` of `shuffle` does; a
+    parameter that isn't given has its default, as it stands in that file.  Another distribution's method adds
+    its own file and the distribution's version.
     """
     own = configured_modules(method)
     if not own:
-        return _hash_elsewhere(method)
+        return f"{verb_hash('baselines', verb)}-{_hash_elsewhere(method)}"
     defaults = {name: value for module in own for name, value in _defaults(module).items()}
     named = re.findall(r"\w+", " ".join(map(str, (defaults | dict(parameters)).values())))
-    return source_hash(*own, *(module for name in named for module in configured_modules(name)))
+    return verb_hash("baselines", verb, *own, *(module for name in named for module in configured_modules(name)))
 
 
 def _hash_elsewhere(method: str) -> str:

@@ -14,7 +14,7 @@ from baselines.interface import Method
 from core.errors import InputError, nearest
 
 ENTRY_POINT_GROUP = "mispel_benchmark.methods"
-FRAMEWORK = ("harness", "interface")
+FRAMEWORK = ("commands", "harness", "interface")
 """What lies beside the methods and is none."""
 
 

@@ -33,7 +33,7 @@ rule fit:
         checkpoint=f"{RUN}/checkpoints/{FITTED}",
         without="--without-fold {fold}" if FOLDS else "",
         on_failure=ON_FAILURE,
-        code=lambda wildcards: STUDY.code_of(wildcards.arm),
+        code=lambda wildcards: STUDY.code_of("fit", wildcards.arm),
     shell:
         "python -m baselines fit {params.method} --arm {wildcards.arm} --scans {input.sheet}"
         " --model {output.model} --scale none --seed {params.seed} --threads {threads}"
@@ -64,6 +64,7 @@ rule harmonize:
         model=lambda wildcards: f"{RUN}/models/{wildcards.arm}",
         by_fold=BY_FOLD,
         on_failure=ON_FAILURE,
+        code=lambda wildcards: STUDY.code_of("apply", wildcards.arm),
     shell:
         "python -m baselines apply {params.method} --arm {wildcards.arm} --model {params.model}"
         " --scans {input.sheet} --out {output.images} --threads {threads} {params.by_fold}"
@@ -88,7 +89,7 @@ rule intensities:
     params:
         by_fold=BY_FOLD,
         on_failure=ON_FAILURE,
-        code=source_hash("evaluation.arms.intensities"),
+        code=verb_hash("evaluation", "intensities"),
     shell:
         "python -m evaluation intensities --method {wildcards.arm} --scans {input.sheet}"
         " --images {input.images} --out {output.intensities} {params.by_fold}"

@@ -9,7 +9,7 @@ from core.files import remove_unfinished
 from core.jobs.disk_space import check_room
 from studies.sources import planned_bytes
 from workflow.configuration import Configuration, prepare_environment
-from workflow.source_hash import configured_modules, method_hash, source_hash
+from workflow.source_hash import configured_modules, method_hash, verb_hash
 
 try:
     STUDY = Configuration(config)

@@ -31,7 +31,7 @@ rule measure:
         reference=f"{RUN}/segmentations/raw",
         folder=subpath(output.ssim, parent=True),
         on_failure=ON_FAILURE,
-        code=source_hash("evaluation.measures.registry"),
+        code=verb_hash("evaluation", "measure-arm"),
     shell:
         "python -m evaluation measure-arm --method {wildcards.arm} --scans {input.sheet}"
         " --subjects {params.subjects:q} --images {input.images}"
@@ -61,7 +61,7 @@ rule metrics:
         batches=BATCHES,
         seed=config["seed"],
         bootstrap=config["evaluation"]["bootstrap"],
-        code=source_hash("evaluation.measures.registry"),
+        code=verb_hash("evaluation", "gather"),
     shell:
         "python -m evaluation gather {params.run} --methods {params.arms} --batches {params.batches}"
         " --seed {params.seed} --bootstrap {params.bootstrap} > {log} 2>&1"
@@ -81,7 +81,7 @@ rule statistics:
         run=subpath(output.tests, ancestor=2),
         seed=config["seed"],
         bootstrap=config["evaluation"]["bootstrap"],
-        code=source_hash("evaluation.statistics", "evaluation.summary"),
+        code=verb_hash("evaluation", "statistics"),
     shell:
         "python -m evaluation statistics {params.run} --seed {params.seed} --bootstrap {params.bootstrap}"
         " > {log} 2>&1"

@@ -17,6 +17,7 @@ rule status:
     params:
         run=subpath(output.status, parent=True),
         arms=ARMS,
+        code=verb_hash("evaluation", "status"),
     shell:
         "python -m evaluation status {params.run}/status --methods {params.arms} --out {output.status} > {log} 2>&1"
 
@@ -33,6 +34,7 @@ rule provenance:
         f"{RUN}/logs/provenance.log",
     params:
         config=lambda wildcards: json.dumps(STUDY.content, sort_keys=True),
+        code=verb_hash("evaluation", "provenance"),
     shell:
         "python -m evaluation provenance --scans {input.sheet} --config {params.config:q}"
         " --out {output.provenance} > {log} 2>&1"
@@ -61,7 +63,7 @@ rule tables:
         f"{RUN}/logs/tables.log",
     params:
         run=subpath(input.sheet, parent=True),
-        code=source_hash("evaluation.tables"),
+        code=verb_hash("evaluation", "tables"),
     shell:
         "python -m evaluation tables {params.run} > {log} 2>&1"
 
@@ -90,7 +92,7 @@ rule figures:
         mem_mb=memory(2000),
     params:
         run=subpath(input.sheet, parent=True),
-        code=source_hash("evaluation.figures"),
+        code=verb_hash("evaluation", "figures"),
     shell:
         "python -m evaluation figures {params.run} --threads {threads} > {log} 2>&1"
 
@@ -113,7 +115,7 @@ rule report:
         mem_mb=memory(2000),
     params:
         run=subpath(output.page, parent=True),
-        code=source_hash("evaluation.report"),
+        code=verb_hash("evaluation", "report"),
     shell:
         "python -m evaluation report {params.run} > {log} 2>&1"
 
@@ -127,5 +129,7 @@ rule verdict:
         complete=touch(f"{RUN}/status/complete"),
     log:
         f"{RUN}/logs/verdict.log",
+    params:
+        code=verb_hash("evaluation", "verdict"),
     shell:
         "python -m evaluation verdict {input.status} {input.quality} > {log} 2>&1"

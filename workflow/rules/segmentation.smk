@@ -26,9 +26,9 @@ rule segment:
         rule=config["segmentation"]["rule"],
         threshold=config["segmentation"]["threshold"],
         on_failure=ON_FAILURE,
-        code=source_hash(
-            "segmentation",
-            "evaluation.arms.intensities",
+        code=verb_hash(
+            "evaluation",
+            "segment-arm",
             *configured_modules(config["segmentation"]["engine"]),
         ),
     shell:

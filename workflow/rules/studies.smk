@@ -12,6 +12,7 @@ rule check_study:
     params:
         source=STUDY.source,
         options=lambda wildcards: json.dumps(STUDY.options, sort_keys=True),
+        code=verb_hash("studies", "check", STUDY.source_module),
     shell:
         "python -m studies check --source {params.source} --options {params.options:q}"
         " --out {output.options} > {log} 2>&1"
@@ -34,7 +35,7 @@ rule register:
         source=STUDY.source,
         folder=subpath(output.status, ancestor=3),
         ids=ids,
-        code=source_hash("studies.preprocessing.scan"),
+        code=verb_hash("studies", "step", STUDY.source_module),
     shell:
         "python -m studies step register --source {params.source} --options {input.options}"
         " --scan {params.ids:q} --out {params.folder} --status {output.status:q} > {log:q} 2>&1"
@@ -57,7 +58,7 @@ rule resample:
         source=STUDY.source,
         folder=subpath(output.status, ancestor=3),
         ids=ids,
-        code=source_hash("studies.preprocessing.scan"),
+        code=verb_hash("studies", "step", STUDY.source_module),
     shell:
         "python -m studies step resample --source {params.source} --options {input.options}"
         " --scan {params.ids:q} --out {params.folder} --status {output.status:q}"
@@ -81,7 +82,7 @@ rule prepare:
         source=STUDY.source,
         folder=subpath(output.prepared, parent=True),
         subjects=people,
-        code=source_hash(f"studies.sources.{STUDY.source}"),
+        code=verb_hash("studies", "prepare", STUDY.source_module),
     shell:
         "python -m studies prepare --source {params.source} --options {input.options}"
         " --subject {params.subjects:q} --out {params.folder} > {log} 2>&1"
@@ -97,6 +98,7 @@ rule scans:
     params:
         parts=[f"{RUN}/study/sub-{subject}.tsv" for subject in STUDY.subjects],
         division=STUDY.division,
+        code=verb_hash("studies", "gather"),
     shell:
         "python -m studies gather --parts {params.parts:q} --out {output.sheet} {params.division:q} > {log} 2>&1"
 
@@ -111,6 +113,6 @@ rule quality:
     params:
         folder=subpath(output.quality, parent=True),
         scans=[f"{scan.subject}:{scan.scanner}" for scan in STUDY.scans.values()],
-        code=source_hash("studies.preprocessing.quality_table"),
+        code=verb_hash("studies", "quality"),
     shell:
         "python -m studies quality {params.folder} --scans {params.scans:q} --out {output.quality} > {log} 2>&1"

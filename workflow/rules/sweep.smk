@@ -17,6 +17,7 @@ rule sweep_scans:
     params:
         folds=SWEEP["folds"],
         seed=config["seed"],
+        code=verb_hash("studies", "gather"),
     shell:
         "python -m studies gather --parts {input.sheet} --folds {params.folds} --seed {params.seed}"
         " --out {output.sheet} > {log} 2>&1"
@@ -42,7 +43,9 @@ rule sweep_fit:
         settings=lambda wildcards: settings(POINTS[wildcards.point]),
         seed=config["seed"],
         checkpoint=f"{RUN}/sweep/checkpoints/{{point}}",
-        code=lambda wildcards: method_hash(SWEEP["method"], POINTS[wildcards.point]),
+        code=lambda wildcards: method_hash(
+            "fit", SWEEP["method"], POINTS[wildcards.point]
+        ),
     shell:
         "python -m baselines fit {params.method} --scans {input.sheet} --model {output.model}"
         " --scale none --seed {params.seed} --threads {threads}"
@@ -64,6 +67,9 @@ rule sweep_apply:
     params:
         method=SWEEP["method"],
         fold=LEFT_OUT,
+        code=lambda wildcards: method_hash(
+            "apply", SWEEP["method"], POINTS[wildcards.point]
+        ),
     shell:
         "python -m baselines apply {params.method} --model {input.model} --scans {input.sheet}"
         " --only-fold {params.fold} --out {output.images} --threads {threads} > {log} 2>&1"
@@ -83,7 +89,7 @@ rule sweep:
         points=json.dumps(POINTS),
         images=lambda wildcards, input: str(Path(input.images[0]).parent),
         folder=subpath(output[0], parent=True),
-        code=source_hash("evaluation.sweep", "evaluation.figures.sweep"),
+        code=verb_hash("evaluation", "sweep"),
     shell:
         "python -m evaluation sweep --scans {input.sheet} --fold {params.fold} --method {params.method} --points {params.points:q}"
         " --images {params.images} --out {params.folder} > {log} 2>&1"

@@ -1,0 +1,24 @@
+"""What verbs about a run's folder share."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterable
+from pathlib import Path
+
+
+def add_run_argument(parser: argparse.ArgumentParser) -> None:
+    """The run's folder."""
+    parser.add_argument("run", type=Path, metavar="RUN", help="a run's folder, such as results/demo")
+
+
+def add_bootstrap_options(parser: argparse.ArgumentParser) -> None:
+    """How people are resampled."""
+    parser.add_argument("--seed", type=int, default=0, help="of the bootstrap (default: 0)")
+    parser.add_argument("--bootstrap", type=int, default=2000, metavar="N", help="resamples of people (default: 2000)")
+
+
+def print_paths(paths: Iterable[Path]) -> None:
+    """Say what was written, a line each."""
+    for path in paths:
+        print(path)

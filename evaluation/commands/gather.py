@@ -1,0 +1,31 @@
+"""`gather`: the arms' parts joined into `RUN/metrics`."""
+
+from __future__ import annotations
+
+import argparse
+
+from core.sheet import read_sheet
+from evaluation.arms.gathering import gather
+from evaluation.commands._run import add_bootstrap_options, add_run_argument
+
+HELP = "join the arms' parts into metrics/*.tsv"
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Which arms and batches."""
+    add_run_argument(parser)
+    parser.add_argument("--methods", nargs="+", required=True, metavar="METHOD", help="arms, in the tables' order")
+    parser.add_argument("--batches", nargs="+", metavar="BATCH", help="only these batches (default: all there are)")
+    add_bootstrap_options(parser)
+
+
+def main(arguments: argparse.Namespace) -> None:
+    """Write `RUN/metrics/*.tsv`."""
+    gather(
+        arguments.run,
+        read_sheet(arguments.run / "scans.tsv", check=False),
+        arguments.methods,
+        batches=arguments.batches,
+        seed=arguments.seed,
+        resamples=arguments.bootstrap,
+    )

@@ -1,0 +1,50 @@
+"""`segment-arm`: an arm's labels and volumes."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from core.files import write_table
+from core.folds import by_fold
+from evaluation.arms.intensities import Intensities
+from evaluation.arms.parts import join
+from evaluation.arms.segmenting import segment_arm
+from evaluation.commands._arm import add_arm_options, add_range_options, arm_of, read_study, run_arm_step
+from evaluation.commands._segmentation import add_segmentation_options
+
+HELP = "segment an arm's images, mapped onto RAW's scale"
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Which images, by which segmentation, and where to write."""
+    add_arm_options(parser)
+    add_range_options(parser)
+    add_segmentation_options(parser)
+    parser.add_argument("--out", type=Path, required=True, help="folder for the labels")
+    parser.add_argument("--volumes", type=Path, required=True, help="TSV of volumes to write")
+
+
+def main(arguments: argparse.Namespace) -> None:
+    """Write an arm's labels and volumes."""
+
+    def work() -> None:
+        _, chosen = read_study(arguments)
+        volumes = [
+            segment_arm(
+                people,
+                method=arm_of(arguments),
+                images=arguments.images,
+                intensities=Intensities.read(arguments.intensities, fold),
+                reference=Intensities.read(arguments.reference, fold),
+                engine=arguments.engine,
+                rule=arguments.rule,
+                threshold=arguments.threshold,
+                threads=arguments.threads,
+                out=arguments.out,
+            )
+            for fold, people in by_fold(chosen)
+        ]
+        write_table(arguments.volumes, join(volumes))
+
+    run_arm_step(arguments, "segmentation", work, [arguments.volumes])

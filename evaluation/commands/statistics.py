@@ -1,0 +1,27 @@
+"""`statistics`: paired tests of every arm against RAW, and the summary."""
+
+from __future__ import annotations
+
+import argparse
+
+from core.files import write_table
+from core.sheet import read_sheet
+from evaluation.commands._run import add_bootstrap_options, add_run_argument
+from evaluation.statistics import run_statistics
+from evaluation.summary import run_summary
+
+HELP = "paired tests of every arm against RAW, and the summary"
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Which run, and how people are resampled."""
+    add_run_argument(parser)
+    add_bootstrap_options(parser)
+
+
+def main(arguments: argparse.Namespace) -> None:
+    """Write `RUN/statistics/paired_tests.tsv` and `summary.tsv`."""
+    study = read_sheet(arguments.run / "scans.tsv", check=False)
+    folder = arguments.run / "statistics"
+    write_table(folder / "paired_tests.tsv", run_statistics(arguments.run, study.pairs))
+    write_table(folder / "summary.tsv", run_summary(arguments.run, seed=arguments.seed, resamples=arguments.bootstrap))

@@ -1,0 +1,53 @@
+"""What the verbs about a BIDS dataset share: which of its images, and a preview."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from core.errors import InputError
+from studies.bids.checking import check_images
+from studies.bids.images import read_images
+from studies.bids.options import SCANNER_WAYS, BidsOptions
+from studies.bids.preview import describe
+
+
+def add_dataset_options(parser: argparse.ArgumentParser) -> None:
+    """Which images of a dataset, see `studies.bids.options.BidsOptions`."""
+    parser.add_argument("dataset", help="the folder with dataset_description.json and the sub-* folders")
+    parser.add_argument("--scanner", help=f"what tells scanners apart: {SCANNER_WAYS} (default: what tells the most)")
+    parser.add_argument("--scanners", nargs="+", metavar="VALUE[=NAME]", help="the values to use, and names for them")
+    parser.add_argument("--subjects", nargs="+", metavar="LABEL", help="only these, without sub-")
+    parser.add_argument("--select", nargs="+", metavar="ENTITY=VALUE", help="only images whose name says so: run=1")
+    parser.add_argument(
+        "--repeats", choices=("refuse", "first", "last"), default="refuse", help="of several images of one scan"
+    )
+
+
+def dataset_options(arguments: argparse.Namespace) -> dict[str, Any]:
+    """The options that the command line gives of a dataset."""
+    scanners = [text.partition("=") for text in arguments.scanners or ()]
+    select: dict[str, list[str | None]] = {}
+    for text in arguments.select or ():
+        entity, equals, value = text.partition("=")
+        if not equals:
+            raise InputError(f"--select {text}: give ENTITY=VALUE, such as run=1")
+        select.setdefault(entity, []).append(None if value == "null" else value)
+    return {
+        "dataset": arguments.dataset,
+        "scanner": arguments.scanner,
+        "scanners": {value: name or value for value, _, name in scanners},
+        "subjects": arguments.subjects,
+        "select": select,
+        "repeats": arguments.repeats,
+    }
+
+
+def preview(arguments: argparse.Namespace) -> None:
+    """Say what a dataset would give a study; images that can't be used are errors."""
+    options = BidsOptions.from_json(dataset_options(arguments))
+    images = read_images(options.dataset)
+    for line in describe(options, images):
+        print(line)
+    check_images([Path(options.dataset) / image.path for image in images])

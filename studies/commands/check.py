@@ -1,0 +1,24 @@
+"""`check`: whether a source's scans can be used, before any long work."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from core.files import write_json
+from studies.sources import settle, sources
+
+HELP = "refuse a study that cannot be used, before any long work; then write its options for `prepare`"
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Which study, and where to write."""
+    parser.add_argument("--source", required=True, help=f"one of {', '.join(sources())}")
+    parser.add_argument("--options", required=True, type=json.loads, help="the options themselves, as JSON")
+    parser.add_argument("--out", required=True, type=Path, help="the file of options to write")
+
+
+def main(arguments: argparse.Namespace) -> None:
+    """Check all that a source reads, then write its options."""
+    write_json(arguments.out, settle(arguments.source, arguments.options))

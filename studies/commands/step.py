@@ -1,0 +1,40 @@
+"""`step`: one step of one scan, as a study run does it."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from core.files import read_json
+from studies.source_jobs import do_step
+from studies.sources import sources
+
+HELP = "one step of the preprocessing of one scan, as a study run does it"
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Which step, of which scan, and where to write."""
+    parser.add_argument("name", help="the step: register or resample")
+    parser.add_argument("--source", required=True, help=f"one of {', '.join(sources())}")
+    parser.add_argument("--options", required=True, type=Path, help="JSON: the source's options, seed and scale")
+    parser.add_argument("--scan", required=True, nargs=2, metavar=("SUBJECT", "SCANNER"), help="which scan")
+    parser.add_argument("--out", required=True, type=Path, help="the folder to write into")
+    parser.add_argument("--status", type=Path, help="JSON to write how it ended into")
+    parser.add_argument(
+        "--requires", type=Path, nargs="*", default=[], help="records of steps that must have gone well"
+    )
+
+
+def main(arguments: argparse.Namespace) -> None:
+    """Do a step of a scan."""
+    subject, scanner = arguments.scan
+    do_step(
+        arguments.source,
+        arguments.name,
+        read_json(arguments.options),
+        subject,
+        scanner,
+        arguments.out,
+        arguments.status,
+        requires=arguments.requires,
+    )
