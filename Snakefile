@@ -16,6 +16,7 @@ include: "workflow/rules/common.smk"
 
 localrules:
     all,
+    describe,
     scans,
     sweep_scans,
     status,

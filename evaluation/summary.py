@@ -19,14 +19,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from core.files import read_json, read_table
+from core.files import read_table
 from evaluation.measures import registry
 from evaluation.measures.interface import Measure, OverPeople
+from evaluation.runs.arms_table import read_arms
 
 REFERENCE = "raw"
 ORACLE = "oracle"
@@ -188,23 +188,14 @@ def summarize(
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def models_of(run: Path) -> dict[str, dict[str, Any]]:
-    """What was saved of each arm when it was fitted (the first fold's, where there are folds)."""
-    found: dict[str, dict[str, Any]] = {}
-    for path in sorted((run / "models").glob("*/**/method.json")):
-        arm = path.relative_to(run / "models").parts[0]
-        found.setdefault(arm, read_json(path))
-    return found
-
-
 def run_summary(run: Path, *, seed: int = 0, resamples: int = RESAMPLES) -> pd.DataFrame:
     """The summary of a run: `COLUMNS`, a row a measure and arm, from the tables in `RUN/metrics`.
 
     Measures without a number, as those against an unknown truth, are left out.
     """
-    models = models_of(run)
-    controls = [arm for arm, model in models.items() if model.get("control")]
-    oracle = next((arm for arm, model in models.items() if model["method"] == ORACLE), None)
+    arms = read_arms(run)
+    controls = [arm.id for arm in arms.values() if arm.control]
+    oracle = next((arm.id for arm in arms.values() if arm.method == ORACLE), None)
     volumes = read_table(run / "metrics" / "volumes.tsv")
     methods = list(dict.fromkeys(volumes["method"]))
     tables = []

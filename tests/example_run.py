@@ -290,6 +290,21 @@ def _write_records(folder: Path, methods: Sequence[str], failed: Sequence[str], 
                 row |= {"status": "failed", "reason": reason if step == "fit" else f"at step fit: {reason}"}
             rows.append({**row, "seconds": 1.5 + number, "peak_mb": 300.0 + number, "device": "cpu"})
     write_table(folder / "status.tsv", pd.DataFrame(rows))
+    labels = {"raw": "RAW", "whitestripe": "WS", "ravel": "RAVEL", "mispel": "MISPEL"}
+    write_table(
+        folder / "arms.tsv",
+        pd.DataFrame(
+            {
+                "arm": method,
+                "method": method,
+                "label": labels.get(method, method),
+                "citation": "somebody, somewhere",
+                "limits": "it cannot do everything",
+                "control": "no",
+            }
+            for method in methods
+        ),
+    )
     write_json(
         folder / "provenance.json",
         {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import shutil
@@ -15,8 +16,10 @@ import yaml
 
 from core.files import read_table
 from tests.conftest import write_study
+from workflow.source_hash import loaded_files
 
 ROOT = Path(__file__).resolve().parent.parent
+PACKAGES = {path.parent.name for path in ROOT.glob("*/__init__.py")}
 COLUMNS = {
     "metrics/ssim.tsv": "method subject scanner_a scanner_b ssim",
     "metrics/volumes.tsv": "method subject scanner tissue volume_ml",
@@ -29,10 +32,10 @@ COLUMNS = {
 }
 
 
-def snakemake(folder: Path, *words: str, project: Path = ROOT) -> subprocess.CompletedProcess:
-    """Run the workflow of `project` with `folder` as the working directory."""
+def snakemake(folder: Path, *words: str, project: Path = ROOT, also: Path = ROOT) -> subprocess.CompletedProcess:
+    """Run the workflow of `project` with `folder` as the working directory; modules may lie in `also` too."""
     command = [sys.executable, "-m", "snakemake", "--snakefile", str(project / "Snakefile"), "--directory", str(folder)]
-    environment = {**os.environ, "PYTHONPATH": str(project)}
+    environment = {**os.environ, "PYTHONPATH": f"{project}:{also}"}
     return subprocess.run(
         [*command, "--cores", "2", *words], capture_output=True, text=True, cwd=folder, env=environment
     )
@@ -121,10 +124,52 @@ def test_snakemakes_own_report_holds_the_page(finished):
     assert "report.html" in text and "figure5_rmse.png" in text and "table2_ssim.tsv" in text
 
 
+SPY = """
+import os, sys
+words = sys.orig_argv
+if "-m" in words and words[words.index("-m") + 1] in {packages}:
+    out = open(os.path.join({folder!r}, f"{{os.getpid()}}.txt"), "a", buffering=1)
+    print(*words[words.index("-m") + 1 :][:2], file=out)
+
+    def spy(event, arguments):
+        if event == "open" and str(arguments[0]).startswith({root!r}) and str(arguments[0]).endswith((".py", ".pyc")):
+            print(arguments[0], file=out)
+
+    sys.addaudithook(spy)
+"""
+
+
+def test_a_rules_code_holds_all_that_its_jobs_load(tmp_path, monkeypatch):
+    """What a job of a small run opens of this project's code lies in the hash of its verb, arms and engine."""
+    write_study(tmp_path / "own", missing=("02", "Gamma"))
+    (tmp_path / "opened").mkdir()
+    packages = ("studies", "baselines", "evaluation")
+    spy = SPY.format(packages=packages, folder=str(tmp_path / "opened"), root=str(ROOT))
+    (tmp_path / "sitecustomize.py").write_text(spy)
+    done = snakemake(tmp_path, "--configfile", write_config(tmp_path), also=tmp_path)
+    assert done.returncode == 0, done.stderr[-3000:]
+    chosen = ("studies.sources.sheet", "segmentation.engines.gmm", "mispel.method")
+    chosen += tuple(f"baselines.{arm}" for arm in ("raw", "whitestripe", "ravel"))
+    seen = set()
+    for record in (tmp_path / "opened").iterdir():
+        command, *opened = record.read_text().splitlines()
+        package, verb = command.split()
+        files = {path for path in map(source_of, opened) if path.relative_to(ROOT).parts[0] in PACKAGES}
+        hashed = loaded_files(f"{package}.__main__", f"{package}.commands.{verb.replace('-', '_')}", *chosen)
+        assert {ROOT / package / "__main__.py"} < files <= hashed, command
+        seen.add(verb)
+    assert len(seen) > 15
+
+
+def source_of(path: str) -> Path:
+    """The source of a compiled file; another file is its own."""
+    return Path(importlib.util.source_from_cache(path) if path.endswith(".pyc") else path)
+
+
 @pytest.fixture
 def copy(tmp_path) -> Path:
     """A copy of the project, to be edited."""
-    for name in {"config", *(path.parent.name for path in ROOT.glob("*/__init__.py"))}:
+    for name in {"config", *PACKAGES}:
         shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copyfile(ROOT / "Snakefile", tmp_path / "Snakefile")
     return tmp_path

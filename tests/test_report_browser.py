@@ -95,8 +95,8 @@ def page(tmp_path_factory) -> Path:
     browser()
     folder = tmp_path_factory.mktemp("runs") / "example"
     write_example_run(folder, subjects=2, failed=["ravel"], missing=[("02", "Prisma")])
-    for figure in figures.figures():
-        a_picture(folder / "figures" / f"{figures.name_of(figure)}.png")
+    for name in figures.names():
+        a_picture(folder / "figures" / f"{name}.png")
     return render(folder)
 
 
@@ -109,7 +109,7 @@ def visit_quietly(page: Path, script: str, folder: Path) -> dict:
 
 def test_each_tab_shows_its_panel_alone(page, tmp_path):
     seen = visit_quietly(page, TABS, tmp_path)
-    topics = {figures.topic_of(figure) for figure in figures.figures()}
+    topics = {figures.about(figures.load(name))["topic"] for name in figures.names()}
     assert topics | {"SSIM between scanners"} <= set(seen["shown"])
     for tab, found in seen["shown"].items():
         assert found["panels"] == 1 and found["height"] > 40, tab

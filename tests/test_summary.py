@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from statsmodels.stats.power import TTestPower
 
-from core.files import read_table, write_json, write_table, write_text
+from core.files import read_table, write_table, write_text
 from evaluation.__main__ import main
 from evaluation.figures import figure_bland_altman, figure_summary
 from evaluation.measures import registry
@@ -38,10 +38,11 @@ def write_run(folder: Path, arms: list[str]) -> Path:
             rows["identification"].append({**pair, "identified": KEPT[arm]})
             scan = {"method": arm, "subject": person, "tissue": "GM"}
             rows["volumes"] += [{**scan, "scanner": scanner, "volume_ml": 500.0} for scanner in "AB"]
-        control = arm in ("oracle", "cohort_mean")
-        write_json(folder / "models" / arm / "fold-1" / "method.json", {"method": arm, "control": control})
     for name, found in rows.items():
         write_table(folder / "metrics" / f"{name}.tsv", pd.DataFrame(found))
+    controls = ["yes" if arm in ("oracle", "cohort_mean") else "no" for arm in arms]
+    told = {"arm": arms, "method": arms, "label": arms, "citation": "", "limits": "", "control": controls}
+    write_table(folder / "arms.tsv", pd.DataFrame(told))
     return folder
 
 

@@ -20,7 +20,7 @@ from core.errors import InputError, nearest
 from core.folds import check_count, fold_names
 from core.jobs.cost import ASKED
 from studies.sources import PlannedScan, source, steps
-from workflow.source_hash import method_hash
+from workflow.source_hash import configured_modules, method_hash
 
 ROOT = Path(__file__).resolve().parent.parent
 DEFAULTS = ROOT / "config" / "config.yaml"
@@ -104,6 +104,11 @@ class Configuration:
     def code_of(self, verb: str, arm: str) -> str:
         """A hash of what `python -m baselines verb` loads for the arm, so that a change of a method is its own."""
         return method_hash(verb, self.method_of(arm), self.parameters_of(arm))
+
+    @property
+    def method_modules(self) -> list[str]:
+        """The modules of all arms' methods."""
+        return sorted({module for arm in self.arms for module in configured_modules(self.method_of(arm))})
 
     @property
     def source_module(self) -> str:

@@ -3,7 +3,8 @@
 Such a module has a `TITLE`, a `TOPIC` (the report's tab that shows it; without one, it is "Further"), a
 `CAPTION` (what the report prints under it) and
 `draw(run: FinishedRun) -> list[Path]`, which writes `run.folder/figures/<module>.png` and `.svg` and
-returns their paths, or nothing where the run has nothing for it.  Dropping a file in is all it takes to
+returns their paths, or nothing where the run has nothing for it.  Title, topic and caption go into
+`<module>.json` beside them, from which the report is made.  Dropping a file in is all it takes to
 add a figure; `python -m evaluation figures RUN` draws it and the report shows it.
 """
 
@@ -16,26 +17,24 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from types import ModuleType
 
+from core.files import write_json
 from evaluation.runs.finished_run import read_run
 
 
-def figures() -> list[ModuleType]:
-    """The figures' modules, the paper's first, each in the order of its name."""
-    return [importlib.import_module(f"{__name__}.{name}") for name in _names()]
-
-
-def _names() -> list[str]:
+def names() -> list[str]:
+    """The figures' names, which are those of their modules: the paper's first, each in the order of its name."""
     return sorted(found.name for found in pkgutil.iter_modules(__path__) if found.name.startswith("figure"))
 
 
-def name_of(figure: ModuleType) -> str:
-    """A figure's file name without its suffix: the name of its module."""
-    return figure.__name__.rpartition(".")[2]
+def load(name: str) -> ModuleType:
+    """The module of a figure."""
+    return importlib.import_module(f"{__name__}.{name}")
 
 
-def topic_of(figure: ModuleType) -> str:
-    """The report's tab that shows a figure."""
-    return getattr(figure, "TOPIC", "Further")
+def about(figure: ModuleType) -> dict[str, str]:
+    """What a figure says of itself: its title, the report's tab that shows it, and its caption."""
+    topic = getattr(figure, "TOPIC", "Further")
+    return {"title": figure.TITLE, "topic": topic, "caption": figure.CAPTION}
 
 
 def draw(run: Path | str, *, threads: int = 1) -> list[Path]:
@@ -45,17 +44,20 @@ def draw(run: Path | str, *, threads: int = 1) -> list[Path]:
     is left out, and an old picture of it removed.  Returns what was written.  Raises `InputError` where the
     folder holds no run or a table lacks a column.
     """
-    names = _names()
     if threads == 1:
-        return [path for name in names for path in _draw_one(run, name)]
+        return [path for name in names() for path in draw_one(run, name)]
     with ProcessPoolExecutor(threads, mp_context=multiprocessing.get_context("spawn")) as processes:
-        return [path for paths in processes.map(_draw_one, [run] * len(names), names) for path in paths]
+        return [path for paths in processes.map(draw_one, [run] * len(names()), names()) for path in paths]
 
 
-def _draw_one(run: Path | str, name: str) -> list[Path]:
-    opened = read_run(run)
-    paths = importlib.import_module(f"{__name__}.{name}").draw(opened)
-    if not paths:
-        for suffix in ("png", "svg"):
-            (opened.folder / "figures" / f"{name}.{suffix}").unlink(missing_ok=True)
-    return paths
+def draw_one(run: Path | str, name: str) -> list[Path]:
+    """Draw one figure, and write beside it what it is: title, topic and caption, as JSON."""
+    opened, figure = read_run(run), load(name)
+    told = opened.folder / "figures" / f"{name}.json"
+    paths = figure.draw(opened)
+    if paths:
+        write_json(told, about(figure))
+        return [*paths, told]
+    for suffix in (".png", ".svg", ".json"):
+        told.with_suffix(suffix).unlink(missing_ok=True)
+    return []

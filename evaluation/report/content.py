@@ -14,8 +14,6 @@ from markupsafe import Markup
 
 from core.files import read_json
 from core.images import open_image, voxel_sizes
-from evaluation.figures import figures as figure_modules
-from evaluation.figures import name_of, topic_of
 from evaluation.measures.registry import measures
 from evaluation.runs.finished_run import REFERENCE, TISSUES, FinishedRun, is_yes, text
 from evaluation.runs.provenance import step_costs
@@ -159,25 +157,21 @@ def _sentences(run: FinishedRun, columns: Sequence[dict[str, Any]]) -> list[str]
 
 def arms(run: FinishedRun) -> list[dict[str, str]]:
     """Each arm's label, worst status with its reason, citation, and what it cannot do."""
-    from baselines.harness import registry
-
-    known = registry.methods()
-    configured = _provenance(run).get("config", {}).get("methods") or {}
     told = {setback.method: setback for setback in run.setbacks}
     found = []
     for method in run.methods:
         rows = run.status[run.status["method"] == method]
         worst = next((status for status in WORST_FIRST if (rows["status"] == status).any()), None)
         setback = told.get(method)
-        kind = known.get((configured.get(method) or {}).get("method", method))
+        arm = run.arms.get(method)
         found.append(
             {
                 "id": method,
                 "label": run.label(method),
                 "status": STATUS_WORDS.get(worst, "not recorded"),
                 "reason": f"{setback.step}: {setback.reason}" if setback else "",
-                "citation": kind.citation if kind else "",
-                "limits": kind.limits if kind else "",
+                "citation": arm.citation if arm else "",
+                "limits": arm.limits if arm else "",
             }
         )
     return found
@@ -294,11 +288,12 @@ def table_html(markdown: str) -> Markup:
 def figures(run: FinishedRun) -> dict[str, list[dict[str, Any]]]:
     """Title, caption and picture of every figure that the run has, by topic."""
     found: dict[str, list[dict[str, Any]]] = {}
-    for module in figure_modules():
-        path = run.folder / "figures" / f"{name_of(module)}.png"
+    for told in sorted((run.folder / "figures").glob("figure*.json")):
+        path = told.with_suffix(".png")
         if path.is_file():
-            figure = {"id": name_of(module), "title": module.TITLE, "caption": module.CAPTION, "path": path}
-            found.setdefault(topic_of(module), []).append(figure)
+            figure = read_json(told)
+            shown = {"id": told.stem, "title": figure["title"], "caption": figure["caption"], "path": path}
+            found.setdefault(figure["topic"], []).append(shown)
     return found
 
 

@@ -19,6 +19,7 @@ from core import folds
 from core.errors import InputError
 from core.files import read_table
 from core.study import scan_name
+from evaluation.runs.arms_table import Arm, read_arms
 
 TISSUES = ("GM", "WM", "CSF")
 """The order of the paper's Table 3."""
@@ -75,6 +76,11 @@ class FinishedRun:
         return self.scans[folds.COLUMN].nunique() if folds.COLUMN in self.scans else 0
 
     @cached_property
+    def arms(self) -> dict[str, Arm]:
+        """What the run says of its arms, by id."""
+        return read_arms(self.folder)
+
+    @cached_property
     def status(self) -> pd.DataFrame:
         """`status.tsv`, or an empty table with its columns."""
         columns = ["method", "step", "status", "reason", "seconds", "peak_mb", "device"]
@@ -125,11 +131,8 @@ class FinishedRun:
         return [f"Without {'; '.join(told)}."] if told else []
 
     def label(self, method: str) -> str:
-        """An arm's name as a person reads it; its id where no installed method has that id."""
-        # imported here: the methods bring torch and the like, which reading a run doesn't need
-        from baselines.harness.registry import label
-
-        return label(method)
+        """An arm's name as a person reads it; its id where the run says no other."""
+        return self.arms[method].label if method in self.arms else method
 
     def table(self, name: str, columns: Iterable[str] = ()) -> pd.DataFrame | None:
         """A table of the run by its path in the folder, or None if the run has none.

@@ -14,7 +14,6 @@ import pandas as pd
 from core.files import checksum, read_json
 from core.jobs.cost import read_cost
 from core.study import Study
-from studies.sources import source
 
 ROOT = Path(__file__).resolve().parents[2]
 LIBRARIES = (
@@ -37,7 +36,7 @@ STEPS_OF_ARMS = ("fit", "harmonize", "intensities", "segment", "measure")
 def describe(study: Study, sheet: Path, config: dict[str, Any]) -> dict[str, Any]:
     """All that someone needs to run it again, with the machine's part apart under `machine`."""
     inputs = {sheet.name: checksum(sheet)}
-    inputs |= {str(path): checksum(path) for path in source_files(sheet, config)}
+    inputs |= source_inputs(sheet.parent)
     for scan in study.scans:
         for path in (scan.image, scan.mask):
             inputs[os.path.relpath(path, sheet.parent)] = checksum(path)
@@ -52,14 +51,10 @@ def describe(study: Study, sheet: Path, config: dict[str, Any]) -> dict[str, Any
     }
 
 
-def source_files(sheet: Path, config: dict[str, Any]) -> list[Path]:
-    """The user's own files that the run's scans were made from, where its source names them."""
-    options = sheet.parent / "study" / "options.json"
-    name = config.get("study", {}).get("source")
-    if name is None or not options.is_file():
-        return []
-    inputs = getattr(source(name), "inputs", None)
-    return inputs(read_json(options)) if inputs else []
+def source_inputs(run: Path) -> dict[str, str]:
+    """The checksums of the user's own files that the run's scans were made from, as they were when it read them."""
+    told = run / "study" / "inputs.json"
+    return read_json(told) if told.is_file() else {}
 
 
 def step_costs(run: Path) -> pd.DataFrame:

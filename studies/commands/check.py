@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 
 from core.files import write_json
-from studies.sources import settle, sources
+from studies.sources import checksums, settle, sources
 
 HELP = "refuse a study that cannot be used, before any long work; then write its options for `prepare`"
 
@@ -17,8 +17,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--source", required=True, help=f"one of {', '.join(sources())}")
     parser.add_argument("--options", required=True, type=json.loads, help="the options themselves, as JSON")
     parser.add_argument("--out", required=True, type=Path, help="the file of options to write")
+    parser.add_argument("--inputs", type=Path, help="JSON to write: checksums of the files that the source read")
 
 
 def main(arguments: argparse.Namespace) -> None:
-    """Check all that a source reads, then write its options."""
-    write_json(arguments.out, settle(arguments.source, arguments.options))
+    """Check all that a source reads, then write its options and what it read."""
+    settled = settle(arguments.source, arguments.options)
+    if arguments.inputs is not None:
+        write_json(arguments.inputs, checksums(arguments.source, settled))
+    write_json(arguments.out, settled)

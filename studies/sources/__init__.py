@@ -38,6 +38,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from core.errors import InputError, nearest
+from core.files import checksum
 from core.jobs.disk_space import bytes_to_write
 
 
@@ -69,6 +70,12 @@ def settle(name: str, options: Mapping[str, Any]) -> Mapping[str, Any]:
     module = source(name)
     module.check(options)
     return module.settle(options) if hasattr(module, "settle") else options
+
+
+def checksums(name: str, options: Mapping[str, Any]) -> dict[str, str]:
+    """The checksum of each file of the user's that the source `name` reads, by its path."""
+    inputs = getattr(source(name), "inputs", None)
+    return {str(path): checksum(path) for path in inputs(options)} if inputs else {}
 
 
 def steps(name: str) -> tuple[str, ...]:

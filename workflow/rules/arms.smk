@@ -10,6 +10,18 @@ TRAINING = f"{RUN}/training/{{arm}}"
 BY_FOLD = f"--by-fold {TRAINING}" if FOLDS else ""
 
 
+rule describe:
+    output:
+        arms=f"{RUN}/arms.tsv",
+    log:
+        f"{RUN}/logs/describe.log",
+    params:
+        arms=json.dumps({arm: STUDY.method_of(arm) for arm in ARMS}),
+        code=verb_hash("baselines", "describe", *STUDY.method_modules),
+    shell:
+        "python -m baselines describe --arms {params.arms:q} --out {output.arms} > {log} 2>&1"
+
+
 rule fit:
     input:
         sheet=rules.scans.output.sheet,

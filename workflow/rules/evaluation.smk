@@ -69,6 +69,7 @@ rule metrics:
 
 rule statistics:
     input:
+        arms=rules.describe.output.arms,
         ssim=rules.metrics.output.ssim,
         differences=rules.metrics.output.differences,
         dice=rules.metrics.output.dice,

@@ -25,6 +25,7 @@ rule status:
 rule provenance:
     input:
         sheet=rules.scans.output.sheet,
+        inputs=rules.check_study.output.inputs,
         # not before these: what each step took is told too
         status=rules.status.output.status,
         tests=rules.statistics.output.tests,
@@ -43,6 +44,7 @@ rule provenance:
 rule tables:
     input:
         sheet=rules.scans.output.sheet,
+        arms=rules.describe.output.arms,
         metrics=rules.metrics.output,
         tests=rules.statistics.output.tests,
         status=rules.status.output.status,
@@ -71,6 +73,7 @@ rule tables:
 rule figures:
     input:
         sheet=rules.scans.output.sheet,
+        arms=rules.describe.output.arms,
         images=expand(rules.harmonize.output.images, arm=ARMS),
         metrics=rules.metrics.output,
         tests=rules.statistics.output.tests,
@@ -99,6 +102,7 @@ rule figures:
 
 rule report:
     input:
+        arms=rules.describe.output.arms,
         tables=rules.tables.output,
         figures=rules.figures.output,
         status=rules.status.output.status,

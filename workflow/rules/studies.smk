@@ -4,6 +4,7 @@
 rule check_study:
     output:
         options=f"{RUN}/study/options.json",
+        inputs=f"{RUN}/study/inputs.json",
     log:
         f"{RUN}/logs/check_study.log",
     resources:
@@ -15,7 +16,7 @@ rule check_study:
         code=verb_hash("studies", "check", STUDY.source_module),
     shell:
         "python -m studies check --source {params.source} --options {params.options:q}"
-        " --out {output.options} > {log} 2>&1"
+        " --out {output.options} --inputs {output.inputs} > {log} 2>&1"
 
 
 rule register:
