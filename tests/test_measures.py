@@ -34,7 +34,7 @@ from evaluation.measures.volumes import (
     volume_differences,
 )
 
-PAPER = Path(evaluation.__file__).parent / "paper"
+PAPER = Path(evaluation.__file__).parent / "tables" / "paper"
 
 
 def head(seed: int, shape: tuple[int, int, int] = (18, 20, 16)) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

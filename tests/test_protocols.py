@@ -9,7 +9,7 @@ import pytest
 
 from core.errors import InputError
 from core.files import read_table, write_table
-from evaluation.protocols import write_protocols
+from evaluation.tables.protocols import write_protocols
 from tests.example_run import write_example_run
 
 

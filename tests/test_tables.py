@@ -12,7 +12,10 @@ from core.files import read_table, write_table
 from evaluation.__main__ import main
 from evaluation.measures.registry import find
 from evaluation.runs.finished_run import read_run
-from evaluation.tables import Entry, Panel, Table, latex, paper_numbers, summarize, to_latex, to_markdown
+from evaluation.tables.cells import summarize
+from evaluation.tables.layout import Entry, Panel, Table
+from evaluation.tables.published import paper_numbers
+from evaluation.tables.writing import latex, to_latex, to_markdown
 from tests.example_run import write_example_run
 
 

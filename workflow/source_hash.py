@@ -29,12 +29,13 @@ DATA = {".yaml", ".tsv", ".j2", ".css", ".js"}
 FOUND_BY_NAME: Mapping[str, tuple[str, ...]] = {
     "segmentation.interface": ("segmentation.engines.hmrf",),
     "evaluation.measures.registry": ("evaluation.measures.*",),
-    "evaluation.figures": ("evaluation.figures.*",),
+    "evaluation.tables": ("evaluation.tables.table*",),
+    "evaluation.figures": ("evaluation.figures.figure*",),
     "baselines.harness.registry": (),
     "core.jobs.command": (),
     "studies.sources": (),
 }
-"""Modules that import others by name, and which of them count whatever is configured; `*` is a whole package."""
+"""Modules that import others by name, and which of them count whatever is configured; `*` as in file names."""
 
 CONFIGURABLE = ("baselines.{}", "{}.method", "segmentation.engines.{}")
 """Where that lies which a configuration asks for by name: methods and engines."""
@@ -122,8 +123,7 @@ def loaded_files(*modules: str) -> set[Path]:
         package = module.rpartition(".")[0]
         waiting += [package] if package else []
         waiting += _imports(module, path)
-        for found in FOUND_BY_NAME.get(module, ()):
-            waiting += modules_of(found.removesuffix(".*")) if found.endswith(".*") else [found]
+        waiting += (found for pattern in FOUND_BY_NAME.get(module, ()) for found in matching(pattern))
     return files
 
 
@@ -135,11 +135,12 @@ def module_file(module: str) -> Path | None:
     return path.with_suffix(".py") if path.with_suffix(".py").is_file() else None
 
 
-def modules_of(package: str) -> list[str]:
-    """The modules that lie in a package."""
+def matching(pattern: str) -> list[str]:
+    """The modules whose names a pattern such as `package.table*` matches, in the order of their names."""
+    package, _, name = pattern.rpartition(".")
     folder = ROOT.joinpath(*package.split("."))
-    names = sorted(path.stem if path.suffix else path.name for path in folder.iterdir() if path.name[0] not in "_.")
-    return [f"{package}.{name}" for name in names if module_file(f"{package}.{name}")]
+    found = sorted({path.stem for path in (*folder.glob(f"{name}.py"), *folder.glob(name))})
+    return [f"{package}.{stem}" for stem in found if stem[0] not in "_." and module_file(f"{package}.{stem}")]
 
 
 def _data_of(folder: Path) -> Iterator[Path]:

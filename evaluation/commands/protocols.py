@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from evaluation.commands._run import print_paths
-from evaluation.protocols import write_protocols
+from evaluation.tables.protocols import write_protocols
 
 HELP = "one table of a study's runs, fitted on everyone and held out"
 

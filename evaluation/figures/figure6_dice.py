@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from evaluation.figures import figure5_rmse, style
+from evaluation.figures import pair_bars, style
 from evaluation.runs import finished_run
 from evaluation.runs.finished_run import FinishedRun
 
@@ -26,7 +26,7 @@ def stars_of(tests: pd.DataFrame | None, tissue: str, pairs: list[tuple[str, str
         return np.zeros((len(pairs), len(methods)), dtype=bool)
     chosen = tests[(tests["measure"] == "dice") & (tests["tissue"] == tissue)].copy()
     chosen["star"] = (finished_run.is_yes(chosen["significant"]) & (chosen["mean_difference"] > 0)).astype(float)
-    return figure5_rmse.by_pair(chosen, pairs, methods, "star") == 1
+    return pair_bars.by_pair(chosen, pairs, methods, "star") == 1
 
 
 def draw(run: FinishedRun) -> list[Path]:
@@ -49,21 +49,21 @@ def draw(run: FinishedRun) -> list[Path]:
     methods = run.methods_in(summary)
     tissues = [tissue for tissue in finished_run.TISSUES if (summary["tissue"] == tissue).any()]
     values = {
-        column: {t: figure5_rmse.by_pair(summary[summary["tissue"] == t], run.pairs, methods, column) for t in tissues}
+        column: {t: pair_bars.by_pair(summary[summary["tissue"] == t], run.pairs, methods, column) for t in tissues}
         for column in ("mean", "std", "count")
     }
     means, spreads = values["mean"], values["std"]
-    figure = figure5_rmse.plot(
+    figure = pair_bars.plot(
         means,
         {tissue: means[tissue] - spreads[tissue] for tissue in tissues},
         {tissue: means[tissue] + spreads[tissue] for tissue in tissues},
         stars={tissue: stars_of(tests, tissue, run.pairs, methods) for tissue in tissues},
-        pairs=[figure5_rmse.pair_label(pair) for pair in run.pairs],
+        pairs=[pair_bars.pair_label(pair) for pair in run.pairs],
         methods=[run.label(method) for method in methods],
         looks=[style.looks(run.methods)[method] for method in methods],
         unit="Dice (0 to 1)",
         title=TITLE,
-        counts=figure5_rmse.largest_counts(values["count"]),
+        counts=pair_bars.largest_counts(values["count"]),
         decimals=2,
         one_scale=True,
         simulated=run.simulated,

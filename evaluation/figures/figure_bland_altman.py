@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from evaluation.figures import figure5_rmse, panels, style
+from evaluation.figures import pair_bars, panels, style
 from evaluation.figures.style import Look
 from evaluation.runs import finished_run
 from evaluation.runs.finished_run import FinishedRun
@@ -111,7 +111,7 @@ def draw(run: FinishedRun) -> list[Path]:
         if part.empty:
             continue
         agreement[tissue] = {
-            name: figure5_rmse.by_pair(part, run.pairs, methods, column) for name, column in columns.items()
+            name: pair_bars.by_pair(part, run.pairs, methods, column) for name, column in columns.items()
         }
         differences[tissue] = {
             (pairs[a, b], methods.index(method)): values.dropna().to_numpy(dtype=float)
@@ -121,7 +121,7 @@ def draw(run: FinishedRun) -> list[Path]:
     figure = plot(
         agreement,
         differences,
-        pairs=[figure5_rmse.pair_label(pair) for pair in run.pairs],
+        pairs=[pair_bars.pair_label(pair) for pair in run.pairs],
         methods=[run.label(method) for method in methods],
         looks=[style.looks(run.methods)[method] for method in methods],
         simulated=run.simulated,

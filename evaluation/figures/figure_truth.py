@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from evaluation.figures import figure3_volumes, style
+from evaluation.figures import scanner_boxes, style
 from evaluation.runs.finished_run import FinishedRun
 
 TITLE = "Error of volumes against the truth"
@@ -23,8 +23,8 @@ def draw(run: FinishedRun) -> list[Path]:
     if table is None or table["volume_error_ml"].notna().sum() == 0:
         return []
     methods = run.methods_in(table)
-    figure = figure3_volumes.plot(
-        figure3_volumes.by_tissue(run, table, methods, "volume_error_ml"),
+    figure = scanner_boxes.plot(
+        scanner_boxes.by_tissue(run, table, methods, "volume_error_ml"),
         methods=[run.label(method) for method in methods],
         scanners=run.scanners,
         looks=[style.looks(run.methods)[method] for method in methods],

@@ -11,20 +11,10 @@ from core.errors import InputError
 from evaluation.measures import registry
 from evaluation.measures.interface import Measure
 from evaluation.runs.finished_run import FinishedRun, read_run
-from evaluation.tables import (
-    MISSING,
-    SIMULATED,
-    TISSUES,
-    Entry,
-    Panel,
-    Table,
-    entry,
-    pair_cells,
-    pair_name,
-    row_entries,
-    summarize,
-    write,
-)
+from evaluation.tables.cells import entry, pair_cells, row_entries, summarize
+from evaluation.tables.layout import MISSING, TISSUES, Entry, Panel, Table, pair_name
+from evaluation.tables.notes import SIMULATED
+from evaluation.tables.writing import write
 
 MEASURES = {
     # measure: its table in metrics/, the table's column, whether it is by tissue, decimals

@@ -1,0 +1,96 @@
+"""Boxes by scanner, which several figures draw."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from evaluation.figures import panels, style
+from evaluation.figures.style import Look
+from evaluation.runs import finished_run
+from evaluation.runs.finished_run import FinishedRun
+
+
+def volumes_of(table: pd.DataFrame, subjects: Sequence[str], scanners: Sequence[str], column: str) -> np.ndarray:
+    """One arm's and tissue's values as (subjects, scanners), NaN where there is none."""
+    wide = table.pivot_table(index="subject", columns="scanner", values=column, aggfunc="mean")
+    return wide.reindex(index=list(subjects), columns=list(scanners)).to_numpy(dtype=float)
+
+
+@style.styled
+def plot(
+    volumes: dict[str, np.ndarray],
+    *,
+    methods: Sequence[str],
+    scanners: Sequence[str],
+    looks: Sequence[Look],
+    title: str,
+    unit: str = "volume (mL)",
+    zero_line: bool = False,
+    simulated: bool = False,
+    notes: Sequence[str] = (),
+) -> Figure:
+    """Draw boxes: a row of panels a tissue, a group an arm, a box a scanner.
+
+    `volumes` maps a tissue to values (methods, subjects, scanners) in mL, NaN where there is none;
+    `methods` are labels, `looks` their colours.
+    """
+    rows = panels.chunks(len(methods), max(1, panels.BOXES_A_ROW // len(scanners)))
+    counts = np.isfinite(np.stack(list(volumes.values()))).sum(axis=2)
+    widest = max(len(row) for row in rows)
+    inches = (style.WIDTH - 0.8) / (widest * (len(scanners) + 0.9))
+    _, angle = style.fit(scanners, inches, style.SMALL_SIZE)
+    panel = 2.0 + (0.08 * min(22, max(map(len, scanners))) if angle else 0.2)
+    figure = style.page(
+        title,
+        height=panel * len(volumes) * len(rows),
+        simulated=simulated,
+        legend=dict(zip(methods, looks, strict=True)),
+        notes=[style.counted(counts.ravel(), "subjects per box"), *notes],
+    )
+    grid = figure.subplots(len(volumes) * len(rows), 1, squeeze=False)[:, 0]
+    for number, (tissue, values) in enumerate(volumes.items()):
+        finite = np.append(values[np.isfinite(values)], [0.0] if zero_line else [])
+        low, high = (finite.min(), finite.max()) if finite.size else (0.0, 1.0)
+        margin = 0.06 * (high - low) or 1.0
+        for place, row in enumerate(rows):
+            axis = grid[number * len(rows) + place]
+            boxes, centres = panels.grouped_boxes(axis, values[list(row)], looks=[looks[m] for m in row])
+            if zero_line:
+                axis.axhline(0, color=style.INK, linewidth=0.9, zorder=1)
+            axis.set_ylim(low - margin, high + margin)
+            axis.set_ylabel(f"{tissue} {unit}")
+            inches = (style.WIDTH - 0.8) / (len(row) * (len(scanners) + 0.9))
+            names = [_with_count(scanners[s], counts[number, m, s], counts) for m in row for s in range(len(scanners))]
+            style.set_group_labels(axis, boxes.ravel(), names, inches)
+            axis.tick_params(axis="x", length=0)
+            for left, right in zip(centres[:-1], centres[1:], strict=True):
+                axis.axvline((left + right) / 2, color="#d0d0d0", linewidth=0.8, zorder=1)
+    return figure
+
+
+def _with_count(name: str, count: int, counts: np.ndarray) -> str:
+    """A scanner's name, with n where it isn't the figure's usual one."""
+    return name if count == counts.max() else f"{name}\nn={count}"
+
+
+def by_tissue(run: FinishedRun, table: pd.DataFrame, methods: Sequence[str], column: str) -> dict[str, np.ndarray]:
+    """A scan-wise measure as {tissue: (methods, subjects, scanners)}."""
+    return {
+        tissue: np.stack(
+            [
+                volumes_of(
+                    table[(table["method"] == method) & (table["tissue"] == tissue)],
+                    run.subjects,
+                    run.scanners,
+                    column,
+                )
+                for method in methods
+            ]
+        )
+        for tissue in finished_run.TISSUES
+        if (table["tissue"] == tissue).any()
+    }

@@ -1,0 +1,73 @@
+"""Every arm by every measure on the controls' scale, with ranks and values."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from evaluation.measures import registry
+from evaluation.measures.interface import Measure
+from evaluation.runs.finished_run import FinishedRun
+from evaluation.summary import COLUMNS as SUMMARY_COLUMNS
+from evaluation.tables.layout import MISSING, Entry, Panel, Table
+from evaluation.tables.notes import all_notes
+
+ASKED = {"removed": "Scanners' differences removed", "kept": "Person kept"}
+"""What the summary's measures ask, and its panels' titles."""
+
+
+def make(run: FinishedRun) -> Table | None:
+    """Every arm by every measure on the controls' scale, with ranks and values; None for a run without a summary."""
+    summary = run.table("statistics/summary.tsv", SUMMARY_COLUMNS)
+    if summary is None or summary.empty:
+        return None
+    panels = [
+        *(_summary_panel(run, summary[summary["asks"] == asks], title, "score", 2) for asks, title in ASKED.items()),
+        _summary_panel(run, summary[summary["rank"].notna()], "Rank of the arms that aren't controls", "rank", 1),
+        _summary_panel(run, summary, "Value", "value", 3, ("ci_low", "ci_high")),
+    ]
+    ends = summary.drop_duplicates("measure")
+    tops = ends.groupby("one_is", sort=False)["measure"].agg(
+        lambda names: ", ".join(registry.find(name).label for name in names)
+    )
+    notes = [
+        "Each measure on a scale of its own run. Differences removed: 0 is RAW. Person kept: 0 is nothing, or a guess. "
+        "1 is, for each measure: " + "; ".join(f"{words} for {names}" for words, names in tops.items()) + ". "
+        "Below 0: worse than RAW, or than nothing. n/a: 1 is no better than 0 here, or isn't known.",
+        "[from to]: the middle 95 % of resamples of the people, the same for every arm; the scanner's classifier isn't "
+        "trained anew in them. Ranks: 1 is the best; equals share theirs. There is no total: an arm that "
+        "removes everything by keeping nothing would win it.",
+        *(f"{measure.label}: {measure.definition}" for measure in map(registry.find, ends["measure"])),
+    ]
+    data = summary.assign(label=[run.label(method) for method in summary["method"]])
+    return Table("table_summary", "Summary on the controls' scale", data, panels, all_notes(run, notes))
+
+
+def _summary_panel(
+    run: FinishedRun,
+    part: pd.DataFrame,
+    title: str,
+    column: str,
+    decimals: int,
+    ends: tuple[str, str] | None = None,
+) -> Panel:
+    low, high = ends or (f"{column}_low", f"{column}_high")
+    names = list(dict.fromkeys(part["measure"]))
+    rows: list[list[str | Entry]] = []
+    for method in run.methods_in(part):
+        cells = part[part["method"] == method].set_index("measure")
+        row: list[str | Entry] = [run.label(method), str(cells["n"].max())]
+        for name in names:
+            cell = cells.loc[name] if name in cells.index else None
+            if cell is None or not np.isfinite(cell[column]):
+                row.append(Entry(MISSING))
+                continue
+            known = np.isfinite(cell[low]) and np.isfinite(cell[high])
+            spread = f" [{cell[low]:.{decimals}f} {cell[high]:.{decimals}f}]" if known else ""
+            row.append(Entry(f"{cell[column]:.{decimals}f}", spread))
+        rows.append(row)
+    return Panel(title, ["Method", "n", *(_with_unit(registry.find(name), column) for name in names)], rows)
+
+
+def _with_unit(measure: Measure, column: str) -> str:
+    return f"{measure.label}, {measure.unit}" if column == "value" and measure.unit else measure.label

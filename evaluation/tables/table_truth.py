@@ -1,0 +1,57 @@
+"""How near the arms come to the truth, where it is known."""
+
+from __future__ import annotations
+
+from evaluation.arms.parts import TRUTH_COLUMNS
+from evaluation.measures import registry
+from evaluation.measures.interface import Measure
+from evaluation.runs.finished_run import FinishedRun
+from evaluation.tables.cells import column_data, method_panel, per_subject, summarize, tissue_panel
+from evaluation.tables.layout import MISSING, TISSUES, Table
+from evaluation.tables.notes import all_notes, segmentation_note
+
+
+def make(run: FinishedRun) -> Table | None:
+    """How near the arms come to the truth; None for a study whose truth isn't known."""
+    truth = run.table("metrics/truth.tsv", TRUTH_COLUMNS)
+    if truth is None or truth.empty:
+        return None
+    truth = truth.assign(absolute_error_ml=truth["volume_error_ml"].abs())
+    errors = {
+        "true_volume_ml": "true volume",
+        "volume_error_ml": "error",
+        "volume_error_ml_hard": "error, hard label",
+        "volume_error_ml_pve": "error, partial-volume sum",
+        "absolute_error_ml": "absolute error",
+    }
+    measures: dict[str, Measure | None] = dict.fromkeys(errors)
+    measures["absolute_error_ml"] = registry.find("volume_error")
+    cells = summarize(per_subject(truth, list(errors)), measures)
+    panels = [tissue_panel(run, cells, title="Volumes against the truth, mL", columns=errors, decimals=2)]
+    data = [cells.assign(quantity="volume")]
+
+    dice = registry.find("dice_truth")
+    cells = summarize(per_subject(truth, ["dice_truth"]), {"dice_truth": dice})
+    data.append(cells.assign(quantity="dice"))
+    tissues = {tissue: tissue for tissue in TISSUES}
+    across = cells.assign(column=cells["tissue"], tissue=MISSING)
+    panels.append(method_panel(run, across, title=dice.label, columns=tissues, decimals=3))
+
+    images = run.table("metrics/truth_similarity.tsv")
+    notes = []
+    if images is not None and not images.empty:
+        names = ["ssim_truth", "ssim_truth_mean", "pearson_truth"]
+        likeness = {name: registry.find(name) for name in names}
+        cells = summarize(per_subject(images, names), dict(likeness))
+        data.append(cells.assign(quantity="image"))
+        labels = {name: measure.label for name, measure in likeness.items()}
+        panels.append(method_panel(run, cells, title="Images against the truth", columns=labels, decimals=3))
+        notes = [f"{measure.label}: {measure.definition}" for measure in likeness.values()]
+    notes = [
+        "Mean (SD) over n subjects of each subject's mean over scanners; bold: best of the methods. Error: estimate "
+        "minus truth, by the run's rule where none is named; the truth is the sum of the true tissue fractions.",
+        segmentation_note(run),
+        *notes,
+    ]
+    table = column_data(run, data, "value_of")
+    return Table("table_truth", "Nearness to the truth", table, panels, all_notes(run, notes))
