@@ -82,6 +82,11 @@ def write_table(path: Path | str, table: pd.DataFrame) -> None:
         )
 
 
+def as_written(value: float) -> float:
+    """A number as `write_table` keeps it, in six significant digits."""
+    return float(f"{value:.6g}")
+
+
 def read_table(path: Path | str) -> pd.DataFrame:
     """Read a TSV written by `write_table`; ids stay text ("01" stays "01"), only `n/a` is missing."""
     import pandas as pd

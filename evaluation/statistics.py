@@ -56,14 +56,6 @@ COLUMNS = [
     "wilcoxon_p",
     "n_for_10_percent",
 ]
-MEASURED = {
-    "ssim": ("ssim", "ssim"),
-    "ssim_common_scale": ("ssim", "ssim_common_scale"),
-    "pearson": ("ssim", "pearson"),
-    "volume_difference": ("volume_differences", "absolute_difference_ml"),
-    "dice": ("dice", "dice"),
-}
-"""The measures that are tested: the table of `RUN/metrics` and the column that hold each."""
 
 
 @dataclass(frozen=True)
@@ -199,20 +191,18 @@ def paired_tests(values: pd.DataFrame, measure: Measure, pairs: Sequence[tuple[s
     return table[COLUMNS]
 
 
-def values_of(run: Path, measure: str) -> pd.DataFrame:
+def values_of(run: Path, measure: Measure) -> pd.DataFrame:
     """One measure of a run: method, subject, scanner_a, scanner_b, tissue ("n/a" without one), value."""
-    name, column = MEASURED[measure]
-    table = read_table(run / "metrics" / f"{name}.tsv").rename(columns={column: "value"})
+    table = read_table(run / "metrics" / f"{measure.table}.tsv").rename(columns={measure.column: "value"})
     if "tissue" not in table.columns:
         table["tissue"] = NOT_APPLICABLE
     return table[["method", "subject", "scanner_a", "scanner_b", "tissue", "value"]]
 
 
 def run_statistics(run: Path, pairs: Sequence[tuple[str, str]]) -> pd.DataFrame:
-    """The paired tests of every measure of a run, each measure adjusted over a table of its own."""
+    """The paired tests of every measure of a run that is tested, each adjusted over a table of its own."""
     tables = []
-    for name in MEASURED:
-        values = values_of(run, name)
-        if not values.empty:
-            tables.append(paired_tests(values, registry.find(name), pairs))
+    for measure in registry.measures().values():
+        if measure.tested and not (values := values_of(run, measure)).empty:
+            tables.append(paired_tests(values, measure, pairs))
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=COLUMNS)

@@ -157,10 +157,10 @@ def summarize(
 ) -> pd.DataFrame:
     """One measure of every method: `COLUMNS`, a row a method.
 
-    `table` is the one that the measure's `summary` names; `oracle` the arm that pins 1, if any.
+    `table` is the measure's; `oracle` the arm that pins 1, if any.
     """
     values, people = over_people(
-        values_by_person(table, measure.summary.column, methods),
+        values_by_person(table, measure.column, methods),
         measure.summary.over_people,
         seed=seed,
         resamples=resamples,
@@ -200,11 +200,11 @@ def run_summary(run: Path, *, seed: int = 0, resamples: int = RESAMPLES) -> pd.D
     methods = list(dict.fromkeys(volumes["method"]))
     tables = []
     for measure in registry.measures().values():
-        path = run / "metrics" / f"{measure.summary.table}.tsv" if measure.summary else None
+        path = run / "metrics" / f"{measure.table}.tsv" if measure.summary else None
         if path is None or not path.is_file() or REFERENCE not in methods:
             continue
         table = read_table(path)
-        if measure.summary.column in table and table[measure.summary.column].notna().any():
+        if measure.column in table and table[measure.column].notna().any():
             tables.append(
                 summarize(
                     measure,

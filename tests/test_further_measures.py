@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
@@ -13,14 +14,14 @@ from scipy import stats
 
 from core.errors import InputError
 from core.study import Scan, Study
-from evaluation.arms.measuring import PersonMeasures, make_person
+from evaluation.arms.measuring import PersonMeasures, common_tissues
 from evaluation.measures import identity, sharpness
 from evaluation.measures.biology import contrasts, line, sample_size_ratio
 from evaluation.measures.biology import of_study as biology
 from evaluation.measures.bland_altman import agreement
 from evaluation.measures.contrast import contrast_to_noise, joint_variation
 from evaluation.measures.intensity_distance import wasserstein_of_sorted
-from evaluation.measures.interface import Measured, Person
+from evaluation.measures.interface import Measured, Person, Range
 from evaluation.measures.reliability import icc, icc_interval, mean_squares, within_person_cv
 from evaluation.measures.scanner_classification import classify, neighbours, octants, of_person, roughness, shading
 
@@ -141,9 +142,17 @@ def test_features_are_what_they_are_called():
 
 
 def person_of(images: dict[str, np.ndarray], sizes: tuple[float, float, float] = (4.0, 4.0, 4.0)) -> Person:
-    masks = {scanner: np.ones(image.shape, dtype=bool) for scanner, image in images.items()}
     labels = {scanner: np.full(image.shape, 3, dtype=np.uint8) for scanner, image in images.items()}
-    return make_person(images, masks, labels, sizes)
+    return Person(
+        images=images,
+        own_images=images,
+        masks={scanner: np.ones(image.shape, dtype=bool) for scanner, image in images.items()},
+        labels=labels,
+        tissues=common_tissues(list(labels.values())),
+        own_range=Range(0.0, 2.0),
+        reference_range=Range(0.0, 2.0),
+        voxel_sizes=sizes,
+    )
 
 
 def test_a_trace_of_the_scanner_is_recognised_and_its_absence_is_guessing():
@@ -159,17 +168,10 @@ def test_a_trace_of_the_scanner_is_recognised_and_its_absence_is_guessing():
 
 def test_tissues_are_those_of_most_scanners():
     labels = [np.array([[[number]]], dtype=np.uint8) for number in (3, 3, 2, 1)]
-    image, mask = np.ones((1, 1, 1), dtype=np.float32), np.ones((1, 1, 1), dtype=bool)
 
     def found(*chosen: int) -> list[str]:
-        names = [str(place) for place in range(len(chosen))]
-        person = make_person(
-            dict.fromkeys(names, image),
-            dict.fromkeys(names, mask),
-            {n: labels[c] for n, c in zip(names, chosen, strict=True)},
-            [1],
-        )
-        return [tissue for tissue, region in person.tissues.items() if region.any()]
+        tissues = common_tissues([labels[number] for number in chosen])
+        return [tissue for tissue, region in tissues.items() if region.any()]
 
     assert found(0, 1, 2, 3) == ["WM"] and found(0, 1, 2) == ["WM"] and found(0, 2) == [] and found(0, 2, 3) == []
 
@@ -184,7 +186,13 @@ def cohort(people: np.ndarray, shift: float = 0.0, noise: float = 0.0) -> Measur
         seen = values + (scanner == "B") * shift + noise * rng.standard_normal(values.shape)
         cells[name, scanner] = np.column_stack([places, seen])
     scans = tuple(Scan(name, scanner, None, None) for name, scanner in cells)
-    return Measured(Study(scans), ["arm"], {}, lambda module, method: cells, 0, 100)
+    return measured_of(scans, ["arm"], {}, lambda module, method: cells)
+
+
+def measured_of(scans: tuple[Scan, ...], methods: list[str], tables: dict, arrays: Callable | None = None) -> Measured:
+    return Measured(
+        study=Study(scans), methods=methods, tables=tables, arrays=arrays or (lambda *names: {}), seed=0, resamples=300
+    )
 
 
 def test_people_are_recognised_and_their_variance_measured():
@@ -226,7 +234,7 @@ def test_what_is_measured_of_a_person_is_written_without_nan(tmp_path):
     images = {scanner: np.ones((4, 4, 4), dtype=np.float32) for scanner in "AB"}
     found.add(person_of(images), {"method": "arm", "subject": "01"})
     found.write(tmp_path, "0000")
-    assert '"cnr": null' in (tmp_path / "further-0000.json").read_text()
+    assert '"cnr": null' in (tmp_path / "measures-0000.json").read_text()
     assert sorted(np.load(tmp_path / "arrays-0000.npz").files) == ["identity/01/A", "identity/01/B"]
 
 
@@ -266,7 +274,7 @@ def test_noise_between_scanners_costs_people():
                 volume = true + rng.normal(0, noise)
                 rows.append((method, str(number), scanner, "GM", volume))
     volumes = pd.DataFrame(rows, columns=["method", "subject", "scanner", "tissue", "volume_ml"])
-    measured = Measured(Study(tuple(scans)), ["raw", "better"], {"volumes": volumes}, None, 0, 300)
+    measured = measured_of(tuple(scans), ["raw", "better"], {"volumes": volumes})
     table = biology(measured)["biology"].set_index("method")
     assert table.loc["raw", "sample_size_ratio"] == pytest.approx(1) and table.loc["raw", "n"] == 12
     better = table.loc["better"]

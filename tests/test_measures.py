@@ -22,9 +22,10 @@ from evaluation.arms.intensities import (
     percentiles,
 )
 from evaluation.measures import registry
+from evaluation.measures.interface import Range
 from evaluation.measures.overlap import dice, dice_by_tissue
 from evaluation.measures.similarity import pairwise, pearson, ssim
-from evaluation.measures.truth import similarity_with_truth
+from evaluation.measures.truth_images import similarity_with_truth
 from evaluation.measures.volumes import (
     fraction_volumes,
     label_volumes,
@@ -121,7 +122,7 @@ def test_ssim_refuses_what_has_no_answer():
 
 
 def similarities(images, masks, arm: Intensities, raw: Intensities):
-    return pairwise(images, masks, low=arm.low, high=arm.high, reference_low=raw.low, reference_high=raw.high)
+    return pairwise(images, masks, own=Range(arm.low, arm.high), reference=Range(raw.low, raw.high))
 
 
 def intensities_of(method: str, images: dict, mask: np.ndarray) -> Intensities:
@@ -303,14 +304,16 @@ def test_the_truth_is_nearest_to_itself():
     a, b, mask = head(10)
     truths = {"GE": a, "Trio": np.where(mask, a * 1.3, 0).astype(np.float32)}
     masks = {"GE": mask, "Trio": mask}
-    itself = similarity_with_truth(truths, masks, truths, low=0.9, high=2.1)
-    noisy = similarity_with_truth({"GE": b, "Trio": truths["Trio"]}, masks, truths, low=0.9, high=2.1)
+    itself = similarity_with_truth(truths, masks, truths, reference=Range(0.9, 2.1))
+    noisy = similarity_with_truth({"GE": b, "Trio": truths["Trio"]}, masks, truths, reference=Range(0.9, 2.1))
     assert itself["GE"].ssim_truth == pytest.approx(1, abs=1e-6)
     assert itself["GE"].pearson_truth == pytest.approx(1)
     assert itself["GE"].ssim_truth_mean < 1
     assert noisy["GE"].ssim_truth < itself["GE"].ssim_truth
     mean = {name: (truths["GE"] + truths["Trio"]) / 2 for name in truths}
-    assert similarity_with_truth(mean, masks, truths, low=0.9, high=2.1)["GE"].ssim_truth_mean == pytest.approx(1)
+    assert similarity_with_truth(mean, masks, truths, reference=Range(0.9, 2.1))["GE"].ssim_truth_mean == pytest.approx(
+        1
+    )
 
 
 def test_an_image_on_raws_scale_keeps_its_zero_background():

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from core.files import write_beside, write_json
 from core.images import voxel_sizes, voxel_volume_ml
@@ -16,14 +15,14 @@ from core.jobs.command import progress
 from core.study import Scan, Study
 from evaluation.arms.images import labels_path, load_fractions, read_arm_image, read_on_grid
 from evaluation.arms.intensities import Intensities, on_reference_scale
-from evaluation.arms.parts import ARRAYS, FURTHER, PARTS, part_path
+from evaluation.arms.parts import ARRAYS, MEASURES, part_path
 from evaluation.measures import registry
-from evaluation.measures.interface import Person
-from evaluation.measures.overlap import dice, dice_by_tissue
-from evaluation.measures.similarity import bounding_box, pairwise
-from evaluation.measures.truth import similarity_with_truth
+from evaluation.measures.interface import Person, Range, Truth
+from evaluation.measures.similarity import bounding_box
 from evaluation.measures.volumes import fraction_volumes
 from segmentation import TISSUES
+
+Box = tuple[slice, ...]
 
 
 @dataclass
@@ -47,24 +46,19 @@ class PersonMeasures:
                 for scanner, array in module.arrays_of_person(person).items():
                     self.arrays[f"{name}/{identity['subject']}/{scanner}"] = array
 
-    def extend(self, others: PersonMeasures) -> None:
-        """Add what was measured of other people."""
-        for table, rows in others.rows.items():
-            self.rows.setdefault(table, []).extend(rows)
-        self.arrays |= others.arrays
-
     def write(self, folder: Path, batch: str) -> None:
-        """Write `further-<batch>.json` and `arrays-<batch>.npz`; NaN becomes null."""
+        """Write `measures-<batch>.json` and `arrays-<batch>.npz`; NaN becomes null."""
         finite = {
             table: [{name: None if value != value else value for name, value in row.items()} for row in rows]
             for table, rows in self.rows.items()
         }
-        write_json(part_path(folder, FURTHER, batch), finite)
+        write_json(part_path(folder, MEASURES, batch), finite)
         with write_beside(part_path(folder, ARRAYS, batch)) as temporary:
             np.savez_compressed(temporary, **self.arrays)
 
 
 def measure_arm(
+    measures: PersonMeasures,
     study: Study,
     subjects: Sequence[str],
     *,
@@ -74,108 +68,81 @@ def measure_arm(
     reference_segmentations: Path,
     intensities: Intensities,
     reference: Intensities,
-) -> tuple[dict[str, pd.DataFrame], PersonMeasures]:
-    """An arm's similarity, overlap and nearness to the truth for some subjects of `study`, and further measures.
+) -> None:
+    """Add to `measures` what every file of `evaluation.measures` gives of an arm's scans of some subjects.
 
-    Returns the tables `ssim`, `dice`, `truth` and `truth_similarity` (see `PARTS`); the last two have
-    rows for the scans whose truth the sheet names (columns truth_image, truth_labels, truth_fractions); true
-    images are on RAW's scale.  And what the files of `evaluation.measures` give of each person;
-    `reference_segmentations` is the folder of RAW's labels.
+    `reference_segmentations` is the folder of RAW's labels, `intensities` and `reference` are the arm's range
+    and RAW's.  Raises `InputError` for an image or labels that aren't there or can't be used.
     """
-    further = PersonMeasures()
-    tables: dict[str, list[dict]] = {name: [] for name in PARTS if name != "volumes"}
-    order = {scanner: position for position, scanner in enumerate(study.scanners)}
     for subject in progress(subjects, what=f"measures of {method}"):
-        scans = sorted(study.of_subject(subject), key=lambda scan: order[scan.scanner])
-        masks = {scan.scanner: scan.read_mask() for scan in scans}
-        arm = {scan.scanner: read_arm_image(images, scan, masks[scan.scanner]) for scan in scans}
-        labels = {scan.scanner: read_on_grid(labels_path(segmentations, scan), scan).astype(np.uint8) for scan in scans}
-        identity = {"method": method, "subject": subject}
-        similarities = pairwise(
-            arm,
-            masks,
-            low=intensities.low,
-            high=intensities.high,
-            reference_low=reference.low,
-            reference_high=reference.high,
+        person = read_person(
+            study, subject, images, segmentations, reference_segmentations, intensities=intensities, reference=reference
         )
-        for (scanner_a, scanner_b), found in similarities.items():
-            pair = {**identity, "scanner_a": scanner_a, "scanner_b": scanner_b}
-            tables["ssim"].append({**pair, **vars(found)})
-            by_tissue = dice_by_tissue(labels[scanner_a], labels[scanner_b])
-            tables["dice"] += [{**pair, "tissue": tissue, "dice": value} for tissue, value in by_tissue.items()]
-        tables["truth"] += _truth_of_labels(scans, labels, identity)
-        mapped = {
-            scanner: on_reference_scale(image, masks[scanner], intensities, reference) for scanner, image in arm.items()
-        }
-        tables["truth_similarity"] += _truth_of_images(scans, mapped, masks, reference, identity)
-        if reference_segmentations != segmentations:
-            labels = {
-                scan.scanner: read_on_grid(labels_path(reference_segmentations, scan), scan).astype(np.uint8)
-                for scan in scans
-            }
-        further.add(make_person(mapped, masks, labels, voxel_sizes(scans[0].affine)), identity)
-    return {name: pd.DataFrame(rows, columns=PARTS[name]) for name, rows in tables.items()}, further
+        measures.add(person, {"method": method, "subject": subject})
 
 
-def make_person(
-    images: Mapping[str, np.ndarray],
-    masks: Mapping[str, np.ndarray],
-    labels: Mapping[str, np.ndarray],
-    sizes: Sequence[float],
+def read_person(
+    study: Study,
+    subject: str,
+    images: Path,
+    segmentations: Path,
+    reference_segmentations: Path,
+    *,
+    intensities: Intensities,
+    reference: Intensities,
 ) -> Person:
-    """A person's scans in the box around the masks: images on RAW's scale and RAW's labels (X, Y, Z) by scanner."""
-    box = bounding_box(np.logical_or.reduce(list(masks.values())))
-    boxed = [found[box] for found in labels.values()]
-    counts = [
-        np.sum([found == label for found in boxed], axis=0, dtype=np.int16) for label in range(1, 1 + len(TISSUES))
-    ]
-    most = np.maximum.reduce(counts)
-    tops = [count == most for count in counts]
-    decided = (2 * most >= len(boxed)) & (np.sum(tops, axis=0, dtype=np.int16) == 1)
+    """A subject's scans of an arm, in the box around their masks."""
+    order = {scanner: position for position, scanner in enumerate(study.scanners)}
+    scans = sorted(study.of_subject(subject), key=lambda scan: order[scan.scanner])
+    whole = {scan.scanner: scan.read_mask() for scan in scans}
+    box = bounding_box(np.logical_or.reduce(list(whole.values())))
+    masks = {scanner: np.ascontiguousarray(mask[box]) for scanner, mask in whole.items()}
+    own = {scan.scanner: cut(read_arm_image(images, scan, whole[scan.scanner]), box) for scan in scans}
+    labels = read_labels(segmentations, scans, box)
+    raw = labels if reference_segmentations == segmentations else read_labels(reference_segmentations, scans, box)
     return Person(
-        images={scanner: np.ascontiguousarray(image[box]) for scanner, image in images.items()},
-        masks={scanner: np.ascontiguousarray(mask[box]) for scanner, mask in masks.items()},
-        tissues={tissue: top & decided for tissue, top in zip(TISSUES, tops, strict=True)},
+        images={
+            scanner: on_reference_scale(image, masks[scanner], intensities, reference) for scanner, image in own.items()
+        },
+        own_images=own,
+        masks=masks,
+        labels=labels,
+        tissues=common_tissues(list(raw.values())),
+        own_range=Range(intensities.low, intensities.high),
+        reference_range=Range(reference.low, reference.high),
+        truth={scan.scanner: read_truth(scan, masks[scan.scanner], box) for scan in scans},
         origin=tuple(edge.start for edge in box),
-        voxel_sizes=tuple(float(size) for size in sizes),
+        voxel_sizes=tuple(float(size) for size in voxel_sizes(scans[0].affine)),
     )
 
 
-def _truth_of_labels(scans: Sequence[Scan], labels: Mapping[str, np.ndarray], identity: dict) -> list[dict]:
-    rows = []
-    for scan in scans:
-        labels_file = scan.file("truth_labels")
-        fractions_file = scan.file("truth_fractions")
-        if labels_file is None or fractions_file is None:
-            continue
-        true_labels = read_on_grid(labels_file, scan).astype(np.uint8)
-        true_volumes = fraction_volumes(load_fractions(fractions_file), voxel_volume_ml(scan.affine))
-        rows += [
-            {
-                **identity,
-                "scanner": scan.scanner,
-                "tissue": tissue,
-                "true_volume_ml": true_volumes[tissue],
-                "dice_truth": dice(labels[scan.scanner] == label, true_labels == label),
-            }
-            for label, tissue in enumerate(TISSUES, start=1)
-        ]
-    return rows
+def cut(image: np.ndarray, box: Box) -> np.ndarray:
+    """The box of an image (X, Y, Z), as an array of its own."""
+    return np.ascontiguousarray(image[box])
 
 
-def _truth_of_images(
-    scans: Sequence[Scan],
-    mapped: Mapping[str, np.ndarray],
-    masks: Mapping[str, np.ndarray],
-    reference: Intensities,
-    identity: dict,
-) -> list[dict]:
-    truths = {}
-    for scan in scans:
-        path = scan.file("truth_image")
-        if path is not None:
-            truths[scan.scanner] = np.where(masks[scan.scanner], read_on_grid(path, scan), np.float32(0))
-    known = {scanner: mapped[scanner] for scanner in truths}
-    found = similarity_with_truth(known, masks, truths, low=reference.low, high=reference.high)
-    return [{**identity, "scanner": scanner, **vars(similarity)} for scanner, similarity in found.items()]
+def read_labels(folder: Path, scans: Sequence[Scan], box: Box) -> dict[str, np.ndarray]:
+    """An arm's labels of some scans, uint8, by scanner."""
+    return {scan.scanner: cut(read_on_grid(labels_path(folder, scan), scan).astype(np.uint8), box) for scan in scans}
+
+
+def common_tissues(labels: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
+    """By tissue the voxels (X, Y, Z) that at least half of the labels (X, Y, Z) give to it, and no other as often."""
+    counts = [
+        np.sum([found == label for found in labels], axis=0, dtype=np.int16) for label in range(1, 1 + len(TISSUES))
+    ]
+    most = np.maximum.reduce(counts)
+    tops = [count == most for count in counts]
+    decided = (2 * most >= len(labels)) & (np.sum(tops, axis=0, dtype=np.int16) == 1)
+    return {tissue: top & decided for tissue, top in zip(TISSUES, tops, strict=True)}
+
+
+def read_truth(scan: Scan, mask: np.ndarray, box: Box) -> Truth:
+    """What the sheet's columns truth_image, truth_labels and truth_fractions name; true images are on RAW's scale."""
+    image, labels, fractions = (scan.file(f"truth_{what}") for what in ("image", "labels", "fractions"))
+    known = labels is not None and fractions is not None
+    return Truth(
+        image=None if image is None else np.where(mask, cut(read_on_grid(image, scan), box), np.float32(0)),
+        labels=cut(read_on_grid(labels, scan).astype(np.uint8), box) if known else None,
+        volumes_ml=fraction_volumes(load_fractions(fractions), voxel_volume_ml(scan.affine)) if known else None,
+    )

@@ -1,4 +1,4 @@
-"""The parts of tables that an arm's steps write, a batch of subjects at a time."""
+"""The parts that an arm's steps write, a batch of people at a time: volumes, rows by table, arrays by scan."""
 
 from __future__ import annotations
 
@@ -7,8 +7,17 @@ from pathlib import Path
 
 import pandas as pd
 
-SSIM_COLUMNS = ["method", "subject", "scanner_a", "scanner_b", "ssim", "ssim_common_scale", "pearson"]
-DICE_COLUMNS = ["method", "subject", "scanner_a", "scanner_b", "tissue", "dice"]
+from core.errors import InputError
+
+VOLUMES = ("volumes", "tsv")
+"""The table that the segmentation makes."""
+
+MEASURES = ("measures", "json")
+"""What the files of `evaluation.measures` give of a batch: rows by table."""
+
+ARRAYS = ("arrays", "npz")
+"""And arrays, by module and scan."""
+
 VOLUME_COLUMNS = [
     "method",
     "subject",
@@ -22,47 +31,28 @@ VOLUME_COLUMNS = [
     "engine",
     "rule",
 ]
-TRUTH_PART_COLUMNS = ["method", "subject", "scanner", "tissue", "true_volume_ml", "dice_truth"]
-TRUTH_COLUMNS = [
-    "method",
-    "subject",
-    "scanner",
-    "tissue",
-    "true_volume_ml",
-    "volume_error_ml",
-    "volume_error_ml_hard",
-    "volume_error_ml_pve",
-    "dice_truth",
-]
-TRUTH_SIMILARITY_COLUMNS = [
-    "method",
-    "subject",
-    "scanner",
-    "ssim_truth",
-    "ssim_truth_mean",
-    "pearson_truth",
-]
-IDS = ("method", "subject", "scanner", "scanner_a", "scanner_b", "tissue")
-
-PARTS = {
-    "volumes": VOLUME_COLUMNS,
-    "ssim": SSIM_COLUMNS,
-    "dice": DICE_COLUMNS,
-    "truth": TRUTH_PART_COLUMNS,
-    "truth_similarity": TRUTH_SIMILARITY_COLUMNS,
-}
-"""The tables that an arm's steps write a batch of subjects at a time: `<name>-<batch>.tsv`."""
-
-FURTHER = ("further", "json")
-
-ARRAYS = ("arrays", "npz")
-"""Beside them what the files of `evaluation.measures` give of a batch: rows by table, arrays by module and scan."""
 
 
 def part_path(folder: Path, kind: tuple[str, str], batch: str) -> Path:
-    """Where an arm's step puts a kind of part of a batch, such as `FURTHER`."""
+    """Where an arm's step puts a kind of part of a batch, such as `VOLUMES`."""
     name, ending = kind
     return folder / f"{name}-{batch}.{ending}"
+
+
+def part_files(run: Path, kind: tuple[str, str], method: str, batches: Sequence[str] | None) -> list[Path]:
+    """An arm's parts of a kind that hold anything; without `batches`, all that are there.
+
+    Raises `InputError` where a batch's isn't there.
+    """
+    folder = run / "parts" / method
+    if batches is None:
+        files = sorted(folder.glob(part_path(folder, kind, "*").name))
+    else:
+        files = [part_path(folder, kind, batch) for batch in batches]
+    for path in files:
+        if not path.is_file():
+            raise InputError(f"{path}: no such part; run the arm's steps for that batch")
+    return [path for path in files if path.stat().st_size]
 
 
 def join(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:

@@ -41,25 +41,27 @@ COLUMNS = [
 ]
 MEASURES = (
     Measure(
-        "variance_explained",
-        "Variance explained",
-        "",
-        0.0,
-        1.0,
-        "higher",
-        "Share of the variance of a tissue's volumes (all scans) that age, or diagnosis, explains: r^2 of a straight "
-        "line, or of the difference of two groups.",
+        name="variance_explained",
+        label="Variance explained",
+        lowest=0.0,
+        highest=1.0,
+        better="higher",
+        definition=(
+            "Share of the variance of a tissue's volumes (all scans) that age, or diagnosis, explains: r^2 of a "
+            "straight line, or of the difference of two groups."
+        ),
         reference="Cohen 1988",
     ),
     Measure(
-        "sample_size_ratio",
-        "Sample-size ratio",
-        "",
-        0.0,
-        math.inf,
-        "lower",
-        "People needed to show the same effect with equal power, over those needed with RAW: the ratio of "
-        "(1 - r^2)/r^2.",
+        name="sample_size_ratio",
+        label="Sample-size ratio",
+        lowest=0.0,
+        highest=math.inf,
+        better="lower",
+        definition=(
+            "People needed to show the same effect with equal power, over those needed with RAW: the ratio of (1 - "
+            "r^2)/r^2."
+        ),
         reference="Cohen 1988",
     ),
 )

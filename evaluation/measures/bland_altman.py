@@ -11,26 +11,29 @@ import pandas as pd
 from evaluation.measures.interface import Measure, Measured
 
 TABLE = "bland_altman"
+AFTER = ("volumes",)
 MEASURES = (
     Measure(
-        "bias",
-        "Bias of volumes",
-        "mL",
-        0.0,
-        math.inf,
-        "lower",
-        "Mean over people of V_a - V_b; its size says how far two scanners differ on average.",
+        name="bias",
+        label="Bias of volumes",
+        unit="mL",
+        lowest=0.0,
+        highest=math.inf,
+        better="lower",
+        definition="Mean over people of V_a - V_b; its size says how far two scanners differ on average.",
         reference="Bland and Altman 1986",
     ),
     Measure(
-        "limits_of_agreement",
-        "Limits of agreement of volumes",
-        "mL",
-        0.0,
-        math.inf,
-        "lower",
-        "Bias -+ 1.96 standard deviations of V_a - V_b, between which 95 % of people are expected; the narrower the "
-        "better.",
+        name="limits_of_agreement",
+        label="Limits of agreement of volumes",
+        unit="mL",
+        lowest=0.0,
+        highest=math.inf,
+        better="lower",
+        definition=(
+            "Bias -+ 1.96 standard deviations of V_a - V_b, between which 95 % of people are expected; the narrower "
+            "the better."
+        ),
         reference="Bland and Altman 1986",
     ),
 )

@@ -16,25 +16,27 @@ from evaluation.measures.interface import Measure, Person, Summary
 TABLE = "contrast"
 MEASURES = (
     Measure(
-        "cnr",
-        "Contrast-to-noise",
-        "",
-        0.0,
-        math.inf,
-        "higher",
-        "|mean WM - mean GM| / sqrt(variance in WM + variance in GM), over the voxels that RAW's "
-        "segmentation gives to the tissue on at least half of the person's scanners.",
+        name="cnr",
+        label="Contrast-to-noise",
+        lowest=0.0,
+        highest=math.inf,
+        better="higher",
+        definition=(
+            "|mean WM - mean GM| / sqrt(variance in WM + variance in GM), over the voxels that RAW's segmentation "
+            "gives to the tissue on at least half of the person's scanners."
+        ),
         reference="Magnotta and Friedman 2006, without the background's term: scans are brain-extracted",
-        summary=Summary(TABLE, "cnr", "removed"),
+        table=TABLE,
+        column="cnr",
+        summary=Summary(asks="removed"),
     ),
     Measure(
-        "cjv",
-        "Coefficient of joint variation",
-        "",
-        0.0,
-        math.inf,
-        "lower",
-        "(SD in WM + SD in GM) / |mean WM - mean GM|, over the same voxels as contrast-to-noise.",
+        name="cjv",
+        label="Coefficient of joint variation",
+        lowest=0.0,
+        highest=math.inf,
+        better="lower",
+        definition="(SD in WM + SD in GM) / |mean WM - mean GM|, over the same voxels as contrast-to-noise.",
         reference="Hui et al. 2010; Ganzetti et al. 2016",
     ),
 )

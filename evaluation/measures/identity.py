@@ -37,28 +37,35 @@ COLUMNS = [
 ]
 MEASURES = (
     Measure(
-        "identified",
-        "Person recognised",
-        "",
-        0.0,
-        1.0,
-        "higher",
-        "Share of scans whose most correlated scan on another scanner is the same person's, of cell means of 8 mm "
-        "inside all masks; a tie counts in part. A guess is right once in N people.",
+        name="identified",
+        label="Person recognised",
+        lowest=0.0,
+        highest=1.0,
+        better="higher",
+        definition=(
+            "Share of scans whose most correlated scan on another scanner is the same person's, of cell means of 8 mm"
+            " inside all masks; a tie counts in part. A guess is right once in N people."
+        ),
         reference="Finn et al. 2015",
-        summary=Summary(IDENTIFICATION, "identified", "kept", guess="people"),
+        table=IDENTIFICATION,
+        column="identified",
+        summary=Summary(asks="kept", guess="people"),
     ),
     Measure(
-        "between_person_variance",
-        "Between-person variance",
-        "of RAW's brain mean squared",
-        -math.inf,
-        math.inf,
-        "higher",
-        "Covariance over people of cell means (8 mm, RAW's scale) on two scanners, averaged over cells and pairs of "
-        "scanners: the variance that belongs to the person. 0: everyone is alike.",
+        name="between_person_variance",
+        label="Between-person variance",
+        unit="of RAW's brain mean squared",
+        lowest=-math.inf,
+        highest=math.inf,
+        better="higher",
+        definition=(
+            "Covariance over people of cell means (8 mm, RAW's scale) on two scanners, averaged over cells and pairs "
+            "of scanners: the variance that belongs to the person. 0: everyone is alike."
+        ),
         reference="Shrout and Fleiss 1979, for the variance component",
-        summary=Summary(IDENTIFICATION, "between_person_variance", "kept"),
+        table=IDENTIFICATION,
+        column="between_person_variance",
+        summary=Summary(asks="kept"),
     ),
 )
 

@@ -13,16 +13,20 @@ from evaluation.measures.interface import Measure, Person, Summary
 TABLE = "intensity_distances"
 MEASURES = (
     Measure(
-        "wasserstein",
-        "Distance of intensities",
-        "of RAW's brain mean",
-        0.0,
-        math.inf,
-        "lower",
-        "Wasserstein-1 distance of a tissue's intensities on scanners a and b, on RAW's scale, over the voxels that "
-        "RAW's segmentation gives to the tissue on at least half of the person's scanners.",
+        name="wasserstein",
+        label="Distance of intensities",
+        unit="of RAW's brain mean",
+        lowest=0.0,
+        highest=math.inf,
+        better="lower",
+        definition=(
+            "Wasserstein-1 distance of a tissue's intensities on scanners a and b, on RAW's scale, over the voxels "
+            "that RAW's segmentation gives to the tissue on at least half of the person's scanners."
+        ),
         reference="Rubner et al. 2000; Wrobel et al. 2020 for harmonization",
-        summary=Summary(TABLE, "wasserstein", "removed"),
+        table=TABLE,
+        column="wasserstein",
+        summary=Summary(asks="removed"),
     ),
 )
 

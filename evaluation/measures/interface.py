@@ -4,20 +4,24 @@ Such a file describes what it measures in `MEASURES: tuple[Measure, ...]`, and h
 
 - `TABLE: str` and `of_person(person: Person) -> list[dict]`: rows (column: value) of the table
   `RUN/metrics/<TABLE>.tsv` for one person's scans of one arm; method and subject are added to them;
+  `COLUMNS` names the first of the rows' columns, which the table has though a study may give it no row;
 - `arrays_of_person(person: Person) -> dict[scanner, array]`: an array a scan, kept for `of_study`;
-- `of_study(measured: Measured) -> dict[table, pandas.DataFrame]`: tables that need everyone.
+- `of_study(measured: Measured) -> dict[table, pandas.DataFrame]`: tables that need everyone; `AFTER` names the
+  files whose tables it needs.
 
-`contrast.py` is a short one to copy.  Steps, summary, tables and the report find the rest out.
+`contrast.py` is a short one to copy.  Steps, statistics, summary, tables and the report find the rest out.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
+
+from segmentation import TISSUES
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,38 +31,42 @@ if TYPE_CHECKING:
 OverPeople = Callable[[np.ndarray], np.ndarray]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Summary:
     """How a measure enters the summary.
 
-    `table` and `column`: where in `RUN/metrics` its numbers are, a row a person's scan or pair of scans
-    (and tissue).
     `asks`: "removed" for what harmonization should bring nearer to the oracle than RAW is; "kept" for
     what a person's scan has already and harmonization must not lose.
-    `over_people`: takes those numbers (..., people, scanners or pairs, tissues), without a gap, to one
+    `over_people`: takes its numbers (..., people, scanners or pairs, tissues), without a gap, to one
     number (...); None: the mean of the people's means.
     `guess`: a guess is right once in so many, which is then the measure's worst or best value.
     """
 
-    table: str
-    column: str
     asks: Literal["removed", "kept"]
     over_people: OverPeople | None = None
     guess: Literal["scanners", "people"] | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Measure:
-    """What a measure is: `name` as in the TSVs, `label` for people, and which way is better."""
+    """What a measure is: `name` as in the TSVs, `label` for people, and which way is better.
+
+    `table` and `column`: where in `RUN/metrics` its numbers are, a row a person's scan or pair of scans
+    (and tissue), for one that is tested or in the summary.  `tested`: every arm is tested against RAW in it,
+    pair of scanners by pair.
+    """
 
     name: str
     label: str
-    unit: str
+    unit: str = ""
     lowest: float
     highest: float
     better: Literal["higher", "lower"]
     definition: str
     reference: str = ""
+    table: str = ""
+    column: str = ""
+    tested: bool = False
     summary: Summary | None = None
 
     def improves(self, difference: float) -> bool:
@@ -79,26 +87,55 @@ class Measure:
         return f"{self.lowest:g} up" if low else f"up to {self.highest:g}" if high else "any number"
 
 
-@dataclass(frozen=True)
+class Range(NamedTuple):
+    """The ends of an arm's intensities: the 0.5th and 99.5th percentile of its brain voxels."""
+
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Truth:
+    """What is known of a scan of a phantom, or of a simulated scanner; None for what isn't.
+
+    image: (X, Y, Z), without noise, fields and misregistration, on RAW's scale, 0 outside the mask.
+    labels: (X, Y, Z), uint8, the tissue that fills most of a voxel; volumes_ml: by tissue, from its fractions.
+    """
+
+    image: np.ndarray | None = None
+    labels: np.ndarray | None = None
+    volumes_ml: Mapping[str, float] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Person:
     """One person's scans of one arm, by scanner in the study's order; all arrays share one box (X, Y, Z).
 
     images: float32 on RAW's scale (the arm's one affine map onto it), 0 outside the mask.
+    own_images: the same on the arm's own scale.
     masks: brain, bool.
+    labels: the arm's segmentation, uint8: 0 none, 1 CSF, 2 GM, 3 WM.
     tissues: CSF, GM and WM, bool: the voxels that RAW's segmentation gives to the tissue on at least half
     of the person's scanners, and to no other as often.  They are the same for all arms, so no arm chooses
     its own voxels.
+    own_range, reference_range: the arm's range of intensities on its own scale, and RAW's.
+    truth: of the scans of which something is known.
     origin: the box's first voxel in the study's grid; voxel_sizes in mm.
     """
 
     images: Mapping[str, np.ndarray]
+    own_images: Mapping[str, np.ndarray]
     masks: Mapping[str, np.ndarray]
+    labels: Mapping[str, np.ndarray]
     tissues: Mapping[str, np.ndarray]
-    origin: tuple[int, int, int]
+    own_range: Range
+    reference_range: Range
+    truth: Mapping[str, Truth] = field(default_factory=dict)
+    origin: tuple[int, int, int] = (0, 0, 0)
     voxel_sizes: tuple[float, float, float]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Measured:
     """A run's measures of single people, for those measures that need everyone.
 
@@ -112,3 +149,27 @@ class Measured:
     arrays: Callable[[str, str], dict[tuple[str, str], np.ndarray]]
     seed: int
     resamples: int
+
+    def in_order(self, table: pd.DataFrame) -> pd.DataFrame:
+        """Rows by method, subject, scanners and tissue, each in the order of the configuration and the sheet.
+
+        Rows of subjects or scanners that the sheet doesn't hold are left out.
+        """
+        import pandas as pd
+
+        scanners = self.study.scanners
+        orders = {
+            "method": list(self.methods),
+            "subject": self.study.subjects,
+            "scanner": scanners,
+            "scanner_a": scanners,
+            "scanner_b": scanners,
+            "tissue": list(TISSUES),
+        }
+        positions = {
+            column: table[column].map({name: position for position, name in enumerate(order)})
+            for column, order in orders.items()
+            if column in table.columns
+        }
+        ranks = pd.DataFrame(positions, index=table.index).dropna()
+        return table.loc[ranks.sort_values(list(positions), kind="stable").index].reset_index(drop=True)

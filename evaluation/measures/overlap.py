@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 
 from core.errors import InputError
-from evaluation.measures.interface import Measure, Summary
+from evaluation.measures.interface import Measure, Person, Summary
 from segmentation import TISSUES
 
+TABLE = "dice"
 MEASURES = (
     Measure(
-        "dice",
-        "Dice",
-        "",
-        0.0,
-        1.0,
-        "higher",
-        "2|A and B|/(|A| + |B|) of a tissue's labels on scanners a and b; n/a where both are empty.",
+        name="dice",
+        label="Dice",
+        lowest=0.0,
+        highest=1.0,
+        better="higher",
+        definition="2|A and B|/(|A| + |B|) of a tissue's labels on scanners a and b; n/a where both are empty.",
         reference="Dice 1945",
-        summary=Summary("dice", "dice", "removed"),
+        table=TABLE,
+        column="dice",
+        tested=True,
+        summary=Summary(asks="removed"),
     ),
 )
 
@@ -38,3 +43,12 @@ def dice(a: np.ndarray, b: np.ndarray) -> float:
 def dice_by_tissue(labels_a: np.ndarray, labels_b: np.ndarray) -> dict[str, float]:
     """Dice of each tissue of two label images (X, Y, Z): 0 none, 1 CSF, 2 GM, 3 WM."""
     return {tissue: dice(labels_a == label, labels_b == label) for label, tissue in enumerate(TISSUES, start=1)}
+
+
+def of_person(person: Person) -> list[dict]:
+    """A row a pair of scanners and tissue."""
+    return [
+        {"scanner_a": a, "scanner_b": b, "tissue": tissue, "dice": value}
+        for a, b in itertools.combinations(person.labels, 2)
+        for tissue, value in dice_by_tissue(person.labels[a], person.labels[b]).items()
+    ]

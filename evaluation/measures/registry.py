@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from functools import cache
+from graphlib import CycleError, TopologicalSorter
 from types import ModuleType
 
 import evaluation.measures
@@ -22,6 +23,21 @@ def modules() -> tuple[ModuleType, ...]:
     """The measures' files, by name."""
     names = sorted(found.name for found in pkgutil.iter_modules(evaluation.measures.__path__))
     return tuple(importlib.import_module(f"evaluation.measures.{name}") for name in names if name not in APART)
+
+
+@cache
+def studied() -> tuple[ModuleType, ...]:
+    """The files with an `of_study`, each after those whose tables it needs; raises `InputError` for a circle."""
+    having = {module.__name__.rpartition(".")[2]: module for module in modules() if hasattr(module, "of_study")}
+    needs = {name: getattr(module, "AFTER", ()) for name, module in having.items()}
+    try:
+        order = list(TopologicalSorter(needs).static_order())
+    except CycleError as error:
+        raise InputError(f"measures need each other's tables in a circle: {', '.join(error.args[1])}") from None
+    for name in order:
+        if name not in having:
+            raise InputError(f"a measure is to come after '{name}', which makes no tables{nearest(name, having)}")
+    return tuple(having[name] for name in order)
 
 
 @cache

@@ -147,38 +147,49 @@ def of_study(measured: Measured) -> dict[str, pd.DataFrame]:
 
 MEASURES = (
     Measure(
-        "icc",
-        "ICC(A,1) of volumes",
-        "",
-        -math.inf,
-        1.0,
-        "higher",
-        "Intraclass correlation of a tissue's volumes over scanners, two-way, absolute agreement, single measurement; "
-        "between-person variance over all variance.",
+        name="icc",
+        label="ICC(A,1) of volumes",
+        lowest=-math.inf,
+        highest=1.0,
+        better="higher",
+        definition=(
+            "Intraclass correlation of a tissue's volumes over scanners, two-way, absolute agreement, single "
+            "measurement; between-person variance over all variance."
+        ),
         reference="McGraw and Wong 1996",
-        summary=Summary("volumes", "volume_ml", "removed", over_people=over_tissues(icc)),
+        table="volumes",
+        column="volume_ml",
+        summary=Summary(asks="removed", over_people=over_tissues(icc)),
     ),
     Measure(
-        "within_person_cv",
-        "Within-person CV of volumes",
-        "%",
-        0.0,
-        math.inf,
-        "lower",
-        "Root mean square over people of the standard deviation over scanners of a tissue's volume, over its mean.",
+        name="within_person_cv",
+        label="Within-person CV of volumes",
+        unit="%",
+        lowest=0.0,
+        highest=math.inf,
+        better="lower",
+        definition=(
+            "Root mean square over people of the standard deviation over scanners of a tissue's volume, over its mean."
+        ),
         reference="Quan and Shih 1996",
-        summary=Summary("volumes", "volume_ml", "removed", over_people=over_tissues(within_person_cv)),
+        table="volumes",
+        column="volume_ml",
+        summary=Summary(asks="removed", over_people=over_tissues(within_person_cv)),
     ),
     Measure(
-        "between_person_sd",
-        "Between-person SD of volumes",
-        "mL",
-        0.0,
-        math.inf,
-        "higher",
-        "Standard deviation over people of a tissue's volume, what is single scans' own taken off: the differences "
-        "of people that a study looks for. More isn't better where an arm invents it.",
+        name="between_person_sd",
+        label="Between-person SD of volumes",
+        unit="mL",
+        lowest=0.0,
+        highest=math.inf,
+        better="higher",
+        definition=(
+            "Standard deviation over people of a tissue's volume, what is single scans' own taken off: the "
+            "differences of people that a study looks for. More isn't better where an arm invents it."
+        ),
         reference="McGraw and Wong 1996",
-        summary=Summary("volumes", "volume_ml", "kept", over_people=over_tissues(between_person_sd)),
+        table="volumes",
+        column="volume_ml",
+        summary=Summary(asks="kept", over_people=over_tissues(between_person_sd)),
     ),
 )

@@ -19,17 +19,20 @@ PERCENTILES = (5, 25, 50, 75, 95)
 FOLDS = 10
 MEASURES = (
     Measure(
-        "scanner_accuracy",
-        "Scanner recognised",
-        "",
-        0.0,
-        1.0,
-        "lower",
-        "Share of scans whose scanner a logistic regression names right, from percentiles, roughness and low-frequency "
-        "shading of the tissues' intensities on RAW's scale; trained on each arm anew, on other people than it is "
-        "asked about. A guess is right once in M scanners.",
+        name="scanner_accuracy",
+        label="Scanner recognised",
+        lowest=0.0,
+        highest=1.0,
+        better="lower",
+        definition=(
+            "Share of scans whose scanner a logistic regression names right, from percentiles, roughness and low-"
+            "frequency shading of the tissues' intensities on RAW's scale; trained on each arm anew, on other people "
+            "than it is asked about. A guess is right once in M scanners."
+        ),
         reference="Fortin et al. 2018; Dewey et al. 2019",
-        summary=Summary(CLASSIFIED, "correct", "removed", guess="scanners"),
+        table=CLASSIFIED,
+        column="correct",
+        summary=Summary(asks="removed", guess="scanners"),
     ),
 )
 

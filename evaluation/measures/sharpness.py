@@ -19,15 +19,20 @@ from evaluation.measures.interface import Measure, Person, Summary
 TABLE = "sharpness"
 MEASURES = (
     Measure(
-        "sharpness",
-        "Sharpness",
-        "1/mm",
-        -math.inf,
-        math.inf,
-        "higher",
-        "Mean slope of the intensity across the border of gray and white matter, over the difference of the tissues' "
-        "means; 0 for an image that knows no border. To be compared within a study: it depends on the voxels' size.",
-        summary=Summary(TABLE, "sharpness", "kept"),
+        name="sharpness",
+        label="Sharpness",
+        unit="1/mm",
+        lowest=-math.inf,
+        highest=math.inf,
+        better="higher",
+        definition=(
+            "Mean slope of the intensity across the border of gray and white matter, over the difference of the "
+            "tissues' means; 0 for an image that knows no border. To be compared within a study: it depends on the "
+            "voxels' size."
+        ),
+        table=TABLE,
+        column="sharpness",
+        summary=Summary(asks="kept"),
     ),
 )
 SMOOTHING = 1.0

@@ -17,7 +17,7 @@ import numpy as np
 from scipy import ndimage
 
 from core.errors import InputError
-from evaluation.measures.interface import Measure, Summary
+from evaluation.measures.interface import Measure, Person, Range, Summary
 
 WINDOW_SIGMA = 1.5
 WINDOW_TRUNCATE = 3.5
@@ -30,28 +30,47 @@ SSIM_DEFINITION = (
     "voxels of all its images; background set to the 0.5th percentile; the map is averaged over the "
     "voxels that are brain in both scans."
 )
+TABLE = "ssim"
+COLUMNS = ("scanner_a", "scanner_b", "ssim", "ssim_common_scale", "pearson")
 MEASURES = (
-    Measure("ssim", "SSIM", "", -1.0, 1.0, "higher", SSIM_DEFINITION, reference="Wang et al. 2004"),
     Measure(
-        "ssim_common_scale",
-        "SSIM on RAW's scale",
-        "",
-        -1.0,
-        1.0,
-        "higher",
-        "SSIM as above, after each method's images went through one affine map a method onto "
-        "RAW's scale, which makes it comparable across methods.",
+        name="ssim",
+        label="SSIM",
+        lowest=-1.0,
+        highest=1.0,
+        better="higher",
+        definition=SSIM_DEFINITION,
         reference="Wang et al. 2004",
-        summary=Summary("ssim", "ssim_common_scale", "removed"),
+        table=TABLE,
+        column="ssim",
+        tested=True,
     ),
     Measure(
-        "pearson",
-        "Pearson correlation",
-        "",
-        -1.0,
-        1.0,
-        "higher",
-        "Pearson correlation over the voxels that are brain in both scans; no scale enters it.",
+        name="ssim_common_scale",
+        label="SSIM on RAW's scale",
+        lowest=-1.0,
+        highest=1.0,
+        better="higher",
+        definition=(
+            "SSIM as above, after each method's images went through one affine map a method onto RAW's scale, which "
+            "makes it comparable across methods."
+        ),
+        reference="Wang et al. 2004",
+        table=TABLE,
+        column="ssim_common_scale",
+        tested=True,
+        summary=Summary(asks="removed"),
+    ),
+    Measure(
+        name="pearson",
+        label="Pearson correlation",
+        lowest=-1.0,
+        highest=1.0,
+        better="higher",
+        definition="Pearson correlation over the voxels that are brain in both scans; no scale enters it.",
+        table=TABLE,
+        column="pearson",
+        tested=True,
     ),
 )
 
@@ -166,19 +185,13 @@ class Similarity:
 
 
 def pairwise(
-    images: Mapping[str, np.ndarray],
-    masks: Mapping[str, np.ndarray],
-    *,
-    low: float,
-    high: float,
-    reference_low: float,
-    reference_high: float,
+    images: Mapping[str, np.ndarray], masks: Mapping[str, np.ndarray], *, own: Range, reference: Range
 ) -> dict[tuple[str, str], Similarity]:
     """Similarity of every pair of a subject's images (X, Y, Z), named by scanner.
 
-    `low` and `high` are the method's, `reference_low` and `reference_high` the ends that its one
-    affine map takes them to (RAW's).  Each image's background is set outside its own mask; a pair
-    is averaged over the voxels in both masks.  Pairs come in the order of `images`.
+    `own` is the arm's range, `reference` the one that its one affine map takes it to (RAW's).  Each image's
+    background is set outside its own mask; a pair is averaged over the voxels in both masks.  Pairs come
+    in the order of `images`.
 
     Raises `InputError` for shapes that differ, or two masks without a common voxel.
     """
@@ -188,11 +201,13 @@ def pairwise(
     union = np.logical_or.reduce([masks[name] for name in names])
     box = bounding_box(union)
     brain = union[box]
-    data_range = high - low
-    offset = low / data_range if data_range > 0 else 0.0
-    reference_offset = reference_low / (reference_high - reference_low)
+    data_range = own.high - own.low
+    offset = own.low / data_range if data_range > 0 else 0.0
+    reference_offset = reference.low / (reference.high - reference.low)
     moments = {
-        name: local_moments(above_low_end(images[name][box], masks[name][box], low=low, data_range=data_range), brain)
+        name: local_moments(
+            above_low_end(images[name][box], masks[name][box], low=own.low, data_range=data_range), brain
+        )
         for name in names
     }
     inside = {name: masks[name][box][brain] for name in names}
@@ -213,6 +228,12 @@ def pairwise(
             pearson=correlation(a.values[brain][both], b.values[brain][both]),
         )
     return found
+
+
+def of_person(person: Person) -> list[dict]:
+    """A row a pair of scanners."""
+    found = pairwise(person.own_images, person.masks, own=person.own_range, reference=person.reference_range)
+    return [{"scanner_a": a, "scanner_b": b, **vars(similarity)} for (a, b), similarity in found.items()]
 
 
 def check_shapes(image_a: np.ndarray, image_b: np.ndarray, mask: np.ndarray) -> None:

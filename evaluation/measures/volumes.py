@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from evaluation.measures.interface import Measure, Summary
+from evaluation.measures.interface import Measure, Measured, Summary
 from segmentation import TISSUES
 
 RESAMPLES = 2000
@@ -19,23 +19,26 @@ CONFIDENCE = 0.95
 
 MEASURES = (
     Measure(
-        "volume_difference",
-        "Absolute difference of volumes",
-        "mL",
-        0.0,
-        math.inf,
-        "lower",
-        "|V_a - V_b| of a tissue's volumes on scanners a and b.",
-        summary=Summary("volume_differences", "absolute_difference_ml", "removed"),
+        name="volume_difference",
+        label="Absolute difference of volumes",
+        unit="mL",
+        lowest=0.0,
+        highest=math.inf,
+        better="lower",
+        definition="|V_a - V_b| of a tissue's volumes on scanners a and b.",
+        table="volume_differences",
+        column="absolute_difference_ml",
+        tested=True,
+        summary=Summary(asks="removed"),
     ),
     Measure(
-        "rmse",
-        "RMSE of volumes",
-        "mL",
-        0.0,
-        math.inf,
-        "lower",
-        "Square root of the mean over subjects of (V_a - V_b)^2.",
+        name="rmse",
+        label="RMSE of volumes",
+        unit="mL",
+        lowest=0.0,
+        highest=math.inf,
+        better="lower",
+        definition="Square root of the mean over subjects of (V_a - V_b)^2.",
     ),
 )
 
@@ -128,3 +131,10 @@ def rmse_table(differences: pd.DataFrame, *, seed: int, resamples: int = RESAMPL
         low, high = rmse_interval(values, seed=seed, resamples=resamples)
         rows.append((*key, float(rmse(values)) if len(values) else float("nan"), low, high, len(values)))
     return pd.DataFrame(rows, columns=[*keys, "rmse_ml", "ci_low", "ci_high", "n"])
+
+
+def of_study(measured: Measured) -> dict[str, pd.DataFrame]:
+    """Differences of volumes, and their root mean square."""
+    differences = measured.in_order(volume_differences(measured.tables["volumes"], measured.study.pairs))
+    table = rmse_table(differences, seed=measured.seed, resamples=measured.resamples)
+    return {"volume_differences": differences, "rmse": measured.in_order(table)}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from evaluation.arms.parts import TRUTH_COLUMNS
 from evaluation.measures import registry
 from evaluation.measures.interface import Measure
 from evaluation.runs.finished_run import FinishedRun
@@ -10,10 +9,22 @@ from evaluation.tables.cells import column_data, method_panel, per_subject, summ
 from evaluation.tables.layout import MISSING, TISSUES, Table
 from evaluation.tables.notes import all_notes, segmentation_note
 
+COLUMNS = (
+    "method",
+    "subject",
+    "scanner",
+    "tissue",
+    "true_volume_ml",
+    "volume_error_ml",
+    "volume_error_ml_hard",
+    "volume_error_ml_pve",
+    "dice_truth",
+)
+
 
 def make(run: FinishedRun) -> Table | None:
     """How near the arms come to the truth; None for a study whose truth isn't known."""
-    truth = run.table("metrics/truth.tsv", TRUTH_COLUMNS)
+    truth = run.table("metrics/truth.tsv", COLUMNS)
     if truth is None or truth.empty:
         return None
     truth = truth.assign(absolute_error_ml=truth["volume_error_ml"].abs())

@@ -11,11 +11,7 @@ rule measure:
         segmented=rules.segment.output.status,
         reference_segmented=f"{RUN}/status/raw/segment-{{batch}}.json",
     output:
-        ssim=f"{RUN}/parts/{{arm}}/ssim-{{batch}}.tsv",
-        dice=f"{RUN}/parts/{{arm}}/dice-{{batch}}.tsv",
-        truth=f"{RUN}/parts/{{arm}}/truth-{{batch}}.tsv",
-        truth_similarity=f"{RUN}/parts/{{arm}}/truth_similarity-{{batch}}.tsv",
-        further=f"{RUN}/parts/{{arm}}/further-{{batch}}.json",
+        measures=f"{RUN}/parts/{{arm}}/measures-{{batch}}.json",
         arrays=f"{RUN}/parts/{{arm}}/arrays-{{batch}}.npz",
         status=f"{RUN}/status/{{arm}}/measure-{{batch}}.json",
     log:
@@ -29,7 +25,7 @@ rule measure:
         subjects=people,
         segmentations=rules.segment.params.folder,
         reference=f"{RUN}/segmentations/raw",
-        folder=subpath(output.ssim, parent=True),
+        folder=subpath(output.measures, parent=True),
         on_failure=ON_FAILURE,
         code=verb_hash("evaluation", "measure-arm"),
     shell:
