@@ -8,40 +8,22 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from core.boxes import Span, spans
 from core.jobs.command import progress
 from mispel.compute import ForEach
 from mispel.network import SIZE_STEP, new_encoder
 
 INFERENCE_BATCH = 16
 
-Box = tuple[tuple[int, int], ...]
 
-
-def aligned_box(mask: np.ndarray) -> Box:
-    """The smallest box, (start, stop) an axis, around a mask (X, Y, Z) whose edges are multiples of 4.
+def aligned_box(mask: np.ndarray) -> tuple[Span, ...]:
+    """The smallest box around a mask (X, Y, Z), not empty, whose edges are multiples of 4.
 
     It may reach beyond the image.  Voxels keep their place on the U-Net's pooled grids whatever the box.
     """
-    box = []
-    for axis in range(3):
-        filled = np.flatnonzero(mask.any(axis=tuple(other for other in range(3) if other != axis)))
-        start, stop = int(filled[0]), int(filled[-1]) + 1
-        box.append((start // SIZE_STEP * SIZE_STEP, -(-stop // SIZE_STEP) * SIZE_STEP))
-    return tuple(box)
-
-
-def cut(image: np.ndarray, box: Box) -> np.ndarray:
-    """The image (X, Y, Z) inside the box, 0 where the box reaches beyond it."""
-    part = image[tuple(slice(start, stop) for start, stop in box)]
-    return np.pad(part, [(0, stop - start - size) for (start, stop), size in zip(box, part.shape, strict=True)])
-
-
-def paste(part: np.ndarray, box: Box, shape: tuple[int, ...]) -> np.ndarray:
-    """The inverse of `cut`: an image of that shape, 0 outside the box."""
-    image = np.zeros(shape, part.dtype)
-    inside = image[tuple(slice(start, stop) for start, stop in box)]
-    inside[...] = part[tuple(slice(size) for size in inside.shape)]
-    return image
+    return tuple(
+        (start // SIZE_STEP * SIZE_STEP, -(-stop // SIZE_STEP) * SIZE_STEP) for start, stop in spans(mask) or ()
+    )
 
 
 class Network(nn.Module):

@@ -24,6 +24,7 @@ from baselines.interface import Method
 from core.errors import InputError, nearest
 from core.files import read_json, write_json
 from core.jobs.command import progress
+from core.names import MISSING_CELLS
 from core.study import Scan, Study
 
 MODEL_FILE = "combat.npz"
@@ -162,7 +163,7 @@ class Coding:
         for name in names:
             texts = study.covariate(name)
             for scan, text in zip(study.scans, texts, strict=True):
-                if text in ("", "n/a"):
+                if text in MISSING_CELLS:
                     raise InputError(f"combat: {scan.name} has no '{name}'; fill it in, or leave the covariate out")
             try:
                 numbers = np.array([float(text) for text in texts])

@@ -25,6 +25,7 @@ import numpy as np
 from baselines.interface import Method
 from core.errors import InputError
 from core.images import load_image, save_image
+from core.run_folder import image_name
 from core.sheet import check_grid, write_sheet
 from core.study import Scan, Study
 
@@ -78,7 +79,7 @@ class Command(Method):
         if missing:
             raise InputError(
                 f"command: {len(missing)} of {len(study.scans)} images were not written, the first is "
-                f"{missing[0]}_T1w.nii.gz; the program must write one a row of {{scans}} into {{out}}"
+                f"{image_name(missing[0])}; the program must write one a row of {{scans}} into {{out}}"
             )
 
     def transform(self, scan: Scan) -> np.ndarray:
@@ -100,7 +101,7 @@ class Command(Method):
 
     def path_of(self, scan: Scan) -> Path:
         """Where the program was to write that scan."""
-        return self.out / f"{scan.name}_T1w.nii.gz"
+        return self.out / image_name(scan.name)
 
     def _run(self, line: str, study: Study, folder: Path) -> None:
         """Run a command line on the sheet of `study`, written into `folder`; its output goes to standard error."""

@@ -22,13 +22,14 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from baselines.interface import Method
+from core.boxes import Span, cut, paste
 from core.errors import InputError, nearest
 from core.files import read_json, write_json
 from core.jobs.command import progress
 from core.study import Scan, Study
 
 if TYPE_CHECKING:
-    from baselines._deepharmony import Box, Network
+    from baselines._deepharmony import Network
 
 WEIGHTS_FILE = "weights.safetensors"
 DESCRIPTION_FILE = "deepharmony.json"
@@ -121,7 +122,7 @@ class DeepHarmony(Method):
 
     def transform(self, scan: Scan) -> np.ndarray:
         """The scan as the target scanner would have given it; target scans stay as they are."""
-        from baselines._deepharmony import aligned_box, cut, harmonize, paste
+        from baselines._deepharmony import aligned_box, harmonize
         from mispel.compute import choose_device, working_threads
 
         image = scan.read()
@@ -195,9 +196,8 @@ def _people(study: Study, scanner: str, target: str) -> list[str]:
     return [subject for subject in study.subjects if study.find(subject, scanner) and study.find(subject, target)]
 
 
-def _store(study: Study, box: Box, folder: Path) -> Mapping[tuple[str, str], np.ndarray]:
+def _store(study: Study, box: tuple[Span, ...], folder: Path) -> Mapping[tuple[str, str], np.ndarray]:
     """Every scan inside the box, by subject and scanner, float32 on disk: memory doesn't grow with the study."""
-    from baselines._deepharmony import cut
 
     path = folder / "volumes.float32"
     with open(path, "wb") as file:

@@ -15,6 +15,7 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
+from core.random_numbers import generator
 from core.study import Scan, Study
 
 
@@ -32,6 +33,10 @@ class Context:
     threads: int = 1
     device: Literal["auto", "cpu", "cuda"] = "auto"
     checkpoint: Path | None = None
+
+    def generator(self, *names: str) -> np.random.Generator:
+        """A generator that depends on the seed and on `names` alone, so that no order of work changes it."""
+        return generator(self.seed, *names, separator="/")
 
 
 class Method(abc.ABC):

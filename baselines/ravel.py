@@ -21,13 +21,12 @@ from baselines.whitestripe import WhiteStripe
 from core.errors import InputError
 from core.images import load_mask, scale_to_mean, voxel_sizes
 from core.jobs.command import progress
+from core.names import SEGMENTER_SCALE, TISSUES
 from core.study import Scan, Study
-from segmentation import TISSUES, segment
+from segmentation import segment
 
 MODEL_FILE = "ravel.npz"
 CSF = TISSUES.index("CSF") + 1
-SEGMENTER_UNIT = 1000.0
-"""A brain of mean 1 times this is what the segmenter sees of RAW, and what FAST was made for."""
 
 
 def control_mask(csf_counts: np.ndarray, brain: np.ndarray, scans: int, probability: float) -> np.ndarray:
@@ -187,7 +186,7 @@ class Ravel(Method):
         sizes = voxel_sizes(study.affine)
         for scan in progress(study.scans, what="ravel: segment"):
             mask = scan.read_mask()
-            image = scale_to_mean(scan.read(), mask, "brain") * SEGMENTER_UNIT
+            image = scale_to_mean(scan.read(), mask, "brain") * SEGMENTER_SCALE
             found = segment(
                 image, mask, sizes, engine=self.parameters.engine, threads=self.context.threads, name=scan.name
             )

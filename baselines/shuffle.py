@@ -92,6 +92,4 @@ class Shuffle(Method):
         self.used_device = self.inner.used_device
 
     def _shuffled(self, study: Study) -> Study:
-        from baselines.harness.fitting import random_generator
-
-        return shuffled(study, random_generator(self.context, self.id))
+        return shuffled(study, self.context.generator(self.id))

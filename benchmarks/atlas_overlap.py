@@ -20,9 +20,10 @@ import pandas as pd
 
 from core.images import load_image, load_mask, scale_to_mean, voxel_sizes
 from core.jobs.command import progress
-from core.study import scan_name
+from core.names import TISSUES
+from core.run_folder import StudyFolder, scan_name
 from evaluation.measures.overlap import dice
-from segmentation.interface import TISSUES, segment
+from segmentation.interface import segment
 from studies.atlas import atlas_affine, read_atlas
 from studies.bids.images import read_images
 from studies.bids.options import BidsOptions
@@ -31,7 +32,6 @@ from studies.preprocessing.arrays import Grid, bias_field, reorient, sample, smo
 from studies.preprocessing.atlas import Atlas, load_atlas
 from studies.preprocessing.options import PreprocessOptions
 from studies.preprocessing.registration import Transforms, carry
-from studies.preprocessing.scan import native_mask
 
 COMPARED = ("GM", "WM")
 
@@ -81,11 +81,15 @@ def scans_of(dataset: Path) -> list[BidsScan]:
 
 def rows(folder: Path, dataset: Path, atlas: Atlas) -> Iterator[dict]:
     """A row a scan of the dataset that was preprocessed into `folder`."""
-    there = [scan for scan in scans_of(dataset) if native_mask(folder, scan_name(scan.subject, scan.scanner)).exists()]
+    there = [
+        scan
+        for scan in scans_of(dataset)
+        if StudyFolder(folder).native_mask(scan_name(scan.subject, scan.scanner)).exists()
+    ]
     for scan in progress(there, what="scans compared", total=len(there)):
         name = scan_name(scan.subject, scan.scanner)
         image, affine = reorient(*load_image(scan.image))
-        mask = load_mask(native_mask(folder, name))[0] > 0
+        mask = load_mask(StudyFolder(folder).native_mask(name))[0] > 0
         transforms = Transforms.of_folder(folder / "transforms" / name)
         yield {"subject": scan.subject, **overlaps(image, mask, affine, transforms, atlas)}
 

@@ -24,9 +24,10 @@ from collections.abc import Iterator
 import numpy as np
 
 from core.errors import InputError
+from core.names import TISSUES
 from evaluation.measures.similarity import pairwise
 from segmentation import segment
-from studies.simulation.anatomy import TISSUES, Anatomy, coarsen, make_anatomy
+from studies.simulation.anatomy import Anatomy, coarsen, make_anatomy
 from studies.simulation.options import PAPER_SCANNERS, ScanOptions
 from studies.simulation.people import make_subject
 from studies.simulation.physics import Scanner, Tissue, make_scanners, shipped_scanners, tissues

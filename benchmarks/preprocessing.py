@@ -20,13 +20,12 @@ import numpy as np
 import pandas as pd
 
 from core.images import load_image, load_mask
-from core.study import scan_name
+from core.run_folder import StudyFolder, scan_name
 from studies.part_sheets import gather
 from studies.preprocessing import arrays
 from studies.preprocessing.atlas import load_atlas
 from studies.preprocessing.options import PreprocessOptions
 from studies.preprocessing.registration import Transforms
-from studies.preprocessing.scan import native_mask
 from studies.sources import source
 from tests import travelling
 
@@ -78,7 +77,7 @@ def residual_bias(folder: Path, truths: dict, dataset: Path) -> pd.DataFrame:
     for (subject, scanner), truth in truths.items():
         image = next(dataset.glob(f"sub-{subject}/ses-{scanner}/anat/*_T1w.nii*"))
         voxels, affine = arrays.reorient(*load_image(image))
-        mask = load_mask(native_mask(folder, scan_name(subject, scanner)))[0]
+        mask = load_mask(StudyFolder(folder).native_mask(scan_name(subject, scanner)))[0]
         field = arrays.bias_field(voxels, mask, affine)
         both = mask & truth.brain
         rows.append(

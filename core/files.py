@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from core.errors import InputError
+from core.names import MISSING
 
 if TYPE_CHECKING:
     import pandas as pd  # loaded where a table is read: it takes 35 MB, which segmenting an image can't spare
@@ -76,7 +77,7 @@ def write_table(path: Path | str, table: pd.DataFrame) -> None:
             temporary,
             sep="\t",
             index=False,
-            na_rep="n/a",
+            na_rep=MISSING,
             float_format="%.6g",
             lineterminator="\n",
         )
@@ -96,7 +97,7 @@ def read_table(path: Path | str) -> pd.DataFrame:
             path,
             sep="\t",
             dtype=dict.fromkeys(TEXT_COLUMNS, str),
-            na_values=["n/a"],
+            na_values=[MISSING],
             keep_default_na=False,
         )
     except FileNotFoundError:

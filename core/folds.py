@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from core.errors import InputError
+from core.names import MISSING_CELLS
 
 if TYPE_CHECKING:
     from core.study import Scan, Study  # which brings pandas, and planning needs none
@@ -78,7 +79,7 @@ def one_value_each(values: Iterable[tuple[str, str]], covariate: str) -> dict[st
     for subject, value in values:
         found.setdefault(subject, set()).add(value)
     for subject, several in found.items():
-        if len(several) > 1 or several & {"", "n/a"}:
+        if len(several) > 1 or several & set(MISSING_CELLS):
             listed = "' and '".join(sorted(several))
             raise InputError(
                 f"folds.stratify: subject '{subject}' has '{listed}' for {covariate}; "

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +12,9 @@ import pandas as pd
 from core.errors import InputError
 from core.files import write_table
 from core.images import AFFINE_TOLERANCE_MM, Scale, check_is_file, load_image, load_mask
-from core.study import Scan, Study, scan_name
+from core.names import MISSING_CELLS
+from core.run_folder import scan_name
+from core.study import Scan, Study
 
 REQUIRED = ("subject", "scanner", "image", "mask")
 SAFE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._+-]{0,63}")
@@ -21,7 +22,7 @@ SAFE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._+-]{0,63}")
 
 def is_path(column: str, cell: str) -> bool:
     """Whether a cell of a sheet is a path: in `image`, `mask` and the columns that begin with `truth_`."""
-    return (column in ("image", "mask") or column.startswith("truth_")) and cell not in ("", "n/a")
+    return (column in ("image", "mask") or column.startswith("truth_")) and cell not in MISSING_CELLS
 
 
 def moved(column: str, cell: str, old: Path, new: Path) -> str:
@@ -37,16 +38,6 @@ def check_id(value: str, where: str) -> str:
             "or inner spaces, beginning with a letter or digit"
         )
     return value
-
-
-def require_two_of_each(subjects: Iterable[str], scanners: Iterable[str], where: str) -> None:
-    """Refuse a study run of fewer than two subjects or scanners."""
-    for what, found in (("subject", set(subjects)), ("scanner", set(scanners))):
-        if len(found) < 2:
-            raise InputError(
-                f"{where}: {len(found)} {what}{'' if len(found) == 1 else 's'}; a study run compares at least "
-                f"2 subjects on at least 2 scanners: add scans, or use `python -m baselines` on single scans"
-            )
 
 
 def read_rows(path: Path | str) -> pd.DataFrame:

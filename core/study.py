@@ -13,6 +13,8 @@ import numpy as np
 
 from core.errors import InputError, nearest
 from core.images import Scale, load_image, load_mask, open_image, scale_to_mean
+from core.names import MISSING_CELLS
+from core.run_folder import scan_name
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,7 @@ class Scan:
     def file(self, column: str) -> Path | None:
         """The file that a further column of the sheet names, such as truth_image; None where it names none."""
         name = self.covariates.get(column, "")
-        return self.folder / name if name not in ("", "n/a") else None
+        return self.folder / name if name not in MISSING_CELLS else None
 
     @cached_property
     def affine(self) -> np.ndarray:
@@ -138,8 +140,3 @@ class Study:
         if name not in known:
             raise InputError(f"the sheet has no column '{name}'{nearest(name, known)}")
         return [scan.covariates.get(name, "") for scan in self.scans]
-
-
-def scan_name(subject: str, scanner: str) -> str:
-    """The stem of every file made from a scan: `sub-<subject>_scanner-<scanner>`."""
-    return f"sub-{subject}_scanner-{scanner}"

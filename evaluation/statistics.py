@@ -20,11 +20,12 @@ from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.power import TTestPower
 
 from core.files import read_table
+from core.names import MISSING, RAW
+from core.run_folder import RunFolder
 from evaluation.measures import registry
 from evaluation.measures.interface import Measure
 
 SIGNIFICANCE = 0.05
-REFERENCE = "raw"
 POWER = 0.8
 SOUGHT = 0.1
 """The difference whose sample size is given, as a share of the reference's mean."""
@@ -33,7 +34,6 @@ MOST_PEOPLE = 100_000
 RESOLUTION = 1e-5
 """Tables keep six significant digits, so differences closer than this share of the values are equal."""
 
-NOT_APPLICABLE = "n/a"
 COLUMNS = [
     "measure",
     "tissue",
@@ -165,9 +165,9 @@ def paired_tests(values: pd.DataFrame, measure: Measure, pairs: Sequence[tuple[s
                 if (*key, method) not in wide.index:
                     continue
                 found = wide.loc[(*key, method)].to_numpy(dtype=float)
-                has_reference = (*key, REFERENCE) in wide.index
+                has_reference = (*key, RAW) in wide.index
                 reference = (
-                    wide.loc[(*key, REFERENCE)].to_numpy(dtype=float) if has_reference else np.full_like(found, np.nan)
+                    wide.loc[(*key, RAW)].to_numpy(dtype=float) if has_reference else np.full_like(found, np.nan)
                 )
                 rows.append(
                     {
@@ -176,7 +176,7 @@ def paired_tests(values: pd.DataFrame, measure: Measure, pairs: Sequence[tuple[s
                         "scanner_a": scanner_a,
                         "scanner_b": scanner_b,
                         "method": method,
-                        "reference": REFERENCE,
+                        "reference": RAW,
                         **vars(paired_test(found, reference)),
                     }
                 )
@@ -186,16 +186,16 @@ def paired_tests(values: pd.DataFrame, measure: Measure, pairs: Sequence[tuple[s
     table["p_bh"] = adjusted(p, "fdr_bh")
     tested = np.isfinite(p)
     better = np.array([measure.improves(difference) for difference in table["mean_difference"]], dtype=bool)
-    table["better"] = np.where(tested, np.where(better, "yes", "no"), NOT_APPLICABLE)
-    table["significant"] = np.where(tested, np.where(better & (p < SIGNIFICANCE), "yes", "no"), NOT_APPLICABLE)
+    table["better"] = np.where(tested, np.where(better, "yes", "no"), MISSING)
+    table["significant"] = np.where(tested, np.where(better & (p < SIGNIFICANCE), "yes", "no"), MISSING)
     return table[COLUMNS]
 
 
 def values_of(run: Path, measure: Measure) -> pd.DataFrame:
     """One measure of a run: method, subject, scanner_a, scanner_b, tissue ("n/a" without one), value."""
-    table = read_table(run / "metrics" / f"{measure.table}.tsv").rename(columns={measure.column: "value"})
+    table = read_table(RunFolder(run).metric(measure.table)).rename(columns={measure.column: "value"})
     if "tissue" not in table.columns:
-        table["tissue"] = NOT_APPLICABLE
+        table["tissue"] = MISSING
     return table[["method", "subject", "scanner_a", "scanner_b", "tissue", "value"]]
 
 

@@ -24,11 +24,12 @@ import numpy as np
 import pandas as pd
 
 from core.files import read_table
+from core.names import RAW
+from core.run_folder import RunFolder
 from evaluation.measures import registry
 from evaluation.measures.interface import Measure, OverPeople
 from evaluation.runs.arms_table import read_arms
 
-REFERENCE = "raw"
 ORACLE = "oracle"
 RESAMPLES = 2000
 PERCENTS = (2.5, 97.5)
@@ -167,7 +168,7 @@ def summarize(
     )
     place = {method: row for row, method in enumerate(methods)}
     top = values[place[oracle]] if oracle in place else None
-    zero, one, one_is = ends_of_scale(measure, values[place[REFERENCE]], top, people=people, scanners=scanners)
+    zero, one, one_is = ends_of_scale(measure, values[place[RAW]], top, people=people, scanners=scanners)
     scored = scores(measure, values, zero, one)
     competing = [row for method, row in place.items() if method not in controls]
     ranked = np.full_like(values, math.nan)
@@ -196,12 +197,12 @@ def run_summary(run: Path, *, seed: int = 0, resamples: int = RESAMPLES) -> pd.D
     arms = read_arms(run)
     controls = [arm.id for arm in arms.values() if arm.control]
     oracle = next((arm.id for arm in arms.values() if arm.method == ORACLE), None)
-    volumes = read_table(run / "metrics" / "volumes.tsv")
+    volumes = read_table(RunFolder(run).metric("volumes"))
     methods = list(dict.fromkeys(volumes["method"]))
     tables = []
     for measure in registry.measures().values():
-        path = run / "metrics" / f"{measure.table}.tsv" if measure.summary else None
-        if path is None or not path.is_file() or REFERENCE not in methods:
+        path = RunFolder(run).metric(measure.table) if measure.summary else None
+        if path is None or not path.is_file() or RAW not in methods:
             continue
         table = read_table(path)
         if measure.column in table and table[measure.column].notna().any():

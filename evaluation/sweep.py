@@ -17,11 +17,11 @@ import pandas as pd
 
 from core.errors import InputError
 from core.jobs.command import progress
+from core.names import RAW
 from core.study import Study
 from evaluation.arms.images import read_arm_image
 
 SCORES = ("reconstruction_error", "pairwise_difference")
-UNHARMONIZED = "raw"
 
 
 def reconstruction_error(harmonized: np.ndarray, scan: np.ndarray, mask: np.ndarray) -> float:
@@ -63,7 +63,7 @@ def score_points(study: Study, points: Mapping[str, Mapping[str, Any]], images: 
     `InputError` for people with fewer than two scans alone.
     """
     rows = []
-    for point, parameters in progress([*points.items(), (UNHARMONIZED, {})], what="sweep", total=len(points) + 1):
+    for point, parameters in progress([*points.items(), (RAW, {})], what="sweep", total=len(points) + 1):
         people = np.array([_score_person(study, subject, point, images) for subject in study.subjects])
         people = people[np.isfinite(people).all(axis=1)]
         if not len(people):
@@ -80,7 +80,7 @@ def score_points(study: Study, points: Mapping[str, Mapping[str, Any]], images: 
         )
     table = pd.DataFrame(rows)
     # RAW reconstructs itself without fault and harmonizes nothing: a reference, not a choice
-    chosen = table["point"] != UNHARMONIZED
+    chosen = table["point"] != RAW
     table["on_front"] = False
     table.loc[chosen, "on_front"] = on_front(table.loc[chosen, list(SCORES)].to_numpy())
     return table
@@ -92,7 +92,7 @@ def _score_person(study: Study, subject: str, point: str, images: Path) -> tuple
     raw = [scan.read() for scan in scans]
     made = (
         raw
-        if point == UNHARMONIZED
+        if point == RAW
         else [read_arm_image(images / point, scan, mask) for scan, mask in zip(scans, masks, strict=True)]
     )
     errors = [reconstruction_error(*each) for each in zip(made, raw, masks, strict=True)]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -112,10 +111,6 @@ class Parameters:
         for name in ("lambda1", "lambda3", "learning_rate"):
             if getattr(self, name) == 0:
                 raise ValueError(f"{name} is 0; it must be above 0")
-
-    def as_dict(self) -> dict[str, Any]:
-        """All of them, as plain values."""
-        return dataclasses.asdict(self)
 
 
 _SMALLEST = {

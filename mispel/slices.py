@@ -14,6 +14,7 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 
+from core.boxes import Span, cut, paste, spans
 from core.errors import InputError
 from core.study import Study
 from mispel.errors import TrainingError
@@ -66,27 +67,18 @@ class Box:
             self.right + _steps(right - self.right),
         )
 
+    @property
+    def spans(self) -> tuple[Span, Span]:
+        """Along the rows and columns of a slice."""
+        return (self.top, self.bottom), (self.left, self.right)
+
     def cut(self, stack: np.ndarray) -> np.ndarray:
         """The slices (S, H, W) inside the box, 0 where it reaches beyond them; contiguous."""
-        cut = np.zeros((stack.shape[0], *self.shape), stack.dtype)
-        here, there = self._overlap(stack.shape[1:])
-        cut[:, *there] = stack[:, *here]
-        return cut
+        return cut(stack, self.spans)
 
-    def paste(self, cut: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    def paste(self, part: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
         """The inverse of `cut`: slices of the given height and width, 0 outside the box."""
-        stack = np.zeros((cut.shape[0], *shape), cut.dtype)
-        here, there = self._overlap(shape)
-        stack[:, *here] = cut[:, *there]
-        return stack
-
-    def _overlap(self, shape: tuple[int, ...]) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
-        """Where box and image overlap, in the image's coordinates and in the box's."""
-        spans = ((self.top, self.bottom, shape[0]), (self.left, self.right, shape[1]))
-        bounds = [(start, max(start, 0), min(max(stop, 0), size)) for start, stop, size in spans]
-        here = tuple(slice(first, max(first, last)) for _, first, last in bounds)
-        there = tuple(slice(first - start, max(first, last) - start) for start, first, last in bounds)
-        return here, there
+        return paste(part, self.spans, shape)
 
 
 def _steps(missing: int) -> int:
@@ -95,9 +87,9 @@ def _steps(missing: int) -> int:
 
 
 def _bounds(mask: np.ndarray) -> tuple[int, int, int, int]:
-    rows = np.flatnonzero(mask.any(axis=(0, 2)))
-    columns = np.flatnonzero(mask.any(axis=(0, 1)))
-    return int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1
+    """First and last row and column of a mask (S, H, W) that isn't empty."""
+    (top, bottom), (left, right) = spans(mask.any(axis=0)) or ((0, 0), (0, 0))
+    return top, bottom, left, right
 
 
 def common_box(masks: Iterable[np.ndarray]) -> Box:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from segmentation.interface import TISSUES, Segmentation, check_segmentable, segment
+from core.names import TISSUES
+from segmentation.interface import Segmentation, check_segmentable, segment
 from segmentation.thresholds import RULES, labels_at, volumes_ml
 
 __all__ = [

@@ -10,8 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from core.errors import InputError, nearest
-
-TISSUES = ("CSF", "GM", "WM")
+from core.names import TISSUES
 
 ENGINES = "segmentation.engines"
 

@@ -12,7 +12,8 @@ from typing import Literal, get_args
 import numpy as np
 
 from core.errors import InputError
-from segmentation.interface import TISSUES, Segmentation
+from core.names import TISSUES
+from segmentation.interface import Segmentation
 
 Rule = Literal["posterior", "partial_volume", "hard"]
 RULES: tuple[Rule, ...] = get_args(Rule)

@@ -13,8 +13,7 @@ from core.errors import InputError
 from core.files import read_json
 from core.jobs.command import progress
 from core.jobs.record import run_step
-from core.study import scan_name
-from studies.preprocessing.steps import status_file
+from core.run_folder import StudyFolder, scan_name
 from studies.sources import PlannedScan, source
 
 
@@ -54,7 +53,7 @@ def steps_of_scan(name: str, options: Mapping[str, Any], out: Path, scan: Planne
     module = source(name)
     earlier: list[Path] = []
     for step in module.STEPS:
-        record = status_file(out, scan_name(scan.subject, scan.scanner), step)
+        record = StudyFolder(out).record(scan_name(scan.subject, scan.scanner), step)
         if not record.exists() or read_json(record)["status"] != "ok":
             do_step(name, step, options, scan.subject, scan.scanner, out, record, requires=earlier)
         earlier.append(record)

@@ -15,7 +15,7 @@ import pandas as pd
 
 from core.files import write_json, write_table, write_text
 from core.images import save_image, save_labels
-from core.study import scan_name
+from core.run_folder import scan_name
 
 MADE_UP = "made up for tests"
 TISSUES = ("CSF", "GM", "WM")

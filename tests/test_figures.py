@@ -21,9 +21,9 @@ from PIL import Image
 
 from core.errors import InputError
 from core.files import read_table, write_table
+from core.names import PAPER_TISSUES
 from evaluation import figures
 from evaluation.figures import panels, slices, style
-from evaluation.runs import finished_run
 from evaluation.runs.finished_run import read_run
 from tests.example_run import PAPER_SCANNERS, write_example_run
 
@@ -146,7 +146,7 @@ def test_bars_are_the_tables_numbers_whatever_its_order(tmp_path, monkeypatch):
     write_table(path, turned)
     figure = drawn(folder, monkeypatch, "figure5")["figure5_rmse"]
     pairs = list(itertools.combinations(PAPER_SCANNERS, 2))
-    for axis, tissue in zip(axes_of(figure), finished_run.TISSUES, strict=True):
+    for axis, tissue in zip(axes_of(figure), PAPER_TISSUES, strict=True):
         for bars, method in zip(axis.containers, ("raw", "whitestripe", "ravel", "mispel"), strict=True):
             rows = table[(table["tissue"] == tissue) & (table["method"] == method)]
             expected = rows.set_index(["scanner_a", "scanner_b"])["rmse_ml"].loc[pairs]

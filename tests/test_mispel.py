@@ -383,7 +383,7 @@ def test_any_number_of_a_preset_can_be_set():
     assert (made.width, made.lambda2, made.decoder) == (16, 0.5, "relu")
     assert made.lambda1 == Parameters(preset="demo").lambda1
     # what is saved beside a model makes the same parameters again
-    assert make_parameters(Mispel, made.as_dict()) == made
+    assert make_parameters(Mispel, dataclasses.asdict(made)) == made
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ import pytest
 
 from core.errors import InputError
 from core.images import load_image, voxel_volume_ml
+from core.random_numbers import generator
 from core.sheet import read_sheet
 from evaluation.measures.similarity import ssim
 from studies.__main__ import main
@@ -22,7 +23,7 @@ from studies.simulation.anatomy import COMPARTMENTS, TISSUES, coarsen, make_anat
 from studies.simulation.options import PhantomOptions
 from studies.simulation.people import make_subject
 from studies.simulation.physics import failed, shipped_scanners, tissues
-from studies.simulation.random_fields import enlarge, generator, random_field
+from studies.simulation.random_fields import enlarge, random_field
 from studies.simulation.scanner import acquire, add_rician_noise, blur, misregistration, true_image, voxel_kernel
 from studies.simulation.truth import simulate_scan
 from studies.sources import PlannedScan, source

@@ -14,6 +14,8 @@ from scipy import ndimage
 
 from core.errors import InputError
 from core.images import load_image, load_mask, save_image, save_labels
+from core.run_folder import StudyFolder
+from core.statistics import correlation
 from studies.__main__ import main
 from studies.bids.images import read_images
 from studies.bids.scans import study_scans
@@ -23,8 +25,7 @@ from studies.preprocessing.native import take_back
 from studies.preprocessing.options import PreprocessOptions
 from studies.preprocessing.quality_table import gather, markdown
 from studies.preprocessing.registration import Transforms, carry, carry_back, register_brain
-from studies.preprocessing.scan import native_mask, own_mask, preprocessed
-from studies.preprocessing.steps import status_file
+from studies.preprocessing.scan import own_mask
 from studies.sources import bids, settle, source
 from tests.test_bids import make_dataset, t1w
 from tests.travelling import rotation, store
@@ -167,7 +168,7 @@ def test_back_to_native(study, tmp_path):
     for path, name in zip(take_back(images, folder, tmp_path / "out"), "ab", strict=True):
         image, affine = load_image(path)
         native, native_affine = arrays.reorient(*load_image(f"{options['dataset']}/{t1w('01', name)}"))
-        mask = load_mask(native_mask(folder, f"sub-01_scanner-{name}"))[0]
+        mask = load_mask(StudyFolder(folder).native_mask(f"sub-01_scanner-{name}"))[0]
         np.testing.assert_allclose(affine, native_affine, atol=1e-3)
         assert (image[~mask] == 0).all()
         assert np.corrcoef(image[mask], native[mask])[0, 1] > 0.93
@@ -211,10 +212,10 @@ def test_the_warp_lays_the_scan_on_the_atlas_and_its_inverse_takes_it_back(store
     atlas, name = load_atlas(options), "sub-01_scanner-float"
     transforms = Transforms.of_folder(folder / "transforms" / name)
     affine_only = Transforms(transforms.affine, folder / "none", folder / "none")
-    brain, affine = load_mask(native_mask(folder, name))
+    brain, affine = load_mask(StudyFolder(folder).native_mask(name))
     image, _ = arrays.reorient(*load_image(folder.parent / "set" / t1w("01", "float")))
     similar = [
-        arrays.correlation(carry(image, affine, way, atlas.grid), atlas.image, atlas.mask)
+        correlation(carry(image, affine, way, atlas.grid)[atlas.mask], atlas.image[atlas.mask])
         for way in (affine_only, transforms)
     ]
     assert similar[1] > similar[0] + 0.02
@@ -234,7 +235,7 @@ def test_syn_by_local_correlation_too(stored_three_ways, tmp_path):
     found = register_brain(brain, affine, atlas, by_correlation, tmp_path)
     affine_only = Transforms(found.affine, tmp_path / "none", tmp_path / "none")
     similar = [
-        arrays.correlation(carry(brain, affine, way, atlas.grid), atlas.image, atlas.mask)
+        correlation(carry(brain, affine, way, atlas.grid)[atlas.mask], atlas.image[atlas.mask])
         for way in (affine_only, found)
     ]
     assert similar[1] > similar[0] + 0.02
@@ -242,9 +243,9 @@ def test_syn_by_local_correlation_too(stored_three_ways, tmp_path):
 
 def test_a_failed_scan_is_left_out_and_told(study):
     folder, options, _ = study
-    status = status_file(folder, "sub-01_scanner-b", "register")
+    status = StudyFolder(folder).record("sub-01_scanner-b", "register")
     for which, ending in (("register", "failed"), ("resample", "failed")):
-        path = status_file(folder, "sub-01_scanner-b", which)
+        path = StudyFolder(folder).record("sub-01_scanner-b", which)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps({"status": ending, "reason": "no brain was found"}))
     try:
@@ -263,7 +264,7 @@ def test_quality_is_gathered(study):
     folder, _, _ = study
     table = gather(folder, [("01", "a"), ("01", "b")])
     assert (table["similarity_own"] > 0.95).all() and (table["coverage"] > 0.99).all()
-    assert preprocessed(folder, "sub-01_scanner-a", "quality.json").exists()
+    assert StudyFolder(folder).preprocessed("sub-01_scanner-a", "quality.json").exists()
 
 
 def quality_table(**changes) -> pd.DataFrame:

@@ -11,7 +11,8 @@ import pandas as pd
 import pytest
 
 from core.errors import InputError
-from segmentation import TISSUES, Segmentation, labels_at, segment, volumes_ml
+from core.names import TISSUES
+from segmentation import Segmentation, labels_at, segment, volumes_ml
 from segmentation.engines import hmrf
 from tests.conftest import AFFINE, made_up_brain, scanned
 from tests.shared import shared

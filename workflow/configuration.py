@@ -19,6 +19,7 @@ from jsonschema import Draft202012Validator
 from core.errors import InputError, nearest
 from core.folds import check_count, fold_names
 from core.jobs.cost import ASKED
+from core.names import RAW
 from studies.sources import PlannedScan, source, steps
 from workflow.source_hash import configured_modules, method_hash
 
@@ -41,7 +42,7 @@ class Configuration:
         self.arms: dict[str, dict[str, Any]] = {
             arm: settings for arm, settings in ordered.items() if settings is not None
         }
-        if "raw" not in self.arms:
+        if RAW not in self.arms:
             raise InputError("methods: 'raw' is missing; every arm is compared with it, so keep `raw: {}`")
         self.source = config["study"]["source"]
         self.options = dict(config["study"].get(self.source) or {})
@@ -85,7 +86,7 @@ class Configuration:
         """The scans that take steps of their own before `prepare`, by name; none for most sources."""
         if not steps(self.source):
             return {}
-        from core.study import scan_name
+        from core.run_folder import scan_name
 
         return {scan_name(scan.subject, scan.scanner): scan for scan in planned}
 

@@ -13,6 +13,7 @@ from core import folds
 from core.errors import InputError
 from core.images import save_image
 from core.jobs.command import progress
+from core.run_folder import image_name
 from core.study import Scan, Study
 
 
@@ -30,7 +31,7 @@ def apply_method(name: str, folder: Path, study: Study, out: Path, *, context: C
     for scan in progress(study.scans, what=f"{name}: harmonize"):
         harmonized = arm.transform(scan)
         check_output(harmonized, scan, name)
-        save_image(out / f"{scan.name}_T1w.nii.gz", harmonized, scan.affine)
+        save_image(out / image_name(scan.name), harmonized, scan.affine)
     return arm.used_device
 
 

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from baselines.harness.registry import method
 from baselines.harness.saved import MODEL_FILE
@@ -81,9 +78,3 @@ def _plain(value: Any) -> Any:
 
 def _is_paired(study: Study) -> bool:
     return any(len(study.of_subject(subject)) > 1 for subject in study.subjects)
-
-
-def random_generator(context: Context, *names: str) -> np.random.Generator:
-    """A generator that depends on the seed and on `names` alone, so that no order of work changes it."""
-    digest = hashlib.sha256("/".join((str(context.seed), *names)).encode()).digest()
-    return np.random.default_rng(np.frombuffer(digest, dtype=np.uint32))

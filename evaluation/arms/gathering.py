@@ -12,6 +12,7 @@ import pandas as pd
 from core import folds
 from core.errors import InputError
 from core.files import read_json, read_table, write_table
+from core.run_folder import RunFolder
 from core.study import Study
 from evaluation.arms.parts import ARRAYS, MEASURES, VOLUME_COLUMNS, VOLUMES, join, part_files
 from evaluation.measures import registry
@@ -106,7 +107,7 @@ def gather(
     for name, table in tables.items():
         if any(fold_of.values()) and "subject" in table:
             table = table.assign(**{folds.COLUMN: table["subject"].map(fold_of)})
-        path = run / "metrics" / f"{name}.tsv"
+        path = RunFolder(run).metric(name)
         write_table(path, table)
         written.append(path)
     return written

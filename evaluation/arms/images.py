@@ -8,18 +8,19 @@ import numpy as np
 
 from core.errors import InputError
 from core.images import load_image, open_image, read_voxels
+from core.names import TISSUES
+from core.run_folder import image_name, labels_name
 from core.study import Scan
-from segmentation import TISSUES
 
 
 def image_path(folder: Path, scan: Scan) -> Path:
     """Where an arm's image of a scan lies."""
-    return folder / f"{scan.name}_T1w.nii.gz"
+    return folder / image_name(scan.name)
 
 
 def labels_path(folder: Path, scan: Scan) -> Path:
     """Where an arm's labels of a scan lie."""
-    return folder / f"{scan.name}_dseg.nii.gz"
+    return folder / labels_name(scan.name)
 
 
 def read_on_grid(path: Path, scan: Scan) -> np.ndarray:

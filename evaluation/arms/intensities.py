@@ -15,10 +15,10 @@ import numpy as np
 
 from core.errors import InputError
 from core.files import read_json, write_json
+from core.names import SEGMENTER_SCALE
 
 LOW_PERCENTILE = 0.5
 HIGH_PERCENTILE = 99.5
-SEGMENTER_SCALE = 1000.0
 SMALLEST_BRAIN_INTENSITY = 1e-3
 """What a brain voxel at or below 0 becomes, where the brain's mean is 1000.
 

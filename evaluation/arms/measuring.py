@@ -12,6 +12,7 @@ import numpy as np
 from core.files import write_beside, write_json
 from core.images import voxel_sizes, voxel_volume_ml
 from core.jobs.command import progress
+from core.names import TISSUES
 from core.study import Scan, Study
 from evaluation.arms.images import labels_path, load_fractions, read_arm_image, read_on_grid
 from evaluation.arms.intensities import Intensities, on_reference_scale
@@ -20,7 +21,6 @@ from evaluation.measures import registry
 from evaluation.measures.interface import Person, Range, Truth
 from evaluation.measures.similarity import bounding_box
 from evaluation.measures.volumes import fraction_volumes
-from segmentation import TISSUES
 
 Box = tuple[slice, ...]
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from core.errors import InputError
+from core.run_folder import RunFolder
 
 VOLUMES = ("volumes", "tsv")
 """The table that the segmentation makes."""
@@ -44,7 +45,7 @@ def part_files(run: Path, kind: tuple[str, str], method: str, batches: Sequence[
 
     Raises `InputError` where a batch's isn't there.
     """
-    folder = run / "parts" / method
+    folder = RunFolder(run).parts(method)
     if batches is None:
         files = sorted(folder.glob(part_path(folder, kind, "*").name))
     else:

@@ -8,12 +8,13 @@ import pandas as pd
 
 from core.images import save_labels, voxel_sizes, voxel_volume_ml
 from core.jobs.command import progress
+from core.names import TISSUES
 from core.study import Study
 from evaluation.arms.images import image_path, labels_path, read_arm_image
 from evaluation.arms.intensities import Intensities, map_to_reference
 from evaluation.arms.parts import VOLUME_COLUMNS
 from evaluation.measures.volumes import label_volumes
-from segmentation import TISSUES, labels_at, segment, volumes_ml
+from segmentation import labels_at, segment, volumes_ml
 
 
 def segment_arm(

@@ -10,8 +10,8 @@ import numpy as np
 
 from core.errors import InputError
 from core.images import check_same_grid, load_image, voxel_volume_ml
+from core.names import TISSUES
 from evaluation.measures.volumes import label_volumes
-from segmentation import TISSUES
 
 
 def add_two_files(parser: argparse.ArgumentParser) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from core.run_folder import RunFolder
 from core.sheet import read_sheet
 from evaluation.arms.gathering import gather
 from evaluation.commands._run import add_bootstrap_options, add_run_argument
@@ -23,7 +24,7 @@ def main(arguments: argparse.Namespace) -> None:
     """Write `RUN/metrics/*.tsv`."""
     gather(
         arguments.run,
-        read_sheet(arguments.run / "scans.tsv", check=False),
+        read_sheet(RunFolder(arguments.run).sheet, check=False),
         arguments.methods,
         batches=arguments.batches,
         seed=arguments.seed,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from core.files import write_table
+from core.run_folder import RunFolder
 from core.sheet import read_sheet
 from evaluation.commands._run import add_bootstrap_options, add_run_argument
 from evaluation.statistics import run_statistics
@@ -21,7 +22,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def main(arguments: argparse.Namespace) -> None:
     """Write `RUN/statistics/paired_tests.tsv` and `summary.tsv`."""
-    study = read_sheet(arguments.run / "scans.tsv", check=False)
-    folder = arguments.run / "statistics"
-    write_table(folder / "paired_tests.tsv", run_statistics(arguments.run, study.pairs))
-    write_table(folder / "summary.tsv", run_summary(arguments.run, seed=arguments.seed, resamples=arguments.bootstrap))
+    run = RunFolder(arguments.run)
+    study = read_sheet(run.sheet, check=False)
+    write_table(run.statistic("paired_tests"), run_statistics(arguments.run, study.pairs))
+    write_table(
+        run.statistic("summary"), run_summary(arguments.run, seed=arguments.seed, resamples=arguments.bootstrap)
+    )

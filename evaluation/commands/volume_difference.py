@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 
+from core.names import TISSUES
 from evaluation.commands._files import add_two_files, print_by_tissue, volumes_of
-from segmentation import TISSUES
 
 HELP = "volumes of A less those of B in mL, by tissue"
 

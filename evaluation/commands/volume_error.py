@@ -7,10 +7,10 @@ from pathlib import Path
 
 from core.errors import InputError
 from core.images import voxel_volume_ml
+from core.names import TISSUES
 from evaluation.arms.images import load_fractions
 from evaluation.commands._files import print_by_tissue, read_labels
 from evaluation.measures.volumes import fraction_volumes, label_volumes
-from segmentation import TISSUES
 
 HELP = "volumes less the true ones in mL, by tissue"
 

@@ -53,7 +53,7 @@ def draw(run: Path | str, *, threads: int = 1) -> list[Path]:
 def draw_one(run: Path | str, name: str) -> list[Path]:
     """Draw one figure, and write beside it what it is: title, topic and caption, as JSON."""
     opened, figure = read_run(run), load(name)
-    told = opened.folder / "figures" / f"{name}.json"
+    told = opened.files.figures / f"{name}.json"
     paths = figure.draw(opened)
     if paths:
         write_json(told, about(figure))

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
+from core.names import RAW
 from evaluation.figures import panels, slices, style
-from evaluation.runs import finished_run
 from evaluation.runs.finished_run import FinishedRun
 
 TITLE = "Figure 1. Scanner effects"
@@ -100,15 +100,15 @@ def plot(
 
 def draw(run: FinishedRun) -> list[Path]:
     """Draw the RAW scans of the first subject who has all (or the most) of them."""
-    subject = run.example_subject([finished_run.REFERENCE])
+    subject = run.example_subject([RAW])
     if subject is None:
         figure = style.page(TITLE, height=1.0, simulated=run.simulated, notes=run.notes())
         style.say_nothing_to_draw(figure, "The run has no RAW images.")
-        return style.save(figure, run.folder / "figures", "figure1_scanner_effects")
+        return style.save(figure, run.files.figures, "figure1_scanner_effects")
     images, edges_mm = {}, np.ones(3)
     for scanner in run.scanners:
-        path = run.image_path(finished_run.REFERENCE, subject, scanner)
+        path = run.image_path(RAW, subject, scanner)
         if path is not None:
             images[scanner], edges_mm = slices.read_canonical(path)
     figure = plot(images, run.scanners, edges_mm=edges_mm, subject=subject, simulated=run.simulated)
-    return style.save(figure, run.folder / "figures", "figure1_scanner_effects")
+    return style.save(figure, run.files.figures, "figure1_scanner_effects")

@@ -21,7 +21,7 @@ CAPTION = (
 def draw(run: FinishedRun) -> list[Path]:
     """Draw `metrics/volumes.tsv`."""
     table = run.table("metrics/volumes.tsv", ["method", "subject", "scanner", "tissue", "volume_ml"])
-    folder, name = run.folder / "figures", "figure3_volumes"
+    folder, name = run.files.figures, "figure3_volumes"
     if table is None or table["volume_ml"].notna().sum() == 0:
         figure = style.page(TITLE, height=1.0, simulated=run.simulated, notes=run.notes())
         style.say_nothing_to_draw(figure, "The run has no volumes.")

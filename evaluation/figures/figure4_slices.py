@@ -78,7 +78,7 @@ def plot(
 
 def draw(run: FinishedRun) -> list[Path]:
     """Draw the first subject who has all (or the most) images, just above the middle of the brain."""
-    folder, name = run.folder / "figures", "figure4_slices"
+    folder, name = run.files.figures, "figure4_slices"
     methods = run.with_images()
     subject = run.example_subject(methods)
     if subject is None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from core.names import PAPER_TISSUES
 from evaluation.figures import style
 from evaluation.figures.pair_bars import by_pair, largest_counts, pair_label, plot
-from evaluation.runs import finished_run
 from evaluation.runs.finished_run import FinishedRun
 
 TITLE = "Figure 5. RMSE of volumes between scanners"
@@ -22,13 +22,13 @@ def draw(run: FinishedRun) -> list[Path]:
     """Draw `metrics/rmse.tsv`."""
     columns = ["method", "scanner_a", "scanner_b", "tissue", "rmse_ml", "ci_low", "ci_high", "n"]
     table = run.table("metrics/rmse.tsv", columns)
-    folder, name = run.folder / "figures", "figure5_rmse"
+    folder, name = run.files.figures, "figure5_rmse"
     if table is None or table["rmse_ml"].notna().sum() == 0:
         figure = style.page(TITLE, height=1.0, simulated=run.simulated, notes=run.notes())
         style.say_nothing_to_draw(figure, "The run has no differences of volumes.")
         return style.save(figure, folder, name)
     methods = run.methods_in(table)
-    tissues = [tissue for tissue in finished_run.TISSUES if (table["tissue"] == tissue).any()]
+    tissues = [tissue for tissue in PAPER_TISSUES if (table["tissue"] == tissue).any()]
     values = {
         column: {t: by_pair(table[table["tissue"] == t], run.pairs, methods, column) for t in tissues}
         for column in ("rmse_ml", "ci_low", "ci_high", "n")

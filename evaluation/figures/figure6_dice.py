@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from core.names import PAPER_TISSUES
 from evaluation.figures import pair_bars, style
 from evaluation.runs import finished_run
 from evaluation.runs.finished_run import FinishedRun
@@ -32,7 +33,7 @@ def stars_of(tests: pd.DataFrame | None, tissue: str, pairs: list[tuple[str, str
 def draw(run: FinishedRun) -> list[Path]:
     """Draw `metrics/dice.tsv` with the stars of `statistics/paired_tests.tsv`."""
     table = run.table("metrics/dice.tsv", ["method", "subject", "scanner_a", "scanner_b", "tissue", "dice"])
-    folder, name = run.folder / "figures", "figure6_dice"
+    folder, name = run.files.figures, "figure6_dice"
     if table is None or table["dice"].notna().sum() == 0:
         figure = style.page(TITLE, height=1.0, simulated=run.simulated, notes=run.notes())
         style.say_nothing_to_draw(figure, "The run has no overlaps of segmentations.")
@@ -47,7 +48,7 @@ def draw(run: FinishedRun) -> list[Path]:
         .reset_index()
     )
     methods = run.methods_in(summary)
-    tissues = [tissue for tissue in finished_run.TISSUES if (summary["tissue"] == tissue).any()]
+    tissues = [tissue for tissue in PAPER_TISSUES if (summary["tissue"] == tissue).any()]
     values = {
         column: {t: pair_bars.by_pair(summary[summary["tissue"] == t], run.pairs, methods, column) for t in tissues}
         for column in ("mean", "std", "count")

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
+from core.names import PAPER_TISSUES
 from evaluation.figures import pair_bars, panels, style
 from evaluation.figures.style import Look
-from evaluation.runs import finished_run
 from evaluation.runs.finished_run import FinishedRun
 
 TITLE = "Bias and limits of agreement of volumes"
@@ -106,7 +106,7 @@ def draw(run: FinishedRun) -> list[Path]:
     pairs = {pair: number for number, pair in enumerate(run.pairs)}
     columns = {"bias": "bias_ml", "low": "limit_low_ml", "high": "limit_high_ml"}
     agreement, differences = {}, {}
-    for tissue in finished_run.TISSUES:
+    for tissue in PAPER_TISSUES:
         part, points = (found[found["tissue"] == tissue] for found in (table, people))
         if part.empty:
             continue
@@ -127,4 +127,4 @@ def draw(run: FinishedRun) -> list[Path]:
         simulated=run.simulated,
         notes=run.notes(),
     )
-    return style.save(figure, run.folder / "figures", "figure_bland_altman")
+    return style.save(figure, run.files.figures, "figure_bland_altman")

@@ -90,4 +90,4 @@ def draw(run: FinishedRun) -> list[Path]:
     columns, scanners, what = read_columns(run.folder / path)
     more = [f"From {name}, the first of {len(files)} models."] if len(files) > 1 else []
     figure = plot(columns, scanners, what=what, simulated=run.simulated, notes=[*more, *run.notes()])
-    return style.save(figure, run.folder / "figures", "figure_mispel_embeddings")
+    return style.save(figure, run.files.figures, "figure_mispel_embeddings")

@@ -103,4 +103,4 @@ def draw(run: FinishedRun) -> list[Path]:
     if not trainings:
         return []
     figure = plot(trainings, simulated=run.simulated, notes=run.notes())
-    return style.save(figure, run.folder / "figures", "figure_mispel_training")
+    return style.save(figure, run.files.figures, "figure_mispel_training")

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from scipy import ndimage
 
 from core.images import load_image
+from core.names import RAW
 from evaluation.figures import panels, slices, style
 from evaluation.runs.finished_run import FinishedRun, text
 
@@ -87,7 +88,7 @@ def _frame(axis: Axes) -> None:
 def draw(run: FinishedRun) -> list[Path]:
     """Draw the preprocessed scans of a study that came with its native ones; nothing for others."""
     table = run.table("study/quality.tsv", ["subject", "scanner", "status", "flags"])
-    place = run.folder / "study" / "atlas_T1w.nii.gz"
+    place = run.files.study.atlas
     if table is None or not place.is_file():
         return []
     reasons = {(row["subject"], row["scanner"]): text(row["flags"]) for row in table.to_dict("records")}
@@ -98,7 +99,7 @@ def draw(run: FinishedRun) -> list[Path]:
     box = slices.brain_box(atlas)
     shown, greys = {}, {}
     for subject, scanner in _keys(table):
-        path = run.image_path("raw", subject, scanner)
+        path = run.image_path(RAW, subject, scanner)
         if path is not None and subject in subjects[:MOST_PEOPLE]:
             image = slices.read_canonical(path)[0]
             shown[subject, scanner] = _pair(image, box)
@@ -121,7 +122,7 @@ def draw(run: FinishedRun) -> list[Path]:
         simulated=run.simulated,
         notes=notes,
     )
-    return style.save(figure, run.folder / "figures", "figure_quality")
+    return style.save(figure, run.files.figures, "figure_quality")
 
 
 def _keys(table: pd.DataFrame) -> list[tuple[str, str]]:

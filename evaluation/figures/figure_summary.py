@@ -45,7 +45,7 @@ def draw(run: FinishedRun) -> list[Path]:
         simulated=run.simulated,
         notes=run.notes(),
     )
-    return style.save(figure, run.folder / "figures", "figure_summary")
+    return style.save(figure, run.files.figures, "figure_summary")
 
 
 @style.styled

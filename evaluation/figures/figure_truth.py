@@ -34,4 +34,4 @@ def draw(run: FinishedRun) -> list[Path]:
         simulated=run.simulated,
         notes=run.notes(),
     )
-    return style.save(figure, run.folder / "figures", "figure_truth")
+    return style.save(figure, run.files.figures, "figure_truth")

@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from core.names import PAPER_TISSUES
 from evaluation.figures import panels, style
 from evaluation.figures.style import Look
-from evaluation.runs import finished_run
 from evaluation.runs.finished_run import FinishedRun
 
 
@@ -91,6 +91,6 @@ def by_tissue(run: FinishedRun, table: pd.DataFrame, methods: Sequence[str], col
                 for method in methods
             ]
         )
-        for tissue in finished_run.TISSUES
+        for tissue in PAPER_TISSUES
         if (table["tissue"] == tissue).any()
     }

@@ -8,6 +8,7 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 
+from core.boxes import spans
 from core.images import load_image, voxel_sizes
 
 
@@ -27,15 +28,8 @@ def read_canonical(path: Path) -> tuple[np.ndarray, np.ndarray]:
 
 def brain_box(image: np.ndarray, margin: int = 2) -> tuple[slice, slice, slice]:
     """The box around all voxels that aren't 0 (X, Y, Z), with a margin; the whole grid if all are."""
-    box = []
-    for axis in range(3):
-        others = tuple(other for other in range(3) if other != axis)
-        filled = np.flatnonzero((image != 0).any(axis=others))
-        if filled.size == 0:
-            box.append(slice(0, image.shape[axis]))
-        else:
-            box.append(slice(max(0, filled[0] - margin), filled[-1] + 1 + margin))
-    return tuple(box)
+    box = spans(image != 0) or tuple((0, size) for size in image.shape)
+    return tuple(slice(max(0, start - margin), stop + margin) for start, stop in box)
 
 
 def example_level(box: tuple[slice, slice, slice], shape: tuple[int, ...]) -> int:

@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from core.names import RAW
 from evaluation.figures import style
-from evaluation.sweep import SCORES, UNHARMONIZED
+from evaluation.sweep import SCORES
 
 TITLE = "Sweep of {method}: fidelity against agreement, on held-out people"
 
@@ -21,8 +22,8 @@ def plot(table: pd.DataFrame, points: Mapping[str, Mapping[str, Any]], *, method
 
     `points` are the parameters of each; those that all share are not named.
     """
-    chosen = table[table["point"] != UNHARMONIZED].reset_index(drop=True)
-    raw = table[table["point"] == UNHARMONIZED].iloc[0]
+    chosen = table[table["point"] != RAW].reset_index(drop=True)
+    raw = table[table["point"] == RAW].iloc[0]
     varied = [name for name in next(iter(points.values())) if len({point[name] for point in points.values()}) > 1]
     colour = style.PALETTE[style.FIXED["mispel"]]
     numbered = [

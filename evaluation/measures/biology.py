@@ -15,11 +15,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
+from core.names import MISSING_CELLS, RAW, TISSUES
 from evaluation.measures.interface import Measure, Measured
-from segmentation import TISSUES
 
 TABLE = "biology"
-REFERENCE = "raw"
 COVARIATES = ("age", "diagnosis")
 FEWEST_PEOPLE = 6
 FEWEST_IN_A_GROUP = 3
@@ -88,7 +87,7 @@ def contrasts(values: Mapping[str, str], covariate: str) -> tuple[np.ndarray, st
     `values` are the people's, as text.  Text stands for groups; of more than two, the two largest are
     compared (the first in the alphabet is the one compared with).
     """
-    known = {person: value for person, value in values.items() if value not in ("", "n/a")}
+    known = {person: value for person, value in values.items() if value not in MISSING_CELLS}
     try:
         numbers = {person: float(value) for person, value in known.items()}
         meaning = "a year" if covariate == "age" else "a unit"
@@ -140,9 +139,9 @@ def _effects(
         method: part.pivot(index="subject", columns="scanner", values="volume_ml").reindex(list(people)).to_numpy(float)
         for method, part in volumes.groupby("method", sort=False)
     }
-    if REFERENCE not in wide:
+    if RAW not in wide:
         return []
-    complete = np.isfinite(values) & np.isfinite(wide[REFERENCE]).all(axis=1)
+    complete = np.isfinite(values) & np.isfinite(wide[RAW]).all(axis=1)
     if complete.sum() < FEWEST_PEOPLE:
         return []
     chosen = np.random.default_rng(measured.seed).integers(complete.sum(), size=(measured.resamples, complete.sum()))
@@ -155,7 +154,7 @@ def _effects(
     rows = []
     for method, (slopes, explained) in fits.items():
         row = {"method": method, "tissue": tissue, "covariate": covariate, "contrast": meaning, "n": complete.sum()}
-        ratios = sample_size_ratio(explained, fits[REFERENCE][1])
+        ratios = sample_size_ratio(explained, fits[RAW][1])
         for name, ending, sampled in (
             ("effect", "_ml", slopes),
             ("variance_explained", "", explained),

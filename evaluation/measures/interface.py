@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 
-from segmentation import TISSUES
+from core.names import TISSUES
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -7,8 +7,8 @@ import itertools
 import numpy as np
 
 from core.errors import InputError
+from core.names import TISSUES
 from evaluation.measures.interface import Measure, Person, Summary
-from segmentation import TISSUES
 
 TABLE = "dice"
 MEASURES = (

@@ -8,8 +8,8 @@ from dataclasses import astuple, dataclass
 import numpy as np
 import pandas as pd
 
+from core.names import TISSUES
 from evaluation.measures.interface import Measure, Measured, Summary
-from segmentation import TISSUES
 
 TABLE = "reliability"
 CONFIDENCE = 0.95

@@ -16,7 +16,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
+from core.boxes import spans
 from core.errors import InputError
+from core.statistics import correlation
 from evaluation.measures.interface import Measure, Person, Range, Summary
 
 WINDOW_SIGMA = 1.5
@@ -89,10 +91,10 @@ class LocalMoments:
 
 def bounding_box(mask: np.ndarray) -> tuple[slice, ...]:
     """The smallest box that holds every true voxel of `mask`; raises `InputError` if there is none."""
-    box = ndimage.find_objects(mask.astype(np.uint8))
-    if not box:
+    box = spans(mask)
+    if box is None:
         raise InputError("the mask is empty: similarity is averaged over its voxels")
-    return box[0]
+    return tuple(slice(start, stop) for start, stop in box)
 
 
 def smooth(values: np.ndarray) -> np.ndarray:
@@ -162,17 +164,6 @@ def pearson(image_a: np.ndarray, image_b: np.ndarray, mask: np.ndarray) -> float
     """
     check_shapes(image_a, image_b, mask)
     return correlation(image_a[mask], image_b[mask])
-
-
-def correlation(values_a: np.ndarray, values_b: np.ndarray) -> float:
-    """Pearson correlation of two vectors, in float64; NaN where one is constant or both are empty."""
-    if values_a.size == 0 or np.ptp(values_a) == 0 or np.ptp(values_b) == 0:
-        return float("nan")
-    a = values_a.astype(np.float64)
-    b = values_b.astype(np.float64)
-    a -= a.mean()
-    b -= b.mean()
-    return float(np.clip(a @ b / np.sqrt((a @ a) * (b @ b)), -1.0, 1.0))
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from core.statistics import correlation
 from evaluation.measures.interface import Measure, Person, Range, Summary
-from evaluation.measures.similarity import correlation, ssim
+from evaluation.measures.similarity import ssim
 
 TABLE = "truth_similarity"
 COLUMNS = ("scanner", "ssim_truth", "ssim_truth_mean", "pearson_truth")

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from core.names import TISSUES
 from evaluation.measures.interface import Measure, Measured, Summary
-from segmentation import TISSUES
 
 RESAMPLES = 2000
 CONFIDENCE = 0.95

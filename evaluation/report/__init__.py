@@ -49,7 +49,7 @@ def render(run: Path | str) -> Path:
         viewer=viewer.as_json(viewer.build(opened)),
         provenance=content.provenance(opened),
     )
-    path = opened.folder / "report.html"
+    path = opened.files.report
     write_text(path, page)
     return path
 

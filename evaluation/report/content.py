@@ -14,12 +14,12 @@ from markupsafe import Markup
 
 from core.files import read_json
 from core.images import open_image, voxel_sizes
+from core.names import PAPER_TISSUES, RAW, WORST_FIRST
 from evaluation.measures.registry import measures
-from evaluation.runs.finished_run import REFERENCE, TISSUES, FinishedRun, is_yes, text
+from evaluation.runs.finished_run import FinishedRun, is_yes, text
 from evaluation.runs.provenance import step_costs
 
 STATUS_WORDS = {"ok": "ok", "failed": "failed", "not_applicable": "not applicable"}
-WORST_FIRST = ("failed", "not_applicable", "ok")
 TABLE_COLUMNS = ("method", "mean", "significant")
 FIRST_TABLES = ("table_summary", "table2_ssim", "table3_volume_differences")
 
@@ -86,7 +86,7 @@ def headline(run: FinishedRun) -> dict[str, Any]:
                 shown = {
                     "value": f"{value:.{column['decimals']}f}",
                     "best": value == column["best"],
-                    "stars": f"{stars} of {pairs}" if method != REFERENCE else "",
+                    "stars": f"{stars} of {pairs}" if method != RAW else "",
                 }
             cells.append(shown)
         if any(cells):
@@ -101,11 +101,11 @@ def _headline_columns(run: FinishedRun) -> list[dict[str, Any]]:
         )
     ]
     differences = run.table("tables/table3_volume_differences.tsv", ["tissue", *TABLE_COLUMNS])
-    for tissue in TISSUES:
+    for tissue in PAPER_TISSUES:
         part = None if differences is None else differences[differences["tissue"] == tissue]
         title, words = f"{tissue} difference, mL", f"smallest mean difference of {tissue} volumes"
         columns.append(_headline_column(part, title, words, " mL", 1, highest=False))
-    return [*columns, *(_dice_column(run, tissue) for tissue in TISSUES)]
+    return [*columns, *(_dice_column(run, tissue) for tissue in PAPER_TISSUES)]
 
 
 def _headline_column(
@@ -145,8 +145,8 @@ def _sentences(run: FinishedRun, columns: Sequence[dict[str, Any]]) -> list[str]
         means, best, form = column["means"], column["best"], f".{column['decimals']}f"
         winners = [run.label(method) for method, value in means.items() if value == best]
         beside = ""
-        if REFERENCE in means and means[REFERENCE] != best:
-            beside = f" ({run.label(REFERENCE)}: {means[REFERENCE]:{form}}{column['unit']})"
+        if RAW in means and means[RAW] != best:
+            beside = f" ({run.label(RAW)}: {means[RAW]:{form}}{column['unit']})"
         words = column["words"][0].upper() + column["words"][1:]
         told.append(f"{words}: {' and '.join(winners)}, {best:{form}}{column['unit']}{beside}.")
     return told
@@ -256,7 +256,7 @@ def tables(run: FinishedRun) -> list[dict[str, Any]]:
 
     Rows of the paper's own numbers are marked.
     """
-    paths = sorted((run.folder / "tables").glob("*.md"))
+    paths = sorted(run.files.tables.glob("*.md"))
     ranks = {name: rank for rank, name in enumerate(FIRST_TABLES)}
     paths.sort(key=lambda path: ranks.get(path.stem, len(ranks)))
     found = []
@@ -288,7 +288,7 @@ def table_html(markdown: str) -> Markup:
 def figures(run: FinishedRun) -> dict[str, list[dict[str, Any]]]:
     """Title, caption and picture of every figure that the run has, by topic."""
     found: dict[str, list[dict[str, Any]]] = {}
-    for told in sorted((run.folder / "figures").glob("figure*.json")):
+    for told in sorted(run.files.figures.glob("figure*.json")):
         path = told.with_suffix(".png")
         if path.is_file():
             figure = read_json(told)
@@ -342,5 +342,5 @@ def _shown(value: object) -> str:
 
 
 def _provenance(run: FinishedRun) -> dict[str, Any]:
-    path = Path(run.folder) / "provenance.json"
+    path = run.files.provenance
     return read_json(path) if path.is_file() else {}

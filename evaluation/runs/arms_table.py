@@ -7,8 +7,7 @@ from pathlib import Path
 
 from core.errors import InputError
 from core.files import read_table
-
-FILE = "arms.tsv"
+from core.run_folder import RunFolder
 
 
 @dataclass(frozen=True)
@@ -28,7 +27,7 @@ def read_arms(run: Path) -> dict[str, Arm]:
 
     Raises `InputError` for a table without a column.
     """
-    path = run / FILE
+    path = RunFolder(run).arms
     if not path.is_file():
         return {}
     table = read_table(path)

@@ -15,6 +15,7 @@ import pandas as pd
 from core.errors import InputError
 from core.files import checksum, read_json, read_table
 from core.images import load_image
+from core.run_folder import RunFolder
 
 KEYS = (
     "measure",
@@ -68,8 +69,8 @@ def compare(run_a: Path, run_b: Path, *, relative: float, absolute: float) -> pd
     where a folder holds no run.
     """
     for run in (run_a, run_b):
-        if not (run / "scans.tsv").is_file():
-            raise InputError(f"{run / 'scans.tsv'}: no such file; give the folders of two runs")
+        if not RunFolder(run).sheet.is_file():
+            raise InputError(f"{RunFolder(run).sheet}: no such file; give the folders of two runs")
     found: list[Difference] = []
     for pattern in (*PATTERNS, LABEL_PATTERN):
         names = {str(path.relative_to(run)) for run in (run_a, run_b) for path in run.glob(pattern)}
@@ -98,8 +99,8 @@ def same_files(run_a: Path, run_b: Path) -> list[str]:
     report shows of these, and hidden files.  Raises `InputError` where a folder holds no run.
     """
     for run in (run_a, run_b):
-        if not (run / "scans.tsv").is_file():
-            raise InputError(f"{run / 'scans.tsv'}: no such file; give the folders of two runs")
+        if not RunFolder(run).sheet.is_file():
+            raise InputError(f"{RunFolder(run).sheet}: no such file; give the folders of two runs")
     names = {
         path.relative_to(run)
         for run in (run_a, run_b)
@@ -132,7 +133,7 @@ def _result(run: Path, name: Path) -> object:
 
 def _provenance(run: Path) -> dict[str, Any]:
     """What was run, but for the machine's part."""
-    path = run / "provenance.json"
+    path = RunFolder(run).provenance
     return {name: value for name, value in read_json(path).items() if name != "machine"} if path.is_file() else {}
 
 

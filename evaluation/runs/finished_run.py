@@ -18,13 +18,8 @@ import pandas as pd
 from core import folds
 from core.errors import InputError
 from core.files import read_table
-from core.study import scan_name
+from core.run_folder import RunFolder, image_name, scan_name
 from evaluation.runs.arms_table import Arm, read_arms
-
-TISSUES = ("GM", "WM", "CSF")
-"""The order of the paper's Table 3."""
-
-REFERENCE = "raw"
 
 
 @dataclass(frozen=True)
@@ -49,6 +44,11 @@ class FinishedRun:
     folder: Path
     scans: pd.DataFrame
     _tables: dict[str, pd.DataFrame | None] = field(default_factory=dict, repr=False)
+
+    @property
+    def files(self) -> RunFolder:
+        """Where its files lie."""
+        return RunFolder(self.folder)
 
     @cached_property
     def subjects(self) -> list[str]:
@@ -152,14 +152,14 @@ class FinishedRun:
 
     def image_path(self, method: str, subject: str, scanner: str) -> Path | None:
         """An arm's image of one scan, or None if there is none."""
-        path = self.folder / "images" / method / f"{scan_name(subject, scanner)}_T1w.nii.gz"
+        path = self.files.images(method) / image_name(scan_name(subject, scanner))
         return path if path.is_file() and path.stat().st_size else None
 
     def model_files(self, name: str) -> list[tuple[str, Path]]:
         """Files of that name in the arms' model folders (and in their folds'), as (arm or fold, path in the run)."""
         found = []
         for method in self.methods:
-            folder = self.folder / "models" / method
+            folder = self.files.model(method)
             for path in sorted(folder.rglob(name)):
                 inner = path.parent.relative_to(folder).parts
                 found.append((", ".join([self.label(method), *inner]), path.relative_to(self.folder)))
@@ -187,7 +187,7 @@ class FinishedRun:
 def read_run(folder: Path | str) -> FinishedRun:
     """Open a run's folder; raises `InputError` where it holds no `scans.tsv`."""
     folder = Path(folder)
-    sheet = folder / "scans.tsv"
+    sheet = RunFolder(folder).sheet
     if not sheet.is_file():
         raise InputError(f"{sheet}: no such file; give the folder of a finished run, such as results/demo")
     scans = read_table(sheet)

@@ -13,6 +13,7 @@ import pandas as pd
 
 from core.files import checksum, read_json
 from core.jobs.cost import read_cost
+from core.run_folder import RunFolder
 from core.study import Study
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -53,7 +54,7 @@ def describe(study: Study, sheet: Path, config: dict[str, Any]) -> dict[str, Any
 
 def source_inputs(run: Path) -> dict[str, str]:
     """The checksums of the user's own files that the run's scans were made from, as they were when it read them."""
-    told = run / "study" / "inputs.json"
+    told = RunFolder(run).study.inputs
     return read_json(told) if told.is_file() else {}
 
 
@@ -64,10 +65,10 @@ def step_costs(run: Path) -> pd.DataFrame:
     cpu_s, peak_mb (the most that one process held).
     """
     rows = []
-    for path in sorted((run / "logs").rglob("*.log")):
+    for path in sorted(RunFolder(run).logs.rglob("*.log")):
         cost = read_cost(path.read_text(encoding="utf-8", errors="replace"))
         if cost is not None:
-            step, *part = path.relative_to(run / "logs").with_suffix("").parts
+            step, *part = path.relative_to(RunFolder(run).logs).with_suffix("").parts
             rows.append({"step": step, "arm": part[0].partition("-")[0] if step in STEPS_OF_ARMS else ""} | cost)
     table = pd.DataFrame(rows, columns=["step", "arm", "seconds", "cpu_s", "peak_mb"])
     grouped = table.groupby(["step", "arm"], as_index=False, sort=False)

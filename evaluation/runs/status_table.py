@@ -9,10 +9,10 @@ import pandas as pd
 
 from core.errors import InputError
 from core.files import read_json
+from core.names import WORST_FIRST
 
 COLUMNS = ["method", "step", "status", "reason", "seconds", "peak_mb", "device"]
 STEPS = ("fit", "apply", "intensities", "segment", "measure")
-WORST_FIRST = ("failed", "not_applicable", "ok")
 
 
 def join_status(folder: Path, methods: Sequence[str]) -> pd.DataFrame:

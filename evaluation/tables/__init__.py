@@ -33,5 +33,5 @@ def draw(folder: Path | str) -> list[Path]:
     for name in names():
         table = importlib.import_module(f"{__name__}.{name}").make(run)
         if table is not None:
-            written += write(replace(table, title=table.title + simulated), run.folder / "tables")
+            written += write(replace(table, title=table.title + simulated), run.files.tables)
     return written

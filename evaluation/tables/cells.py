@@ -9,9 +9,10 @@ import numpy as np
 import pandas as pd
 
 from core.errors import InputError
+from core.names import MISSING, PAPER_TISSUES
 from evaluation.measures.interface import Measure
 from evaluation.runs.finished_run import FinishedRun
-from evaluation.tables.layout import MISSING, TISSUES, Entry, Panel, pair_name
+from evaluation.tables.layout import Entry, Panel, pair_name
 from evaluation.tables.published import PAPER_SUBJECTS
 
 
@@ -114,7 +115,7 @@ def pair_panel(
     """Rows of methods (under each tissue, if any) by columns of pairs; below each, the paper's row."""
     columns = [pair_name(*pair) for pair in run.pairs]
     rows: list[list[str | Entry]] = []
-    for tissue in TISSUES if by_tissue else [MISSING]:
+    for tissue in PAPER_TISSUES if by_tissue else [MISSING]:
         for method in run.methods_in(cells):
             row = cells[(cells["tissue"] == tissue) & (cells["method"] == method)]
             if row.empty:
@@ -146,7 +147,7 @@ def pair_data(run: FinishedRun, cells: pd.DataFrame, *, by_tissue: bool) -> pd.D
 
 def in_paper_order(run: FinishedRun, data: pd.DataFrame) -> pd.DataFrame:
     """Rows by tissue and method in the order in which the paper's layout has them."""
-    tissues, methods = [*TISSUES, MISSING], run.methods_in(data)
+    tissues, methods = [*PAPER_TISSUES, MISSING], run.methods_in(data)
     place = pd.DataFrame({"tissue": data["tissue"].map(tissues.index), "method": data["method"].map(methods.index)})
     return data.loc[place.sort_values(["tissue", "method"], kind="stable").index]
 
@@ -171,7 +172,7 @@ def tissue_panel(run: FinishedRun, cells: pd.DataFrame, *, title: str, columns: 
     """Rows of tissues and methods by named columns."""
     rows = [
         [tissue, run.label(method), *row_entries(row, list(columns), decimals)]
-        for tissue in TISSUES
+        for tissue in PAPER_TISSUES
         for method in run.methods_in(cells)
         if not (row := cells[(cells["tissue"] == tissue) & (cells["method"] == method)]).empty
     ]

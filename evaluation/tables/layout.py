@@ -7,11 +7,6 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-TISSUES = ("GM", "WM", "CSF")
-"""The order of the paper's Table 3."""
-
-MISSING = "n/a"
-
 
 @dataclass(frozen=True)
 class Entry:

@@ -8,11 +8,12 @@ from pathlib import Path
 import pandas as pd
 
 from core.errors import InputError
+from core.names import MISSING, PAPER_TISSUES
 from evaluation.measures import registry
 from evaluation.measures.interface import Measure
 from evaluation.runs.finished_run import FinishedRun, read_run
 from evaluation.tables.cells import entry, pair_cells, row_entries, summarize
-from evaluation.tables.layout import MISSING, TISSUES, Entry, Panel, Table, pair_name
+from evaluation.tables.layout import Entry, Panel, Table, pair_name
 from evaluation.tables.notes import SIMULATED
 from evaluation.tables.writing import write
 
@@ -85,7 +86,7 @@ def _overview(runs: Sequence[FinishedRun]) -> Panel:
     cells: dict[tuple[int, str], list[Entry | str]] = {}
     for name, (file, column, by_tissue, decimals) in MEASURES.items():
         measure = registry.find(name)
-        for tissue in TISSUES if by_tissue else (None,):
+        for tissue in PAPER_TISSUES if by_tissue else (None,):
             header.append(f"{_name(measure)}, {tissue}" if tissue else _name(measure))
             for place, run in enumerate(runs):
                 table = run.table(f"metrics/{file}.tsv", ["method", "subject", column])
@@ -110,7 +111,7 @@ def _by_pair(
     """Rows of methods and protocols, under each tissue if any, by pairs of scanners."""
     pairs = [pair_name(*pair) for pair in runs[0].pairs]
     rows = []
-    for tissue in TISSUES if by_tissue else (MISSING,):
+    for tissue in PAPER_TISSUES if by_tissue else (MISSING,):
         for method in _methods(runs):
             for run, table in zip(runs, cells, strict=True):
                 row = table[(table["tissue"] == tissue) & (table["method"] == method)]
@@ -130,4 +131,4 @@ def write_protocols(folders: Sequence[Path]) -> list[Path]:
     runs = [read_run(folder) for folder in folders]
     table = table_protocols(runs)
     held_out = [run for run in runs if run.folds]
-    return write(table, held_out[-1].folder / "tables")
+    return write(table, held_out[-1].files.tables)

@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 
 from core.files import read_table
-from evaluation.tables.layout import MISSING, pair_name
+from core.names import MISSING
+from evaluation.tables.layout import pair_name
 
 PAPER = Path(__file__).parent / "paper"
 PAPER_SUBJECTS = 18

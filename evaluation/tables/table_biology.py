@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
+from core.names import PAPER_TISSUES
 from evaluation.measures import registry
 from evaluation.measures.biology import COLUMNS as BIOLOGY_COLUMNS
 from evaluation.runs.finished_run import FinishedRun
 from evaluation.tables.cells import number
-from evaluation.tables.layout import TISSUES, Entry, Panel, Table
+from evaluation.tables.layout import Entry, Panel, Table
 from evaluation.tables.notes import all_notes, segmentation_note
 
 
@@ -21,7 +22,7 @@ def make(run: FinishedRun) -> Table | None:
     panels = []
     for (covariate, contrast), part in found.groupby(["covariate", "contrast"], sort=False):
         rows: list[list[str | Entry]] = []
-        for tissue in TISSUES:
+        for tissue in PAPER_TISSUES:
             for method in run.methods_in(part):
                 for cell in part[(part["tissue"] == tissue) & (part["method"] == method)].to_dict("records"):
                     entries = []

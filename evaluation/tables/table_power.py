@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pandas as pd
 
+from core.names import MISSING
 from evaluation.measures import registry
 from evaluation.runs.finished_run import FinishedRun
 from evaluation.statistics import POWER, SIGNIFICANCE, SOUGHT
-from evaluation.tables.layout import MISSING, Entry, Panel, Table
+from evaluation.tables.layout import Entry, Panel, Table
 from evaluation.tables.notes import all_notes
 
 

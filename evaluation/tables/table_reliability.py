@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
+from core.names import PAPER_TISSUES
 from evaluation.measures import registry
 from evaluation.measures.reliability import COLUMNS as RELIABILITY_COLUMNS
 from evaluation.runs.finished_run import FinishedRun
 from evaluation.tables.cells import number
-from evaluation.tables.layout import TISSUES, Entry, Panel, Table
+from evaluation.tables.layout import Entry, Panel, Table
 from evaluation.tables.notes import all_notes, segmentation_note
 
 
@@ -19,7 +20,7 @@ def make(run: FinishedRun) -> Table | None:
         return None
     header = ["ICC(A,1)", "Within-person CV, %", "Within-person SD, mL", "Between-person SD, mL"]
     rows: list[list[str | Entry]] = []
-    for tissue in TISSUES:
+    for tissue in PAPER_TISSUES:
         for method in run.methods_in(found):
             for cell in found[(found["tissue"] == tissue) & (found["method"] == method)].to_dict("records"):
                 spread = f" [{cell['icc_low']:.2f} {cell['icc_high']:.2f}]" if np.isfinite(cell["icc_low"]) else ""

@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from core.names import MISSING
 from evaluation.measures import registry
 from evaluation.measures.interface import Measure
 from evaluation.runs.finished_run import FinishedRun
 from evaluation.summary import COLUMNS as SUMMARY_COLUMNS
-from evaluation.tables.layout import MISSING, Entry, Panel, Table
+from evaluation.tables.layout import Entry, Panel, Table
 from evaluation.tables.notes import all_notes
 
 ASKED = {"removed": "Scanners' differences removed", "kept": "Person kept"}

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from core.names import MISSING, PAPER_TISSUES
 from evaluation.measures import registry
 from evaluation.measures.interface import Measure
 from evaluation.runs.finished_run import FinishedRun
 from evaluation.tables.cells import column_data, method_panel, per_subject, summarize, tissue_panel
-from evaluation.tables.layout import MISSING, TISSUES, Table
+from evaluation.tables.layout import Table
 from evaluation.tables.notes import all_notes, segmentation_note
 
 COLUMNS = (
@@ -44,7 +45,7 @@ def make(run: FinishedRun) -> Table | None:
     dice = registry.find("dice_truth")
     cells = summarize(per_subject(truth, ["dice_truth"]), {"dice_truth": dice})
     data.append(cells.assign(quantity="dice"))
-    tissues = {tissue: tissue for tissue in TISSUES}
+    tissues = {tissue: tissue for tissue in PAPER_TISSUES}
     across = cells.assign(column=cells["tissue"], tissue=MISSING)
     panels.append(method_panel(run, across, title=dice.label, columns=tissues, decimals=3))
 

@@ -15,7 +15,8 @@ import nibabel as nib
 import numpy as np
 
 from core.errors import InputError
-from segmentation.interface import TISSUES, Segmentation
+from core.names import TISSUES
+from segmentation.interface import Segmentation
 
 
 def segment(

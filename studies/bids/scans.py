@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from core.errors import InputError, nearest
+from core.names import MISSING_CELLS
 from core.sheet import check_id
 from studies.bids.images import Image, models_of
 from studies.bids.options import ENTITIES, BidsOptions
@@ -16,7 +17,7 @@ from studies.bids.tables import covariates_of, read_rows_of, why_no_rows
 if TYPE_CHECKING:
     pass
 
-MISSING_VALUES = ("", "n/a", "N/A")
+MISSING_VALUES = (*MISSING_CELLS, "N/A")
 
 
 @dataclass(frozen=True)

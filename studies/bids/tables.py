@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from core.errors import InputError
+from core.names import MISSING
 from core.sheet import REQUIRED
 from studies.bids.images import Image
 from studies.bids.options import TABLES
@@ -39,7 +40,7 @@ def covariates_of(folder: Path, image: Image) -> dict[str, str]:
     found: dict[str, str] = {}
     for table in TABLES:
         found |= read_rows_of(folder, image, table)
-    return {name: value or "n/a" for name, value in found.items() if name not in REQUIRED}
+    return {name: value or MISSING for name, value in found.items() if name not in REQUIRED}
 
 
 def read_rows_of(folder: Path, image: Image, table: str) -> dict[str, str]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from core.errors import InputError
 from core.files import read_json, write_json
 from core.jobs.run_lock import check_writable
+from core.run_folder import StudyFolder
 from studies.commands._dataset import add_dataset_options, dataset_options, preview
 from studies.part_sheets import gather
 from studies.preprocessing import quality_table
@@ -62,12 +63,14 @@ def main(arguments: argparse.Namespace) -> int | None:
     start_or_go_on(arguments.out, settled)
     failed = take_steps("bids", settled, planned, arguments.out, jobs=arguments.jobs)
     scans = [(scan.subject, scan.scanner) for scan in planned]
-    quality_table.write(quality_table.gather(arguments.out, scans), arguments.out / "quality.tsv")
+    quality_table.write(quality_table.gather(arguments.out, scans), StudyFolder(arguments.out).quality)
     for scan, reason in failed.items():
         print(f"failed: subject {scan.subject} on scanner {scan.scanner}: {reason}", file=sys.stderr)
     subjects = list(dict.fromkeys(scan.subject for scan in planned if scan not in failed))
     if not subjects:
-        raise InputError(f"{arguments.dataset}: no scan could be preprocessed; see {arguments.out / 'quality.tsv'}")
+        raise InputError(
+            f"{arguments.dataset}: no scan could be preprocessed; see {StudyFolder(arguments.out).quality}"
+        )
     gather(prepare_subjects("bids", settled, subjects, arguments.out), arguments.out / "scans.tsv")
     print(f"{len(planned) - len(failed)} of {len(planned)} scans: {arguments.out / 'scans.tsv'}")
     return 1 if failed else None
@@ -83,7 +86,7 @@ def check_place(out: Path, dataset: Path) -> None:
 
 def start_or_go_on(out: Path, options: dict) -> None:
     """Keep the steps that were recorded in `out` with these options, and forget those of others."""
-    kept = out / "options.json"
+    kept = StudyFolder(out).options
     if not kept.exists() or read_json(kept) != json.loads(json.dumps(options)):
         shutil.rmtree(out / "status", ignore_errors=True)
     write_json(kept, options)

@@ -146,11 +146,3 @@ def noise_sd(image: np.ndarray, mask: np.ndarray) -> float:
         if there.any():
             found.append(1.4826 * float(np.median(np.abs(second[there]))))
     return min(found, default=float("nan"))
-
-
-def correlation(first: np.ndarray, second: np.ndarray, mask: np.ndarray) -> float:
-    """Pearson's correlation of two images over a mask; NaN where one of them is constant there."""
-    a, b = (image[mask].astype(np.float64) for image in (first, second))
-    if a.size < 2 or a.std() == 0 or b.std() == 0:
-        return float("nan")
-    return float(np.corrcoef(a, b)[0, 1])

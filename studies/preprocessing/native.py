@@ -9,9 +9,10 @@ import numpy as np
 from core.errors import InputError
 from core.images import load_image, load_mask, save_image
 from core.jobs.command import progress
+from core.run_folder import StudyFolder, image_name, scan_name
 from studies.preprocessing.arrays import Grid
 from studies.preprocessing.registration import Transforms, carry_back
-from studies.preprocessing.scan import extended, native_mask
+from studies.preprocessing.scan import extended
 
 
 def take_back(images: Path, study: Path, out: Path) -> list[Path]:
@@ -20,14 +21,15 @@ def take_back(images: Path, study: Path, out: Path) -> list[Path]:
     Intensities stay those of the images; 0 outside the scan's native brain mask.  Raises `InputError`
     where there are none, or one has no transforms in `study`.
     """
-    files = sorted(Path(images).glob("sub-*_scanner-*_T1w.nii.gz"))
+    files = sorted(Path(images).glob(image_name(scan_name("*", "*"))))
     if not files:
         raise InputError(f"{images}: no sub-*_scanner-*_T1w.nii.gz in it; give results/RUN/images/METHOD")
     written = []
+    prepared = StudyFolder(Path(study))
     for file in progress(files, what="images taken back", total=len(files)):
-        name = file.name.removesuffix("_T1w.nii.gz")
-        mask, affine = load_mask(native_mask(study, name))
-        transforms = Transforms.of_folder(Path(study) / "transforms" / name)
+        name = file.name.removesuffix(image_name(""))
+        mask, affine = load_mask(prepared.native_mask(name))
+        transforms = Transforms.of_folder(prepared.transforms(name))
         image, image_affine = load_image(file)
         if transforms.affine.exists():
             # extended, so that the brain's edge isn't mixed with the background's 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from studies.preprocessing.arrays import correlation
+from core.statistics import correlation
 from studies.preprocessing.atlas import Atlas
 
 PLAUSIBLE_BRAIN_ML = (800.0, 2200.0)
@@ -35,7 +35,8 @@ def measure(image: np.ndarray, mask: np.ndarray, inside: np.ndarray, atlas: Atla
     coverage : the part of the atlas's brain that lies inside the scan's field of view (`inside`).
     similarity_atlas : correlation with the atlas where both have brain; None where that is undefined.
     """
-    similarity = correlation(image, atlas.image, mask & atlas.mask)
+    both = mask & atlas.mask
+    similarity = correlation(image[both], atlas.image[both])
     return {
         "coverage": float(inside[atlas.mask].mean()),
         "similarity_atlas": similarity if np.isfinite(similarity) else None,
@@ -47,9 +48,10 @@ def similarity_to_own(images: list[np.ndarray], masks: list[np.ndarray]) -> list
     means = []
     for first in range(len(images)):
         others = [
-            correlation(images[first], images[second], masks[first] & masks[second])
+            correlation(images[first][both], images[second][both])
             for second in range(len(images))
             if second != first
+            for both in [masks[first] & masks[second]]
         ]
         means.append(float(np.mean(others)) if others else float("nan"))
     return means

@@ -10,9 +10,8 @@ import pandas as pd
 
 from core.files import read_json, write_table, write_text
 from core.images import load_image, load_mask
-from core.study import scan_name
+from core.run_folder import StudyFolder, scan_name
 from studies.preprocessing.quality import COLUMNS, flag, similarity_to_own
-from studies.preprocessing.scan import preprocessed
 from studies.preprocessing.steps import outcome
 
 TITLES = {
@@ -38,10 +37,10 @@ def gather(folder: Path, scans: Sequence[tuple[str, str]]) -> pd.DataFrame:
             row = {"subject": subject, "scanner": scanner, "status": "failed" if failure else "ok", "flags": failure}
             if not failure:
                 own.append((row, name))
-                row |= read_json(preprocessed(folder, name, "quality.json"))
+                row |= read_json(StudyFolder(folder).preprocessed(name, "quality.json"))
             rows.append(row)
-        images = [load_image(preprocessed(folder, name, "T1w.nii.gz"))[0] for _, name in own]
-        masks = [load_mask(preprocessed(folder, name, "mask.nii.gz"))[0] for _, name in own]
+        images = [load_image(StudyFolder(folder).preprocessed(name, "T1w.nii.gz"))[0] for _, name in own]
+        masks = [load_mask(StudyFolder(folder).preprocessed(name, "mask.nii.gz"))[0] for _, name in own]
         for (row, _), similarity in zip(own, similarity_to_own(images, masks), strict=True):
             row["similarity_own"] = similarity
     table = pd.DataFrame(rows).reindex(columns=COLUMNS)

@@ -21,6 +21,7 @@ from scipy import ndimage
 from core.errors import InputError
 from core.files import write_json
 from core.images import brain_mask, load_image, load_mask, save_image, save_labels, voxel_volume_ml
+from core.run_folder import StudyFolder
 from studies.preprocessing import arrays
 from studies.preprocessing.arrays import Grid
 from studies.preprocessing.atlas import load_atlas
@@ -38,7 +39,7 @@ def register(image_file: Path, name: str, folder: Path, options: PreprocessOptio
     native = Grid(image.shape, affine)
     own = own_mask(image_file, image, affine, options, mask_file)
     if options.registration == "none":
-        save_labels(native_mask(folder, name), own, affine)
+        save_labels(StudyFolder(folder).native_mask(name), own, affine)
         return
     arrays.load_ants(options.threads)
     atlas = load_atlas(options)
@@ -49,12 +50,12 @@ def register(image_file: Path, name: str, folder: Path, options: PreprocessOptio
         brain = np.where(rough, image, np.float32(0))
         if options.n4:
             brain /= arrays.bias_field(image, rough, affine)
-        found = register_brain(brain, affine, atlas, options, folder / "transforms" / name, initial=initial)
+        found = register_brain(brain, affine, atlas, options, StudyFolder(folder).transforms(name), initial=initial)
     if own is None:
         own = carry_back(atlas.mask.astype(np.float32), atlas.grid, found, native) > 0.5
         if not own.any():
             raise InputError(f"{image_file}: the atlas's brain was laid beside the scan; look at it, or give its mask")
-    save_labels(native_mask(folder, name), own, affine)
+    save_labels(StudyFolder(folder).native_mask(name), own, affine)
 
 
 def own_mask(
@@ -100,7 +101,7 @@ def deepbet_mask(image: np.ndarray, affine: np.ndarray) -> np.ndarray:
 def resample(image_file: Path, name: str, folder: Path, options: PreprocessOptions) -> None:
     """Correct a registered scan's bias field, bring it onto the common grid, mask it, and measure its quality."""
     image, affine = arrays.reorient(*load_image(image_file))
-    mask, _ = load_mask(native_mask(folder, name))
+    mask, _ = load_mask(StudyFolder(folder).native_mask(name))
     if options.n4:
         image = image / arrays.bias_field(image, mask, affine)
     quality = {"mask_ml": float(mask.sum() * voxel_volume_ml(affine)), "snr": signal_to_noise(image, mask)}
@@ -109,7 +110,7 @@ def resample(image_file: Path, name: str, folder: Path, options: PreprocessOptio
     else:
         atlas = load_atlas(options)
         grid_affine = atlas.grid.affine
-        transforms = Transforms.of_folder(folder / "transforms" / name)
+        transforms = Transforms.of_folder(StudyFolder(folder).transforms(name))
         if options.brain == "atlas":
             there = atlas.mask
             on_grid = carry(image, affine, transforms, atlas.grid)
@@ -119,14 +120,14 @@ def resample(image_file: Path, name: str, folder: Path, options: PreprocessOptio
             there = carry(mask.astype(np.float32), affine, transforms, atlas.grid) > 0.5
         inside = carry(np.ones_like(image), affine, transforms, atlas.grid) > 0.5
         quality |= measure(on_grid, there, inside, atlas)
-        save_image(folder / "atlas_T1w.nii.gz", atlas.image, atlas.grid.affine)
+        save_image(StudyFolder(folder).atlas, atlas.image, atlas.grid.affine)
     if not there.any():
         raise InputError(f"{image_file}: no brain is left on the common grid; the registration failed")
     # interpolation and a corrected background can go slightly below 0, a magnitude image doesn't
     on_grid = np.where(there, np.maximum(on_grid, 0), 0).astype(np.float32)
-    save_image(preprocessed(folder, name, "T1w.nii.gz"), on_grid, grid_affine)
-    save_labels(preprocessed(folder, name, "mask.nii.gz"), there, grid_affine)
-    write_json(preprocessed(folder, name, "quality.json"), quality)
+    save_image(StudyFolder(folder).preprocessed(name, "T1w.nii.gz"), on_grid, grid_affine)
+    save_labels(StudyFolder(folder).preprocessed(name, "mask.nii.gz"), there, grid_affine)
+    write_json(StudyFolder(folder).preprocessed(name, "quality.json"), quality)
 
 
 def extended(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
@@ -139,13 +140,3 @@ def signal_to_noise(image: np.ndarray, mask: np.ndarray) -> float | None:
     """The brain's median over the SD of its noise (`arrays.noise_sd`)."""
     noise = arrays.noise_sd(image, mask)
     return float(np.median(image[mask]) / noise) if noise > 0 else None
-
-
-def native_mask(folder: Path, name: str) -> Path:
-    """The brain on a scan's own grid."""
-    return folder / "native" / f"{name}_mask.nii.gz"
-
-
-def preprocessed(folder: Path, name: str, ending: str) -> Path:
-    """A file of a scan on the common grid."""
-    return folder / "preprocessed" / f"{name}_{ending}"

@@ -5,18 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from core.files import read_json
+from core.run_folder import StudyFolder
 
 STEPS = ("register", "resample")
 
 
 def outcome(folder: Path, name: str) -> str | None:
     """Why a scan's steps failed, "" where they ended well, None where they were not recorded."""
-    records = [read_json(path) for which in STEPS if (path := status_file(folder, name, which)).exists()]
+    records = [read_json(path) for which in STEPS if (path := StudyFolder(folder).record(name, which)).exists()]
     if len(records) < len(STEPS):
         return None
     return next((record["reason"] or "failed" for record in records if record["status"] != "ok"), "")
-
-
-def status_file(folder: Path, name: str, which: str) -> Path:
-    """Where a run records how a scan's step ended."""
-    return folder / "status" / name / f"{which}.json"

@@ -13,13 +13,13 @@ import numpy as np
 from scipy import ndimage
 
 from core.images import voxel_volume_ml
+from core.names import TISSUES
+from core.random_numbers import generator
 from studies.simulation.atlas_maps import load_atlas, sample
 from studies.simulation.deformation import atlas_coordinates
 from studies.simulation.grid import grid_affine
 from studies.simulation.people import Subject
-from studies.simulation.random_fields import generator, random_field
-
-TISSUES = ("CSF", "GM", "WM")
+from studies.simulation.random_fields import random_field
 
 COMPARTMENTS = {
     "csf": "CSF",

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from studies.simulation.random_fields import generator
+from core.random_numbers import generator
 
 
 @dataclass(frozen=True)

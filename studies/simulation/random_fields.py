@@ -1,4 +1,4 @@
-"""Gaussian random fields that live in millimetres, not in voxels, and the random numbers behind them.
+"""Gaussian random fields that live in millimetres, not in voxels.
 
 A field is white noise on a lattice whose spacing is the field's scale, smoothed there and
 interpolated by cubic B-splines. A B-spline is nearly a Gaussian of SD spacing/sqrt(3), and the
@@ -9,7 +9,6 @@ since gstools and the like neither tie fields to a seed by name nor keep within 
 
 from __future__ import annotations
 
-import hashlib
 import math
 
 import numpy as np
@@ -24,15 +23,6 @@ _LATTICE_SD = math.sqrt(2 / 3)
 _UNIT = (2 * math.sqrt(math.pi)) ** 1.5
 """Brings white noise smoothed by a Gaussian of SD one node back to variance 1: per axis the squared
 weights sum to 1/(2 sqrt(pi))."""
-
-
-def generator(seed: int, *names: str) -> np.random.Generator:
-    """A random generator of its own for each seed and sequence of names (such as subject, scanner).
-
-    It depends on nothing else, so subjects may be made in any order and in separate processes.
-    """
-    digest = hashlib.sha256("\x1f".join((str(seed), *names)).encode()).digest()
-    return np.random.Generator(np.random.PCG64(np.frombuffer(digest, dtype=np.uint32).tolist()))
 
 
 def random_field(

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 
 from core.errors import InputError
 from core.images import brain_mask
+from core.names import SEGMENTER_SCALE
 from core.sheet import check_id
 from studies.simulation.options import ScanOptions
 
@@ -31,9 +32,6 @@ if TYPE_CHECKING:
 
     from studies.simulation.anatomy import Anatomy
 
-
-SEGMENTER_UNIT = 1000.0
-"""A brain of mean 1 times this is what the segmenter sees (`design`: RAW x 1000)."""
 
 PLAUSIBLE_BRAIN_ML = (600.0, 2500.0)
 """What voxels above 0 of a skull-stripped head add up to; a head with its skull has more."""
@@ -194,13 +192,13 @@ def make_anatomy(path: Path, seed: int, subject: str, *, threads: int = 1) -> An
     import numpy as np
 
     from core.images import scale_to_mean
+    from core.random_numbers import generator
     from segmentation import segment
     from studies.simulation.anatomy import compose
     from studies.simulation.atlas_maps import undeformed_maps
-    from studies.simulation.random_fields import generator
 
     image, mask = register(path)
-    scaled = scale_to_mean(image, mask, "brain") * SEGMENTER_UNIT
+    scaled = scale_to_mean(image, mask, "brain") * SEGMENTER_SCALE
     found = segment(scaled, mask, (1.0, 1.0, 1.0), threads=threads, partial_volumes=True, name=str(path))
     parts = found.posteriors if found.partial_volumes is None else found.partial_volumes
     fractions = parts[:, mask].astype(np.float32)

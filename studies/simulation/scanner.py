@@ -14,10 +14,11 @@ import numpy as np
 from scipy import ndimage
 from scipy.special import ndtr
 
+from core.random_numbers import generator
 from studies.simulation.anatomy import Anatomy
 from studies.simulation.grid import COARSE
 from studies.simulation.physics import Scanner, Tissue, calibration
-from studies.simulation.random_fields import enlarge, generator, random_field
+from studies.simulation.random_fields import enlarge, random_field
 from studies.simulation.signal import signal
 
 VESSELS_TO_GM = 0.75

@@ -11,8 +11,9 @@ import pandas as pd
 
 from core.files import write_json, write_table
 from core.images import save_image, save_labels, scale_to_mean, voxel_volume_ml
-from core.study import scan_name
-from studies.simulation.anatomy import TISSUES, Anatomy
+from core.names import TISSUES
+from core.run_folder import StudyFolder, image_name, labels_name, mask_name, scan_name
+from studies.simulation.anatomy import Anatomy
 from studies.simulation.options import ScanOptions
 from studies.simulation.physics import Scanner, failed, tissues
 from studies.simulation.scanner import acquire, true_image
@@ -60,11 +61,11 @@ def write_subject(
     check_scanners(options)
     truth = folder / "truth"
     stem = f"sub-{subject}"
-    save_labels(folder / f"{stem}_mask.nii.gz", anatomy.mask, anatomy.affine)
+    save_labels(folder / mask_name(stem), anatomy.mask, anatomy.affine)
     fractions = np.stack([anatomy.dense(part) for part in anatomy.fractions()], axis=-1)
     save_image(truth / f"{stem}_fractions.nii.gz", fractions, anatomy.affine)
     del fractions
-    save_labels(truth / f"{stem}_dseg.nii.gz", anatomy.labels(), anatomy.affine)
+    save_labels(truth / labels_name(stem), anatomy.labels(), anatomy.affine)
     write_table(truth / f"{stem}_volumes.tsv", volumes_table(subject, anatomy))
 
     rows = []
@@ -74,19 +75,19 @@ def write_subject(
             scanner = failed(scanner)
         image, noiseless = simulate_scan(anatomy, scanner, options, subject)
         name = scan_name(subject, scanner.name)
-        save_image(folder / f"{name}_T1w.nii.gz", image, anatomy.affine)
+        save_image(folder / image_name(name), image, anatomy.affine)
         save_image(truth / f"{name}_truth.nii.gz", noiseless, anatomy.affine)
         made[scanner.name] = dataclasses.asdict(scanner) | {"failed": scanner.name == failing}
         rows.append(
             {
                 "subject": subject,
                 "scanner": scanner.name,
-                "image": f"{name}_T1w.nii.gz",
-                "mask": f"{stem}_mask.nii.gz",
+                "image": image_name(name),
+                "mask": mask_name(stem),
                 **covariates,
                 SIMULATED: SIMULATED,
                 "truth_image": f"truth/{name}_truth.nii.gz",
-                "truth_labels": f"truth/{stem}_dseg.nii.gz",
+                "truth_labels": f"truth/{labels_name(stem)}",
                 "truth_fractions": f"truth/{stem}_fractions.nii.gz",
                 "truth_volumes": f"truth/{stem}_volumes.tsv",
             }
@@ -104,7 +105,7 @@ def write_subject(
         **(details or {}),
     }
     write_json(truth / f"{stem}_truth.json", description)
-    sheet = folder / f"{stem}.tsv"
+    sheet = StudyFolder(folder).part_sheet(subject)
     write_table(sheet, pd.DataFrame(rows))
     return sheet
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import InputError, nearest, refuse_unknown
-from core.study import scan_name
+from core.run_folder import StudyFolder, image_name, mask_name, scan_name
 from studies.bids.images import images_of_paths, read_images
 from studies.bids.options import BidsOptions
 from studies.bids.scans import BidsScan, study_scans
@@ -116,7 +116,6 @@ def prepare(options: Mapping[str, Any], subject: str, folder: Path) -> Path:
 
     from core.files import write_table
     from core.images import load_image, load_mask, save_image, save_labels, scale_to_mean
-    from studies.preprocessing.scan import preprocessed
 
     planned = _scans(options)
     scans = [scan for scan in planned if scan.subject == subject]
@@ -133,20 +132,20 @@ def prepare(options: Mapping[str, Any], subject: str, folder: Path) -> Path:
         elif failure:
             reasons.append(f"{scan.scanner}: {failure}")
             continue
-        image, affine = load_image(preprocessed(folder, name, "T1w.nii.gz"))
-        mask, _ = load_mask(preprocessed(folder, name, "mask.nii.gz"))
+        image, affine = load_image(StudyFolder(folder).preprocessed(name, "T1w.nii.gz"))
+        mask, _ = load_mask(StudyFolder(folder).preprocessed(name, "mask.nii.gz"))
         try:
             image = scale_to_mean(image, mask, options.get("scale", "brain"))
         except InputError as error:
             raise InputError(f"{scan.image}: {error}") from None
-        save_image(folder / f"{name}_T1w.nii.gz", image, affine)
-        save_labels(folder / f"{name}_mask.nii.gz", mask, affine)
+        save_image(folder / image_name(name), image, affine)
+        save_labels(folder / mask_name(name), mask, affine)
         rows.append(
             {
                 "subject": subject,
                 "scanner": scan.scanner,
-                "image": f"{name}_T1w.nii.gz",
-                "mask": f"{name}_mask.nii.gz",
+                "image": image_name(name),
+                "mask": mask_name(name),
                 **scan.covariates,
             }
         )
@@ -155,7 +154,7 @@ def prepare(options: Mapping[str, Any], subject: str, folder: Path) -> Path:
             f"subject {subject}: none of the scans could be preprocessed ({'; '.join(reasons)}); leave the subject "
             "out with `subjects`, or mend what is named"
         )
-    sheet = folder / f"sub-{subject}.tsv"
+    sheet = StudyFolder(folder).part_sheet(subject)
     write_table(sheet, pd.DataFrame(rows))
     return sheet
 

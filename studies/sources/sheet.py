@@ -11,8 +11,8 @@ import pandas as pd
 from core.errors import InputError, refuse_unknown
 from core.files import write_table
 from core.images import load_image, load_mask, save_image, save_labels, scale_to_mean
+from core.run_folder import StudyFolder, image_name, mask_name, scan_name
 from core.sheet import REQUIRED, moved, read_rows, read_sheet
-from core.study import scan_name
 from studies.sources import PlannedScan
 
 OPTIONS = ("scans", "seed", "scale")
@@ -55,18 +55,18 @@ def prepare(options: Mapping[str, Any], subject: str, folder: Path) -> Path:
             image = scale_to_mean(load_image(scan.image)[0], mask, options.get("scale", "brain"))
         except InputError as error:
             raise InputError(f"{path}: {scan.image}: {error}") from None
-        save_image(folder / f"{name}_T1w.nii.gz", image, scan.affine)
-        save_labels(folder / f"{name}_mask.nii.gz", mask, scan.affine)
+        save_image(folder / image_name(name), image, scan.affine)
+        save_labels(folder / mask_name(name), mask, scan.affine)
         rows.append(
             {
                 "subject": subject,
                 "scanner": scan.scanner,
-                "image": f"{name}_T1w.nii.gz",
-                "mask": f"{name}_mask.nii.gz",
+                "image": image_name(name),
+                "mask": mask_name(name),
                 **{column: moved(column, cell, scan.folder, folder) for column, cell in scan.covariates.items()},
             }
         )
-    sheet = folder / f"sub-{subject}.tsv"
+    sheet = StudyFolder(folder).part_sheet(subject)
     write_table(sheet, pd.DataFrame(rows))
     return sheet
 

@@ -1,0 +1,29 @@
+"""Words and numbers that mean the same everywhere."""
+
+from __future__ import annotations
+
+RAW = "raw"
+"""The arm that every other is compared with: the scans as they entered the study."""
+
+TISSUES = ("CSF", "GM", "WM")
+"""In the order of their labels, 1 to 3, and of their intensities in a T1-weighted image."""
+
+PAPER_TISSUES = ("GM", "WM", "CSF")
+"""In the order of the paper's Table 3, in which they are shown."""
+
+SEGMENTER_SCALE = 1000.0
+"""What the segmenter sees is RAW, a brain of mean 1, times this: intensities of the size that FAST was made for."""
+
+MISSING = "n/a"
+"""A cell of a table without a value."""
+
+MISSING_CELLS = ("", MISSING)
+
+ARM_STEPS = ("fit", "apply", "intensities", "segment", "measure")
+"""The steps of an arm, in order: names of rules, records and logs."""
+
+WORST_FIRST = ("failed", "not_applicable", "ok")
+"""How a step may end."""
+
+METHOD_ENTRY_POINTS = "mispel_benchmark.methods"
+"""The group of entry points by which another distribution brings a method."""
