@@ -35,8 +35,8 @@ wildcard_constraints:
 rule all:
     default_target: True
     input:
-        report=f"{RUN}/report.html",
-        complete=f"{RUN}/status/complete",
+        report=AT.report,
+        complete=AT.complete,
 
 
 include: "workflow/rules/studies.smk"

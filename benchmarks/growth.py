@@ -22,7 +22,7 @@ from core.images import open_image
 from core.sheet import read_sheet
 from evaluation.runs.provenance import step_costs
 
-FOLDERS = {"prepare": "study", "fit": "models", "harmonize": "images", "segment": "segmentations"}
+FOLDERS = {"prepare": "study", "fit": "models", "apply": "images", "segment": "segmentations"}
 """What each step writes its files into."""
 BY_PEOPLE = ("prepare", "segment", "measure")
 """Steps that are split into jobs of a few people; the others are one job an arm."""

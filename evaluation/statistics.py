@@ -160,11 +160,11 @@ def paired_tests(values: pd.DataFrame, measure: Measure, pairs: Sequence[tuple[s
     rows = []
     for tissue in values["tissue"].unique():
         for scanner_a, scanner_b in pairs:
-            for method in values["method"].unique():
+            for arm in values["method"].unique():
                 key = (tissue, scanner_a, scanner_b)
-                if (*key, method) not in wide.index:
+                if (*key, arm) not in wide.index:
                     continue
-                found = wide.loc[(*key, method)].to_numpy(dtype=float)
+                found = wide.loc[(*key, arm)].to_numpy(dtype=float)
                 has_reference = (*key, RAW) in wide.index
                 reference = (
                     wide.loc[(*key, RAW)].to_numpy(dtype=float) if has_reference else np.full_like(found, np.nan)
@@ -175,7 +175,7 @@ def paired_tests(values: pd.DataFrame, measure: Measure, pairs: Sequence[tuple[s
                         "tissue": tissue,
                         "scanner_a": scanner_a,
                         "scanner_b": scanner_b,
-                        "method": method,
+                        "method": arm,
                         "reference": RAW,
                         **vars(paired_test(found, reference)),
                     }

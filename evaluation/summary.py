@@ -54,14 +54,14 @@ COLUMNS = [
 ]
 
 
-def values_by_person(table: pd.DataFrame, column: str, methods: Sequence[str]) -> np.ndarray:
+def values_by_person(table: pd.DataFrame, column: str, arms: Sequence[str]) -> np.ndarray:
     """A column of a table of `RUN/metrics` as (methods, people, scanners or pairs, tissues), NaN for none."""
     tissues = table["tissue"].astype(str) if "tissue" in table else pd.Series("", index=table.index)
     ends = [end for end in ("scanner", "scanner_a", "scanner_b") if end in table]
     places = table[ends].agg("\t".join, axis=1)
     axes = [pd.Categorical(values, categories=values.unique()) for values in (table["subject"], places, tissues)]
-    found = np.full((len(methods), *(len(axis.categories) for axis in axes)), math.nan)
-    rows = pd.Categorical(table["method"], categories=list(methods)).codes
+    found = np.full((len(arms), *(len(axis.categories) for axis in axes)), math.nan)
+    rows = pd.Categorical(table["method"], categories=list(arms)).codes
     known = rows >= 0
     found[rows[known], *(axis.codes[known] for axis in axes)] = table[column].to_numpy(dtype=float)[known]
     return found
@@ -148,7 +148,7 @@ def interval(samples: np.ndarray) -> tuple[float, float]:
 def summarize(
     measure: Measure,
     table: pd.DataFrame,
-    methods: Sequence[str],
+    arms: Sequence[str],
     *,
     oracle: str | None,
     controls: Sequence[str],
@@ -161,21 +161,21 @@ def summarize(
     `table` is the measure's; `oracle` the arm that pins 1, if any.
     """
     values, people = over_people(
-        values_by_person(table, measure.column, methods),
+        values_by_person(table, measure.column, arms),
         measure.summary.over_people,
         seed=seed,
         resamples=resamples,
     )
-    place = {method: row for row, method in enumerate(methods)}
+    place = {arm: row for row, arm in enumerate(arms)}
     top = values[place[oracle]] if oracle in place else None
     zero, one, one_is = ends_of_scale(measure, values[place[RAW]], top, people=people, scanners=scanners)
     scored = scores(measure, values, zero, one)
-    competing = [row for method, row in place.items() if method not in controls]
+    competing = [row for arm, row in place.items() if arm not in controls]
     ranked = np.full_like(values, math.nan)
     ranked[competing] = ranks(measure, values[competing], one)
     rows = []
-    for method, row in place.items():
-        cells = {"measure": measure.name, "asks": measure.summary.asks, "method": method, "n": people}
+    for arm, row in place.items():
+        cells = {"measure": measure.name, "asks": measure.summary.asks, "method": arm, "n": people}
         for name, low, high, sampled in (
             ("value", "ci_low", "ci_high", values),
             ("score", "score_low", "score_high", scored),
@@ -198,11 +198,11 @@ def run_summary(run: Path, *, seed: int = 0, resamples: int = RESAMPLES) -> pd.D
     controls = [arm.id for arm in arms.values() if arm.control]
     oracle = next((arm.id for arm in arms.values() if arm.method == ORACLE), None)
     volumes = read_table(RunFolder(run).metric("volumes"))
-    methods = list(dict.fromkeys(volumes["method"]))
+    arms = list(dict.fromkeys(volumes["method"]))
     tables = []
     for measure in registry.measures().values():
         path = RunFolder(run).metric(measure.table) if measure.summary else None
-        if path is None or not path.is_file() or RAW not in methods:
+        if path is None or not path.is_file() or RAW not in arms:
             continue
         table = read_table(path)
         if measure.column in table and table[measure.column].notna().any():
@@ -210,7 +210,7 @@ def run_summary(run: Path, *, seed: int = 0, resamples: int = RESAMPLES) -> pd.D
                 summarize(
                     measure,
                     table,
-                    methods,
+                    arms,
                     oracle=oracle,
                     controls=controls,
                     scanners=volumes["scanner"].nunique(),

@@ -283,7 +283,7 @@ def _write_training(
 def _write_records(folder: Path, methods: Sequence[str], failed: Sequence[str], seed: int) -> None:
     rows = []
     for number, method in enumerate(methods):
-        for step in ("fit", "apply", "segmentation", "measures"):
+        for step in ("fit", "apply", "segment", "measure"):
             row = {"method": method, "step": step, "status": "ok", "reason": None}
             if method in failed:
                 reason = "no control voxel is CSF in all images; try prob 0.9"

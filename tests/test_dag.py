@@ -97,7 +97,7 @@ def test_every_file_of_the_contract_is_there(finished):
     provenance = json.loads((run / "provenance.json").read_text())
     assert provenance["config"]["run"] == "small"
     steps = {(row["step"], row["arm"]): row for row in provenance["machine"]["steps"]}
-    for step in ("fit", "harmonize", "intensities", "segment", "measure"):
+    for step in ("fit", "apply", "intensities", "segment", "measure"):
         assert {arm for name, arm in steps if name == step} == {"raw", "whitestripe", "ravel", "mispel"}
     assert {name for name, arm in steps if not arm} >= {"check_study", "prepare", "scans", "metrics", "statistics"}
     assert steps["fit", "mispel"]["cpu_s"] > 0 and steps["fit", "mispel"]["peak_mb"] > 50
@@ -196,8 +196,8 @@ def test_code_that_a_run_does_not_use_plans_nothing(finished, copy):
 @pytest.mark.parametrize(
     "path, rules",
     [
-        ("baselines/ravel.py", {"fit": 1, "harmonize": 1, "intensities": 1, "segment": 2}),
-        ("mispel/losses.py", {"fit": 1, "harmonize": 1, "intensities": 1, "segment": 2}),
+        ("baselines/ravel.py", {"fit": 1, "apply": 1, "intensities": 1, "segment": 2}),
+        ("mispel/losses.py", {"fit": 1, "apply": 1, "intensities": 1, "segment": 2}),
         ("evaluation/measures/sharpness.py", {"measure": 8}),
     ],
 )
@@ -206,7 +206,7 @@ def test_code_that_a_run_uses_plans_what_stands_on_it(finished, copy, path, rule
     done = snakemake(finished, "-n", "--configfile", str(finished / "config.yaml"), project=copy)
     found = planned(done)
     assert {rule: found.get(rule) for rule in rules} == rules
-    assert not set(found) & ({"fit", "harmonize", "intensities", "segment", "prepare", "scans"} - set(rules))
+    assert not set(found) & ({"fit", "apply", "intensities", "segment", "prepare", "scans"} - set(rules))
     assert {"measure", "metrics", "statistics", "tables", "figures", "report"} <= set(found)
 
 

@@ -343,7 +343,7 @@ def test_the_workflows_captions_are_the_figures_own_and_valid():
 def test_runs_read_ids_as_text_and_methods_in_order(run):
     opened = read_run(run)
     assert opened.subjects[0] == "01"
-    assert opened.methods == ["raw", "whitestripe", "ravel", "mispel"]
+    assert opened.arms == ["raw", "whitestripe", "ravel", "mispel"]
     assert opened.pairs[0] == ("GE", "Philips")
     assert isinstance(opened.table("metrics/ssim.tsv"), pd.DataFrame)
     assert opened.table("metrics/none.tsv") is None

@@ -191,7 +191,7 @@ def cohort(people: np.ndarray, shift: float = 0.0, noise: float = 0.0) -> Measur
 
 def measured_of(scans: tuple[Scan, ...], methods: list[str], tables: dict, arrays: Callable | None = None) -> Measured:
     return Measured(
-        study=Study(scans), methods=methods, tables=tables, arrays=arrays or (lambda *names: {}), seed=0, resamples=300
+        study=Study(scans), arms=methods, tables=tables, arrays=arrays or (lambda *names: {}), seed=0, resamples=300
     )
 
 

@@ -219,7 +219,7 @@ def test_records_of_batches_become_one_row_a_step(tmp_path, capsys):
     record(tmp_path, "raw", "intensities", "intensities")
     record(tmp_path, "ravel", "fit", "fit", "not_applicable", "needs two scanners")
     out = tmp_path / "status.tsv"
-    main(["status", str(tmp_path), "--methods", "ravel", "raw", "--out", str(out)])
+    main(["status", str(tmp_path), "--arms", "ravel", "raw", "--out", str(out)])
     table = read_table(out)
     assert list(table.method) == ["ravel", "raw", "raw", "raw"]
     assert list(table.step) == ["fit", "fit", "intensities", "segment"]

@@ -67,7 +67,7 @@ def run(tmp_path_factory) -> Path:
     for method in METHODS:
         arm_steps(folder, method, SUBJECTS[:2], "a")
         arm_steps(folder, method, SUBJECTS[2:], "b")
-    main(["gather", str(folder), "--methods", *METHODS])
+    main(["gather", str(folder), "--arms", *METHODS])
     return folder
 
 
@@ -163,7 +163,7 @@ def test_the_further_measures_have_their_tables(run):
 
 def test_two_gatherings_give_the_same_bytes(run, tmp_path):
     before = {path.name: path.read_bytes() for path in (run / "metrics").iterdir()}
-    main(["gather", str(run), "--methods", *METHODS, "--batches", "a", "b"])
+    main(["gather", str(run), "--arms", *METHODS, "--batches", "a", "b"])
     assert before == {path.name: path.read_bytes() for path in (run / "metrics").iterdir()}
 
 
@@ -172,12 +172,12 @@ def test_parts_of_another_division_into_batches_are_refused_unless_left_out(run)
     stale.write_bytes((run / "parts/raw/measures-a.json").read_bytes())
     try:
         with pytest.raises(InputError, match="holds raw, 01, .* twice"):
-            main(["gather", str(run), "--methods", *METHODS])
-        main(["gather", str(run), "--methods", *METHODS, "--batches", "a", "b"])
+            main(["gather", str(run), "--arms", *METHODS])
+        main(["gather", str(run), "--arms", *METHODS, "--batches", "a", "b"])
     finally:
         stale.unlink()
     with pytest.raises(InputError, match="no such part"):
-        main(["gather", str(run), "--methods", *METHODS, "--batches", "a", "c"])
+        main(["gather", str(run), "--arms", *METHODS, "--batches", "a", "c"])
 
 
 def test_a_failed_arm_leaves_the_others_and_no_numbers(run, tmp_path):

@@ -183,7 +183,7 @@ def test_figures_are_inside_with_their_captions(run, page):
 
 def test_times_add_up_by_arm(run):
     found = content.times(read_run(run))
-    assert found["steps"] == ["fit", "apply", "segmentation", "measures"]
+    assert found["steps"] == ["fit", "apply", "segment", "measure"]
     assert [row["total"] for row in found["rows"]] == ["6.0", "10.0", "14.0", "18.0"]
     assert [row["peak"] for row in found["rows"]] == ["300", "301", "302", "303"]
 
@@ -210,7 +210,7 @@ def test_a_run_with_little_in_it_still_has_a_report(tmp_path):
 
 def test_the_viewers_sprites_hold_each_scans_slices(run, page):
     data = json.loads(page.scripts["viewer-data"])
-    assert [method for method, _ in data["methods"]] == ["raw", "whitestripe", "mispel"]
+    assert [method for method, _ in data["arms"]] == ["raw", "whitestripe", "mispel"]
     assert data["scanners"] == list(PAPER_SCANNERS)
     assert "02/raw/Prisma" in data["missing"] and len(data["missing"]) == 3
     opened = read_run(run)

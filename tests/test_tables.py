@@ -205,4 +205,4 @@ def test_the_papers_best_are_the_ones_it_prints_bold():
 
 def test_a_run_is_read_once(run):
     opened = read_run(run)
-    assert opened.simulated and opened.methods_in(opened.table("metrics/ssim.tsv")) == ["raw", "whitestripe", "mispel"]
+    assert opened.simulated and opened.arms_in(opened.table("metrics/ssim.tsv")) == ["raw", "whitestripe", "mispel"]

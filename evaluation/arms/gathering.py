@@ -21,21 +21,21 @@ from evaluation.measures.interface import Measured
 IDS = ("method", "subject", "scanner", "scanner_a", "scanner_b", "tissue")
 
 
-def read_volumes(run: Path, methods: Sequence[str], batches: Sequence[str] | None) -> pd.DataFrame:
+def read_volumes(run: Path, arms: Sequence[str], batches: Sequence[str] | None) -> pd.DataFrame:
     """The arms' volumes from their parts; an empty file holds no rows.
 
     Without `batches`, all that are there.  Raises `InputError` where a row comes twice, as it does
     when parts of an earlier division into batches are left.
     """
     tables = [pd.DataFrame(columns=VOLUME_COLUMNS)]
-    for method in methods:
-        tables += [read_table(path) for path in part_files(run, VOLUMES, method, batches)]
+    for arm in arms:
+        tables += [read_table(path) for path in part_files(run, VOLUMES, arm, batches)]
     joined = join(tables)
     refuse_doubles(joined, "volumes", run)
     return joined
 
 
-def read_rows(run: Path, methods: Sequence[str], batches: Sequence[str] | None) -> dict[str, pd.DataFrame]:
+def read_rows(run: Path, arms: Sequence[str], batches: Sequence[str] | None) -> dict[str, pd.DataFrame]:
     """The tables of the files of `evaluation.measures` with an `of_person`, from the arms' parts."""
     rows: dict[str, list[dict[str, Any]]] = {}
     columns: dict[str, list[str]] = {}
@@ -43,8 +43,8 @@ def read_rows(run: Path, methods: Sequence[str], batches: Sequence[str] | None) 
         if hasattr(module, "of_person"):
             rows[module.TABLE] = []
             columns[module.TABLE] = ["method", "subject", *getattr(module, "COLUMNS", ())]
-    for method in methods:
-        for path in part_files(run, MEASURES, method, batches):
+    for arm in arms:
+        for path in part_files(run, MEASURES, arm, batches):
             for table, found in read_json(path).items():
                 rows.setdefault(table, []).extend(found)
     tables = {}
@@ -67,12 +67,10 @@ def refuse_doubles(joined: pd.DataFrame, name: str, run: Path) -> None:
         raise InputError(f"{run / 'parts'}: {name} holds {what} twice; remove the parts of an earlier run")
 
 
-def read_arrays(
-    run: Path, module: str, method: str, batches: Sequence[str] | None
-) -> dict[tuple[str, str], np.ndarray]:
+def read_arrays(run: Path, module: str, arm: str, batches: Sequence[str] | None) -> dict[tuple[str, str], np.ndarray]:
     """What a file of `evaluation.measures` kept of an arm's scans, by subject and scanner."""
     found = {}
-    for path in part_files(run, ARRAYS, method, batches):
+    for path in part_files(run, ARRAYS, arm, batches):
         with np.load(path, allow_pickle=False) as stored:
             for key in stored.files:
                 name, subject, scanner = key.split("/")
@@ -82,7 +80,7 @@ def read_arrays(
 
 
 def gather(
-    run: Path, study: Study, methods: Sequence[str], *, batches: Sequence[str] | None, seed: int, resamples: int
+    run: Path, study: Study, arms: Sequence[str], *, batches: Sequence[str] | None, seed: int, resamples: int
 ) -> list[Path]:
     """Join the arms' parts into `RUN/metrics/*.tsv`; returns the files written.
 
@@ -92,13 +90,13 @@ def gather(
     tables: dict[str, pd.DataFrame] = {}
     measured = Measured(
         study=study,
-        methods=methods,
+        arms=arms,
         tables=tables,
-        arrays=lambda module, method: read_arrays(run, module, method, batches),
+        arrays=lambda module, arm: read_arrays(run, module, arm, batches),
         seed=seed,
         resamples=resamples,
     )
-    found = {"volumes": read_volumes(run, methods, batches), **read_rows(run, methods, batches)}
+    found = {"volumes": read_volumes(run, arms, batches), **read_rows(run, arms, batches)}
     tables |= {name: measured.in_order(table) for name, table in found.items()}
     for module in registry.studied():
         tables |= module.of_study(measured)

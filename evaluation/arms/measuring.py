@@ -62,7 +62,7 @@ def measure_arm(
     study: Study,
     subjects: Sequence[str],
     *,
-    method: str,
+    arm: str,
     images: Path,
     segmentations: Path,
     reference_segmentations: Path,
@@ -74,11 +74,11 @@ def measure_arm(
     `reference_segmentations` is the folder of RAW's labels, `intensities` and `reference` are the arm's range
     and RAW's.  Raises `InputError` for an image or labels that aren't there or can't be used.
     """
-    for subject in progress(subjects, what=f"measures of {method}"):
+    for subject in progress(subjects, what=f"measures of {arm}"):
         person = read_person(
             study, subject, images, segmentations, reference_segmentations, intensities=intensities, reference=reference
         )
-        measures.add(person, {"method": method, "subject": subject})
+        measures.add(person, {"method": arm, "subject": subject})
 
 
 def read_person(

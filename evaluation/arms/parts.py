@@ -40,12 +40,12 @@ def part_path(folder: Path, kind: tuple[str, str], batch: str) -> Path:
     return folder / f"{name}-{batch}.{ending}"
 
 
-def part_files(run: Path, kind: tuple[str, str], method: str, batches: Sequence[str] | None) -> list[Path]:
+def part_files(run: Path, kind: tuple[str, str], arm: str, batches: Sequence[str] | None) -> list[Path]:
     """An arm's parts of a kind that hold anything; without `batches`, all that are there.
 
     Raises `InputError` where a batch's isn't there.
     """
-    folder = RunFolder(run).parts(method)
+    folder = RunFolder(run).parts(arm)
     if batches is None:
         files = sorted(folder.glob(part_path(folder, kind, "*").name))
     else:

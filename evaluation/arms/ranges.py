@@ -14,18 +14,18 @@ from evaluation.arms.images import read_arm_image
 from evaluation.arms.intensities import Intensities, measure_intensities
 
 
-def arm_intensities(method: str, study: Study, images: Path) -> Intensities:
+def arm_intensities(arm: str, study: Study, images: Path) -> Intensities:
     """The range of an arm's brain voxels over all scans of `study`, two passes over its images."""
 
     def brains() -> Iterator[np.ndarray]:
-        for scan in progress(study.scans, what=f"intensities of {method}"):
+        for scan in progress(study.scans, what=f"intensities of {arm}"):
             mask = scan.read_mask()
             yield read_arm_image(images, scan, mask)[mask]
 
-    return measure_intensities(method, brains, len(study.scans))
+    return measure_intensities(arm, brains, len(study.scans))
 
 
-def fold_intensities(method: str, study: Study, images: Path, training: Path) -> dict[str, Intensities]:
+def fold_intensities(arm: str, study: Study, images: Path, training: Path) -> dict[str, Intensities]:
     """The arm's range for each fold, from everyone but the fold's people.
 
     Their images by the fold's own model are in `training/fold-<fold>`; an arm that learns nothing from a
@@ -34,5 +34,5 @@ def fold_intensities(method: str, study: Study, images: Path, training: Path) ->
     found = {}
     for fold, _ in folds.by_fold(study):
         own = training / folds.folder_name(fold)
-        found[fold] = arm_intensities(method, folds.training(study, fold), own if own.is_dir() else images)
+        found[fold] = arm_intensities(arm, folds.training(study, fold), own if own.is_dir() else images)
     return found

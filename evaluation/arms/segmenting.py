@@ -20,7 +20,7 @@ from segmentation import labels_at, segment, volumes_ml
 def segment_arm(
     study: Study,
     *,
-    method: str,
+    arm: str,
     images: Path,
     intensities: Intensities,
     reference: Intensities,
@@ -35,7 +35,7 @@ def segment_arm(
     Raises `InputError` for a scan that cannot be segmented; nothing stands for it.
     """
     rows = []
-    for scan in progress(study.scans, what=f"segmentation of {method}"):
+    for scan in progress(study.scans, what=f"segmentation of {arm}"):
         mask = scan.read_mask()
         image = map_to_reference(read_arm_image(images, scan, mask), mask, intensities, reference)
         segmentation = segment(
@@ -54,7 +54,7 @@ def segment_arm(
         by_rule = volumes_ml(segmentation, voxel_ml, threshold=threshold)
         rows += [
             {
-                "method": method,
+                "method": arm,
                 "subject": scan.subject,
                 "scanner": scan.scanner,
                 "tissue": tissue,

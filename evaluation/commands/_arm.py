@@ -15,7 +15,7 @@ def add_arm_options(parser: argparse.ArgumentParser) -> None:
     """Which arm and people, and how the step is recorded."""
     parser.add_argument("--scans", type=Path, required=True, help="the study's sheet")
     parser.add_argument("--subjects", nargs="+", metavar="SUBJECT", help="only these (default: all)")
-    parser.add_argument("--method", help="the arm's id (default: the name of the folder of images)")
+    parser.add_argument("--arm", help="the arm's id (default: the name of the folder of images)")
     parser.add_argument("--images", type=Path, required=True, help="folder of the arm's images")
     parser.add_argument("--status", type=Path, help="JSON in which to record how the step ended")
     parser.add_argument("--on-failure", choices=("stop", "record"), default="stop", help="default: stop")
@@ -33,7 +33,7 @@ def add_range_options(parser: argparse.ArgumentParser) -> None:
 
 def arm_of(arguments: argparse.Namespace) -> str:
     """The arm's id."""
-    return arguments.method or arguments.images.resolve().name
+    return arguments.arm or arguments.images.resolve().name
 
 
 def run_arm_step(

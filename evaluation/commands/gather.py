@@ -15,7 +15,7 @@ HELP = "join the arms' parts into metrics/*.tsv"
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Which arms and batches."""
     add_run_argument(parser)
-    parser.add_argument("--methods", nargs="+", required=True, metavar="METHOD", help="arms, in the tables' order")
+    parser.add_argument("--arms", nargs="+", required=True, metavar="ARM", help="arms, in the tables' order")
     parser.add_argument("--batches", nargs="+", metavar="BATCH", help="only these batches (default: all there are)")
     add_bootstrap_options(parser)
 
@@ -25,7 +25,7 @@ def main(arguments: argparse.Namespace) -> None:
     gather(
         arguments.run,
         read_sheet(RunFolder(arguments.run).sheet, check=False),
-        arguments.methods,
+        arguments.arms,
         batches=arguments.batches,
         seed=arguments.seed,
         resamples=arguments.bootstrap,

@@ -35,7 +35,7 @@ def main(arguments: argparse.Namespace) -> None:
                 measures,
                 study,
                 people.subjects,
-                method=arm_of(arguments),
+                arm=arm_of(arguments),
                 images=arguments.images,
                 segmentations=arguments.segmentations,
                 reference_segmentations=arguments.reference_segmentations,
@@ -45,4 +45,4 @@ def main(arguments: argparse.Namespace) -> None:
         measures.write(arguments.out, arguments.batch)
 
     parts = [part_path(arguments.out, kind, arguments.batch) for kind in (MEASURES, ARRAYS)]
-    run_arm_step(arguments, "measures", work, parts)
+    run_arm_step(arguments, "measure", work, parts)

@@ -33,7 +33,7 @@ def main(arguments: argparse.Namespace) -> None:
         volumes = [
             segment_arm(
                 people,
-                method=arm_of(arguments),
+                arm=arm_of(arguments),
                 images=arguments.images,
                 intensities=Intensities.read(arguments.intensities, fold),
                 reference=Intensities.read(arguments.reference, fold),
@@ -47,4 +47,4 @@ def main(arguments: argparse.Namespace) -> None:
         ]
         write_table(arguments.volumes, join(volumes))
 
-    run_arm_step(arguments, "segmentation", work, [arguments.volumes])
+    run_arm_step(arguments, "segment", work, [arguments.volumes])

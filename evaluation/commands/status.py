@@ -14,10 +14,10 @@ HELP = "join the records of how the arms' steps ended"
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Which records."""
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="a run's folder of records, RUN/status")
-    parser.add_argument("--methods", nargs="+", required=True, metavar="METHOD", help="arms, in order")
+    parser.add_argument("--arms", nargs="+", required=True, metavar="ARM", help="arms, in order")
     parser.add_argument("--out", type=Path, required=True, help="TSV to write")
 
 
 def main(arguments: argparse.Namespace) -> None:
     """Write `RUN/status.tsv`."""
-    write_table(arguments.out, join_status(arguments.folder, arguments.methods))
+    write_table(arguments.out, join_status(arguments.folder, arguments.arms))

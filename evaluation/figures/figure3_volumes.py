@@ -26,12 +26,12 @@ def draw(run: FinishedRun) -> list[Path]:
         figure = style.page(TITLE, height=1.0, simulated=run.simulated, notes=run.notes())
         style.say_nothing_to_draw(figure, "The run has no volumes.")
         return style.save(figure, folder, name)
-    methods = run.methods_in(table)
+    arms = run.arms_in(table)
     figure = plot(
-        by_tissue(run, table, methods, "volume_ml"),
-        methods=[run.label(method) for method in methods],
+        by_tissue(run, table, arms, "volume_ml"),
+        arms=[run.label(arm) for arm in arms],
         scanners=run.scanners,
-        looks=[style.looks(run.methods)[method] for method in methods],
+        looks=[style.looks(run.arms)[arm] for arm in arms],
         title=TITLE,
         simulated=run.simulated,
         notes=run.notes(),

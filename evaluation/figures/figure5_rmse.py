@@ -27,10 +27,10 @@ def draw(run: FinishedRun) -> list[Path]:
         figure = style.page(TITLE, height=1.0, simulated=run.simulated, notes=run.notes())
         style.say_nothing_to_draw(figure, "The run has no differences of volumes.")
         return style.save(figure, folder, name)
-    methods = run.methods_in(table)
+    arms = run.arms_in(table)
     tissues = [tissue for tissue in PAPER_TISSUES if (table["tissue"] == tissue).any()]
     values = {
-        column: {t: by_pair(table[table["tissue"] == t], run.pairs, methods, column) for t in tissues}
+        column: {t: by_pair(table[table["tissue"] == t], run.pairs, arms, column) for t in tissues}
         for column in ("rmse_ml", "ci_low", "ci_high", "n")
     }
     figure = plot(
@@ -38,8 +38,8 @@ def draw(run: FinishedRun) -> list[Path]:
         values["ci_low"],
         values["ci_high"],
         pairs=[pair_label(pair) for pair in run.pairs],
-        methods=[run.label(method) for method in methods],
-        looks=[style.looks(run.methods)[method] for method in methods],
+        arms=[run.label(arm) for arm in arms],
+        looks=[style.looks(run.arms)[arm] for arm in arms],
         title=TITLE,
         unit="RMSE (mL)",
         counts=largest_counts(values["n"]),

@@ -21,13 +21,13 @@ CAPTION = (
 )
 
 
-def stars_of(tests: pd.DataFrame | None, tissue: str, pairs: list[tuple[str, str]], methods: list[str]) -> np.ndarray:
+def stars_of(tests: pd.DataFrame | None, tissue: str, pairs: list[tuple[str, str]], arms: list[str]) -> np.ndarray:
     """Which (pairs, methods) are significantly better than RAW in the Dice of a tissue."""
     if tests is None:
-        return np.zeros((len(pairs), len(methods)), dtype=bool)
+        return np.zeros((len(pairs), len(arms)), dtype=bool)
     chosen = tests[(tests["measure"] == "dice") & (tests["tissue"] == tissue)].copy()
     chosen["star"] = (finished_run.is_yes(chosen["significant"]) & (chosen["mean_difference"] > 0)).astype(float)
-    return pair_bars.by_pair(chosen, pairs, methods, "star") == 1
+    return pair_bars.by_pair(chosen, pairs, arms, "star") == 1
 
 
 def draw(run: FinishedRun) -> list[Path]:
@@ -47,10 +47,10 @@ def draw(run: FinishedRun) -> list[Path]:
         .agg(["mean", "std", "count"])
         .reset_index()
     )
-    methods = run.methods_in(summary)
+    arms = run.arms_in(summary)
     tissues = [tissue for tissue in PAPER_TISSUES if (summary["tissue"] == tissue).any()]
     values = {
-        column: {t: pair_bars.by_pair(summary[summary["tissue"] == t], run.pairs, methods, column) for t in tissues}
+        column: {t: pair_bars.by_pair(summary[summary["tissue"] == t], run.pairs, arms, column) for t in tissues}
         for column in ("mean", "std", "count")
     }
     means, spreads = values["mean"], values["std"]
@@ -58,10 +58,10 @@ def draw(run: FinishedRun) -> list[Path]:
         means,
         {tissue: means[tissue] - spreads[tissue] for tissue in tissues},
         {tissue: means[tissue] + spreads[tissue] for tissue in tissues},
-        stars={tissue: stars_of(tests, tissue, run.pairs, methods) for tissue in tissues},
+        stars={tissue: stars_of(tests, tissue, run.pairs, arms) for tissue in tissues},
         pairs=[pair_bars.pair_label(pair) for pair in run.pairs],
-        methods=[run.label(method) for method in methods],
-        looks=[style.looks(run.methods)[method] for method in methods],
+        arms=[run.label(arm) for arm in arms],
+        looks=[style.looks(run.arms)[arm] for arm in arms],
         unit="Dice (0 to 1)",
         title=TITLE,
         counts=pair_bars.largest_counts(values["count"]),

@@ -30,7 +30,7 @@ def plot(
     differences: dict[str, dict[tuple[int, int], np.ndarray]],
     *,
     pairs: Sequence[str],
-    methods: Sequence[str],
+    arms: Sequence[str],
     looks: Sequence[Look],
     simulated: bool = False,
     notes: Sequence[str] = (),
@@ -40,7 +40,7 @@ def plot(
     `agreement` maps a tissue to bias, low and high, each (pairs, methods) in mL, NaN where there is none;
     `differences` maps it to the subjects' differences (N,) by (pair, method).
     """
-    rows = panels.chunks(len(pairs), max(2, SLOTS_A_ROW // len(methods)))
+    rows = panels.chunks(len(pairs), max(2, SLOTS_A_ROW // len(arms)))
     widest = max(len(row) for row in rows)
     texts, angle = style.fit(list(pairs), (style.WIDTH - 0.8) / widest, style.SMALL_SIZE)
     panel = 1.8 + (1.6 if angle else 0.13 * max(text.count("\n") + 1 for text in texts))
@@ -48,14 +48,14 @@ def plot(
         TITLE,
         height=panel * len(agreement) * len(rows),
         simulated=simulated,
-        legend=dict(zip(methods, looks, strict=True)),
+        legend=dict(zip(arms, looks, strict=True)),
         notes=[
             style.counted([len(found) for by in differences.values() for found in by.values()], "subjects per bar"),
             *notes,
         ],
     )
     grid = figure.subplots(len(agreement) * len(rows), 1, squeeze=False)[:, 0]
-    width = 0.84 / len(methods)
+    width = 0.84 / len(arms)
     for number, (tissue, found) in enumerate(agreement.items()):
         points = np.concatenate([np.zeros(1), *differences[tissue].values()])
         low = np.nanmin([np.nanmin(found["low"], initial=0.0), points.min()])
@@ -102,7 +102,7 @@ def draw(run: FinishedRun) -> list[Path]:
     people = run.table("metrics/volume_differences.tsv", [*keys, "difference_ml"])
     if table is None or people is None or table["bias_ml"].notna().sum() == 0:
         return []
-    methods = run.methods_in(table)
+    arms = run.arms_in(table)
     pairs = {pair: number for number, pair in enumerate(run.pairs)}
     columns = {"bias": "bias_ml", "low": "limit_low_ml", "high": "limit_high_ml"}
     agreement, differences = {}, {}
@@ -110,20 +110,18 @@ def draw(run: FinishedRun) -> list[Path]:
         part, points = (found[found["tissue"] == tissue] for found in (table, people))
         if part.empty:
             continue
-        agreement[tissue] = {
-            name: pair_bars.by_pair(part, run.pairs, methods, column) for name, column in columns.items()
-        }
+        agreement[tissue] = {name: pair_bars.by_pair(part, run.pairs, arms, column) for name, column in columns.items()}
         differences[tissue] = {
-            (pairs[a, b], methods.index(method)): values.dropna().to_numpy(dtype=float)
-            for (method, a, b), values in points.groupby(keys[:3])["difference_ml"]
-            if (a, b) in pairs and method in methods
+            (pairs[a, b], arms.index(arm)): values.dropna().to_numpy(dtype=float)
+            for (arm, a, b), values in points.groupby(keys[:3])["difference_ml"]
+            if (a, b) in pairs and arm in arms
         }
     figure = plot(
         agreement,
         differences,
         pairs=[pair_bars.pair_label(pair) for pair in run.pairs],
-        methods=[run.label(method) for method in methods],
-        looks=[style.looks(run.methods)[method] for method in methods],
+        arms=[run.label(arm) for arm in arms],
+        looks=[style.looks(run.arms)[arm] for arm in arms],
         simulated=run.simulated,
         notes=run.notes(),
     )

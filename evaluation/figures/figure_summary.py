@@ -36,12 +36,12 @@ def draw(run: FinishedRun) -> list[Path]:
     table = run.table("statistics/summary.tsv", COLUMNS)
     if table is None or table["score"].notna().sum() == 0:
         return []
-    methods = run.methods_in(table)
+    arms = run.arms_in(table)
     figure = plot(
         table[table["measure"].isin(table.loc[table["score"].notna(), "measure"])],
-        methods=methods,
-        labels=[run.label(method) for method in methods],
-        looks=[style.looks(run.methods)[method] for method in methods],
+        arms=arms,
+        labels=[run.label(arm) for arm in arms],
+        looks=[style.looks(run.arms)[arm] for arm in arms],
         simulated=run.simulated,
         notes=run.notes(),
     )
@@ -52,7 +52,7 @@ def draw(run: FinishedRun) -> list[Path]:
 def plot(
     table: pd.DataFrame,
     *,
-    methods: Sequence[str],
+    arms: Sequence[str],
     labels: Sequence[str],
     looks: Sequence[Look],
     simulated: bool = False,
@@ -67,7 +67,7 @@ def plot(
     ]
     figure = style.page(
         TITLE,
-        height=len(lines) * (0.75 + 0.185 * len(methods)),
+        height=len(lines) * (0.75 + 0.185 * len(arms)),
         simulated=simulated,
         notes=[_counted(table), _meaning(table), *notes],
     )
@@ -77,12 +77,12 @@ def plot(
             if place >= len(names):
                 axis.set_axis_off()
                 continue
-            part = table[table["measure"] == names[place]].set_index("method").reindex(list(methods))
+            part = table[table["measure"] == names[place]].set_index("method").reindex(list(arms))
             _panel(axis, part, looks)
             heading = f"{registry.find(names[place]).label}"
             axis.set_title(style.fit_lines(heading, 1.45, 2, style.SMALL_SIZE, "bold"), fontsize=style.SMALL_SIZE)
             shown = [style.shorten(label, 22) for label in labels] if place == 0 else []
-            axis.set_yticks(range(len(methods)), shown or [""] * len(methods), fontsize=style.SMALL_SIZE)
+            axis.set_yticks(range(len(arms)), shown or [""] * len(arms), fontsize=style.SMALL_SIZE)
             axis.set_xlabel(ASKED[asks] + _ends(part["one_is"].iloc[0], asks), fontsize=6.5, color=style.QUIET)
     return figure
 

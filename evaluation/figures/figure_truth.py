@@ -22,12 +22,12 @@ def draw(run: FinishedRun) -> list[Path]:
     table = run.table("metrics/truth.tsv", ["method", "subject", "scanner", "tissue", "volume_error_ml"])
     if table is None or table["volume_error_ml"].notna().sum() == 0:
         return []
-    methods = run.methods_in(table)
+    arms = run.arms_in(table)
     figure = scanner_boxes.plot(
-        scanner_boxes.by_tissue(run, table, methods, "volume_error_ml"),
-        methods=[run.label(method) for method in methods],
+        scanner_boxes.by_tissue(run, table, arms, "volume_error_ml"),
+        arms=[run.label(arm) for arm in arms],
         scanners=run.scanners,
-        looks=[style.looks(run.methods)[method] for method in methods],
+        looks=[style.looks(run.arms)[arm] for arm in arms],
         title=TITLE,
         unit="error (mL)",
         zero_line=True,

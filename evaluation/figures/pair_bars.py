@@ -17,13 +17,13 @@ def pair_label(pair: tuple[str, str]) -> str:
     return f"{pair[0]} – {pair[1]}"
 
 
-def by_pair(table: pd.DataFrame, pairs: Sequence[tuple[str, str]], methods: Sequence[str], column: str) -> np.ndarray:
+def by_pair(table: pd.DataFrame, pairs: Sequence[tuple[str, str]], arms: Sequence[str], column: str) -> np.ndarray:
     """A pairwise measure as (pairs, methods), NaN where there is none; a pair counts in either order."""
-    values = np.full((len(pairs), len(methods)), np.nan)
+    values = np.full((len(pairs), len(arms)), np.nan)
     rows = {frozenset(pair): place for place, pair in enumerate(pairs)}
-    columns = {method: place for place, method in enumerate(methods)}
-    for a, b, method, value in zip(table["scanner_a"], table["scanner_b"], table["method"], table[column], strict=True):
-        row, place = rows.get(frozenset((a, b))), columns.get(method)
+    columns = {arm: place for place, arm in enumerate(arms)}
+    for a, b, arm, value in zip(table["scanner_a"], table["scanner_b"], table["method"], table[column], strict=True):
+        row, place = rows.get(frozenset((a, b))), columns.get(arm)
         if row is not None and place is not None:
             values[row, place] = value
     return values
@@ -41,7 +41,7 @@ def plot(
     high: dict[str, np.ndarray],
     *,
     pairs: Sequence[str],
-    methods: Sequence[str],
+    arms: Sequence[str],
     looks: Sequence[Look],
     unit: str,
     title: str,
@@ -58,7 +58,7 @@ def plot(
     (pairs, methods) is n; a pair whose n isn't the figure's usual one shows it.  With `one_scale` all
     tissues share their axis.
     """
-    rows = panels.chunks(len(pairs), max(2, panels.BARS_A_ROW // len(methods)))
+    rows = panels.chunks(len(pairs), max(2, panels.BARS_A_ROW // len(arms)))
     names = list(pairs)
     if counts is not None:
         names = [_with_count(name, counts[place], counts.max(initial=0)) for place, name in enumerate(names)]
@@ -70,7 +70,7 @@ def plot(
         title,
         height=panel * len(heights) * len(rows),
         simulated=simulated,
-        legend=dict(zip(methods, looks, strict=True)),
+        legend=dict(zip(arms, looks, strict=True)),
         notes=[style.counted(counts.ravel(), "subjects per bar") if counts is not None else "", *notes],
     )
     grid = figure.subplots(len(heights) * len(rows), 1, squeeze=False)[:, 0]

@@ -38,10 +38,10 @@ def grouped_bars(
     written in it, or above it where it is short.
     Returns the groups' places on the x axis.
     """
-    groups, methods = heights.shape
+    groups, arms = heights.shape
     places = np.arange(groups, dtype=float)
-    width = 0.84 / max(methods, 1)
-    numbered = groups * methods <= BARS_WITH_NUMBERS
+    width = 0.84 / max(arms, 1)
+    numbered = groups * arms <= BARS_WITH_NUMBERS
     top = np.nanmax(np.where(np.isfinite(high), high, heights), initial=0.0)
     for column, look in enumerate(looks):
         x = places - 0.42 + width * (column + 0.5)

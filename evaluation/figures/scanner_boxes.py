@@ -24,7 +24,7 @@ def volumes_of(table: pd.DataFrame, subjects: Sequence[str], scanners: Sequence[
 def plot(
     volumes: dict[str, np.ndarray],
     *,
-    methods: Sequence[str],
+    arms: Sequence[str],
     scanners: Sequence[str],
     looks: Sequence[Look],
     title: str,
@@ -38,7 +38,7 @@ def plot(
     `volumes` maps a tissue to values (methods, subjects, scanners) in mL, NaN where there is none;
     `methods` are labels, `looks` their colours.
     """
-    rows = panels.chunks(len(methods), max(1, panels.BOXES_A_ROW // len(scanners)))
+    rows = panels.chunks(len(arms), max(1, panels.BOXES_A_ROW // len(scanners)))
     counts = np.isfinite(np.stack(list(volumes.values()))).sum(axis=2)
     widest = max(len(row) for row in rows)
     inches = (style.WIDTH - 0.8) / (widest * (len(scanners) + 0.9))
@@ -48,7 +48,7 @@ def plot(
         title,
         height=panel * len(volumes) * len(rows),
         simulated=simulated,
-        legend=dict(zip(methods, looks, strict=True)),
+        legend=dict(zip(arms, looks, strict=True)),
         notes=[style.counted(counts.ravel(), "subjects per box"), *notes],
     )
     grid = figure.subplots(len(volumes) * len(rows), 1, squeeze=False)[:, 0]
@@ -77,18 +77,18 @@ def _with_count(name: str, count: int, counts: np.ndarray) -> str:
     return name if count == counts.max() else f"{name}\nn={count}"
 
 
-def by_tissue(run: FinishedRun, table: pd.DataFrame, methods: Sequence[str], column: str) -> dict[str, np.ndarray]:
+def by_tissue(run: FinishedRun, table: pd.DataFrame, arms: Sequence[str], column: str) -> dict[str, np.ndarray]:
     """A scan-wise measure as {tissue: (methods, subjects, scanners)}."""
     return {
         tissue: np.stack(
             [
                 volumes_of(
-                    table[(table["method"] == method) & (table["tissue"] == tissue)],
+                    table[(table["method"] == arm) & (table["tissue"] == tissue)],
                     run.subjects,
                     run.scanners,
                     column,
                 )
-                for method in methods
+                for arm in arms
             ]
         )
         for tissue in PAPER_TISSUES

@@ -96,21 +96,21 @@ class Look:
     """A line's style, for what is drawn as a line."""
 
 
-def looks(methods: Sequence[str]) -> dict[str, Look]:
+def looks(arms: Sequence[str]) -> dict[str, Look]:
     """The look of every method of a run, by id; no two are alike for up to 46 methods."""
     free = [place for place in range(len(PALETTE)) if place not in FIXED.values()]
     found: dict[str, Look] = {}
     others = 0
-    for method in methods:
-        if method in FIXED:
-            found[method] = Look(PALETTE[FIXED[method]])
+    for arm in arms:
+        if arm in FIXED:
+            found[arm] = Look(PALETTE[FIXED[arm]])
         else:
             # the four fixed colours come back only with a hatch
             places = [(place, "") for place in free] + [
                 (place, hatch) for hatch in HATCHES[1:] for place in range(len(PALETTE))
             ]
             place, hatch = places[others % len(places)]
-            found[method] = Look(PALETTE[place], hatch)
+            found[arm] = Look(PALETTE[place], hatch)
             others += 1
     return found
 

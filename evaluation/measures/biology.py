@@ -125,7 +125,7 @@ def of_study(measured: Measured) -> dict[str, pd.DataFrame]:
         if found is not None:
             for tissue in TISSUES:
                 rows += _effects(measured, list(ordered), tissue, covariate, *found)
-    order = {method: place for place, method in enumerate(measured.methods)}
+    order = {arm: place for place, arm in enumerate(measured.arms)}
     table = pd.DataFrame(rows, columns=COLUMNS)
     return {TABLE: table.sort_values("method", key=lambda names: names.map(order), kind="stable")}
 
@@ -136,8 +136,8 @@ def _effects(
     volumes = measured.tables["volumes"]
     volumes = volumes[volumes["tissue"] == tissue]
     wide = {
-        method: part.pivot(index="subject", columns="scanner", values="volume_ml").reindex(list(people)).to_numpy(float)
-        for method, part in volumes.groupby("method", sort=False)
+        arm: part.pivot(index="subject", columns="scanner", values="volume_ml").reindex(list(people)).to_numpy(float)
+        for arm, part in volumes.groupby("method", sort=False)
     }
     if RAW not in wide:
         return []
@@ -147,13 +147,13 @@ def _effects(
     chosen = np.random.default_rng(measured.seed).integers(complete.sum(), size=(measured.resamples, complete.sum()))
     samples = np.concatenate([np.arange(complete.sum())[None], chosen])
     fits = {}
-    for method, matrix in wide.items():
+    for arm, matrix in wide.items():
         y = matrix[complete][samples]
         x = np.broadcast_to(values[complete][samples][..., None], y.shape)
-        fits[method] = line(x.reshape(len(samples), -1), y.reshape(len(samples), -1))
+        fits[arm] = line(x.reshape(len(samples), -1), y.reshape(len(samples), -1))
     rows = []
-    for method, (slopes, explained) in fits.items():
-        row = {"method": method, "tissue": tissue, "covariate": covariate, "contrast": meaning, "n": complete.sum()}
+    for arm, (slopes, explained) in fits.items():
+        row = {"method": arm, "tissue": tissue, "covariate": covariate, "contrast": meaning, "n": complete.sum()}
         ratios = sample_size_ratio(explained, fits[RAW][1])
         for name, ending, sampled in (
             ("effect", "_ml", slopes),

@@ -149,8 +149,8 @@ def of_study(measured: Measured) -> dict[str, pd.DataFrame]:
     `people` are those whom the pair's two scanners saw.
     """
     rows: list[dict] = []
-    for method in measured.methods:
-        cells = common_cells(measured.arrays("identity", method))
+    for arm in measured.arms:
+        cells = common_cells(measured.arrays("identity", arm))
         for scanner_a, scanner_b in measured.study.pairs:
             people = [
                 subject
@@ -169,7 +169,7 @@ def of_study(measured: Measured) -> dict[str, pd.DataFrame]:
             shares = between_people(a, b)
             rows += [
                 {
-                    "method": method,
+                    "method": arm,
                     "subject": subject,
                     "scanner_a": scanner_a,
                     "scanner_b": scanner_b,

@@ -144,7 +144,7 @@ class Measured:
     """
 
     study: Study
-    methods: Sequence[str]
+    arms: Sequence[str]
     tables: Mapping[str, pd.DataFrame]
     arrays: Callable[[str, str], dict[tuple[str, str], np.ndarray]]
     seed: int
@@ -159,7 +159,7 @@ class Measured:
 
         scanners = self.study.scanners
         orders = {
-            "method": list(self.methods),
+            "method": list(self.arms),
             "subject": self.study.subjects,
             "scanner": scanners,
             "scanner_a": scanners,

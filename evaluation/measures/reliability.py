@@ -128,13 +128,13 @@ def of_study(measured: Measured) -> dict[str, pd.DataFrame]:
     """A row a method and tissue; people without a scan on every scanner are left out, n says how many remain."""
     volumes = measured.tables["volumes"]
     rows = []
-    for method in measured.methods:
+    for arm in measured.arms:
         for tissue in TISSUES:
-            part = volumes[(volumes["method"] == method) & (volumes["tissue"] == tissue)]
+            part = volumes[(volumes["method"] == arm) & (volumes["tissue"] == tissue)]
             if part.empty:
                 continue
             values, scanners = volumes_of(part)
-            row = {"method": method, "tissue": tissue, "n": len(values), "scanners": len(scanners)}
+            row = {"method": arm, "tissue": tissue, "n": len(values), "scanners": len(scanners)}
             if len(values) >= 2 and len(scanners) >= 2:
                 low, high = icc_interval(values)
                 row |= {"icc": float(icc(values)), "icc_low": low, "icc_high": high}

@@ -39,9 +39,9 @@ def overview(run: FinishedRun) -> dict[str, Any]:
         "scans": len(run.scans),
         "missing": possible - len(run.scans),
         "voxels": _voxels(run),
-        "methods": [run.label(method) for method in run.methods],
+        "methods": [run.label(arm) for arm in run.arms],
         "setbacks": [
-            {"label": run.label(s.method), "step": s.step, "status": STATUS_WORDS[s.status], "reason": s.reason}
+            {"label": run.label(s.arm), "step": s.step, "status": STATUS_WORDS[s.status], "reason": s.reason}
             for s in run.setbacks
         ],
         "facts": _facts(run),
@@ -49,9 +49,9 @@ def overview(run: FinishedRun) -> dict[str, Any]:
 
 
 def _voxels(run: FinishedRun) -> str:
-    for method in run.with_images():
+    for arm in run.with_images():
         for subject, scanner in zip(run.scans["subject"], run.scans["scanner"], strict=True):
-            path = run.image_path(method, subject, scanner)
+            path = run.image_path(arm, subject, scanner)
             if path is not None:
                 edges = [f"{edge:.3g}" for edge in voxel_sizes(open_image(path).affine)]
                 return f"{edges[0]} mm" if len(set(edges)) == 1 else f"{' x '.join(edges)} mm"
@@ -76,21 +76,21 @@ def headline(run: FinishedRun) -> dict[str, Any]:
     """
     columns = [column for column in _headline_columns(run) if column["means"]]
     rows = []
-    for method in run.methods:
+    for arm in run.arms:
         cells = []
         for column in columns:
-            value = column["means"].get(method)
+            value = column["means"].get(arm)
             shown = None
             if value is not None:
-                stars, pairs = column["stars"].get(method, 0), column["pairs"].get(method, 0)
+                stars, pairs = column["stars"].get(arm, 0), column["pairs"].get(arm, 0)
                 shown = {
                     "value": f"{value:.{column['decimals']}f}",
                     "best": value == column["best"],
-                    "stars": f"{stars} of {pairs}" if method != RAW else "",
+                    "stars": f"{stars} of {pairs}" if arm != RAW else "",
                 }
             cells.append(shown)
         if any(cells):
-            rows.append({"label": run.label(method), "cells": cells})
+            rows.append({"label": run.label(arm), "cells": cells})
     return {"columns": [column["title"] for column in columns], "rows": rows, "sentences": _sentences(run, columns)}
 
 
@@ -143,7 +143,7 @@ def _sentences(run: FinishedRun, columns: Sequence[dict[str, Any]]) -> list[str]
     told = []
     for column in columns:
         means, best, form = column["means"], column["best"], f".{column['decimals']}f"
-        winners = [run.label(method) for method, value in means.items() if value == best]
+        winners = [run.label(arm) for arm, value in means.items() if value == best]
         beside = ""
         if RAW in means and means[RAW] != best:
             beside = f" ({run.label(RAW)}: {means[RAW]:{form}}{column['unit']})"
@@ -157,21 +157,21 @@ def _sentences(run: FinishedRun, columns: Sequence[dict[str, Any]]) -> list[str]
 
 def arms(run: FinishedRun) -> list[dict[str, str]]:
     """Each arm's label, worst status with its reason, citation, and what it cannot do."""
-    told = {setback.method: setback for setback in run.setbacks}
+    told = {setback.arm: setback for setback in run.setbacks}
     found = []
-    for method in run.methods:
-        rows = run.status[run.status["method"] == method]
+    for arm in run.arms:
+        rows = run.status[run.status["method"] == arm]
         worst = next((status for status in WORST_FIRST if (rows["status"] == status).any()), None)
-        setback = told.get(method)
-        arm = run.arms.get(method)
+        setback = told.get(arm)
+        about = run.described.get(arm)
         found.append(
             {
-                "id": method,
-                "label": run.label(method),
+                "id": arm,
+                "label": run.label(arm),
                 "status": STATUS_WORDS.get(worst, "not recorded"),
                 "reason": f"{setback.step}: {setback.reason}" if setback else "",
-                "citation": arm.citation if arm else "",
-                "limits": arm.limits if arm else "",
+                "citation": about.citation if about else "",
+                "limits": about.limits if about else "",
             }
         )
     return found
@@ -181,14 +181,14 @@ def times(run: FinishedRun) -> dict[str, Any]:
     """Seconds by arm and step, with each arm's sum, greatest memory in MB and devices."""
     steps = list(dict.fromkeys(run.status["step"].dropna()))
     rows = []
-    for method in run.methods:
-        part = run.status[run.status["method"] == method]
+    for arm in run.arms:
+        part = run.status[run.status["method"] == arm]
         if part.empty:
             continue
         seconds = part.groupby("step")["seconds"].sum()
         rows.append(
             {
-                "label": run.label(method),
+                "label": run.label(arm),
                 "steps": [f"{seconds[step]:.1f}" if step in seconds else "" for step in steps],
                 "total": f"{part['seconds'].sum():.1f}",
                 "peak": f"{part['peak_mb'].max():.0f}" if part["peak_mb"].notna().any() else "",
@@ -222,29 +222,29 @@ def costs(run: FinishedRun) -> dict[str, Any]:
     names = [name for name in dict.fromkeys(summary["measure"]) if name in scores.index.get_level_values("measure")]
     steps = step_costs(Path(run.folder))
     rows = []
-    for method in run.methods:
-        part = run.status[(run.status["method"] == method) & run.status["step"].isin(["fit", "apply"])]
+    for arm in run.arms:
+        part = run.status[(run.status["method"] == arm) & run.status["step"].isin(["fit", "apply"])]
         if part.empty:
             continue
         seconds = part.groupby("step")["seconds"].sum()
-        processor = _processor_seconds(steps, method)
+        processor = _processor_seconds(steps, arm)
         rows.append(
             {
-                "label": run.label(method),
+                "label": run.label(arm),
                 "fit": f"{seconds['fit']:.1f}" if "fit" in seconds else "",
                 "apply": f"{seconds['apply']:.1f}" if "apply" in seconds else "",
                 "processor": "" if processor is None else f"{processor:.1f}",
                 "peak": f"{part['peak_mb'].max():.0f}" if part["peak_mb"].notna().any() else "",
                 "device": ", ".join(dict.fromkeys(text(device) for device in part["device"] if text(device))),
-                "scores": [f"{scores[method, name]:.2f}" if (method, name) in scores.index else "" for name in names],
+                "scores": [f"{scores[arm, name]:.2f}" if (arm, name) in scores.index else "" for name in names],
             }
         )
     return {"measures": [measures()[name].label for name in names], "rows": rows}
 
 
-def _processor_seconds(steps: pd.DataFrame, method: str) -> float | None:
+def _processor_seconds(steps: pd.DataFrame, arm: str) -> float | None:
     """Processor seconds of an arm's fit and application, its folds' too; None where they were not measured."""
-    found = steps[(steps["arm"] == method) & steps["step"].isin(["fit", "harmonize"])]
+    found = steps[(steps["arm"] == arm) & steps["step"].isin(["fit", "apply"])]
     return None if found.empty else float(found["cpu_s"].sum())
 
 

@@ -92,7 +92,7 @@ function slices(place, data) {
   const chosen = { subject: 0, method: 0, scanner: 0, view: Math.min(1, data.views.length - 1) };
   const names = {
     subject: data.subjects,
-    method: data.methods.map((method) => method[1]),
+    method: data.arms.map((method) => method[1]),
     scanner: data.scanners,
     view: data.views,
   };
@@ -108,7 +108,7 @@ function slices(place, data) {
 
   async function show() {
     const subject = data.subjects[chosen.subject];
-    const method = data.methods[chosen.method][0];
+    const method = data.arms[chosen.method][0];
     const scanner = data.scanners[chosen.scanner];
     const key = subject + "/" + method;
     const asked = JSON.stringify(chosen);

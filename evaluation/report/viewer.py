@@ -41,7 +41,7 @@ class Viewer:
 
     subjects: Sequence[str]
     left_out: int
-    methods: Sequence[tuple[str, str]]
+    arms: Sequence[tuple[str, str]]
     scanners: Sequence[str]
     views: Sequence[str]
     cell: tuple[int, int]
@@ -95,21 +95,21 @@ def sprite(pictures: Mapping[tuple[int, int], np.ndarray], columns: int, cell: t
 
 def build(run: FinishedRun) -> Viewer | None:
     """Sprites of the first people of a run, as many as `MOST_IMAGES` allows; None without images."""
-    methods = run.with_images()
-    if not methods:
+    arms = run.with_images()
+    if not arms:
         return None
-    people = run.subjects[: max(1, MOST_IMAGES // (len(methods) * len(run.scanners)))]
+    people = run.subjects[: max(1, MOST_IMAGES // (len(arms) * len(run.scanners)))]
     sprites: dict[str, str] = {}
     missing: list[str] = []
     cell: tuple[int, int] | None = None
     for subject in people:
         box = None
-        for method in methods:
+        for arm in arms:
             images: dict[int, np.ndarray] = {}
             for place, scanner in enumerate(run.scanners):
-                path = run.image_path(method, subject, scanner)
+                path = run.image_path(arm, subject, scanner)
                 if path is None:
-                    missing.append(f"{subject}/{method}/{scanner}")
+                    missing.append(f"{subject}/{arm}/{scanner}")
                 else:
                     images[place], edges_mm = slices.read_canonical(path)
             if not images:
@@ -130,11 +130,11 @@ def build(run: FinishedRun) -> Viewer | None:
                 widest = max(pixels.shape[1] for pixels in pictures.values())
                 cell = (int(np.ceil(tallest * shrink / 8) * 8), int(np.ceil(widest * shrink / 8) * 8))
             content = sprite(pictures, len(run.scanners), cell)
-            sprites[f"{subject}/{method}"] = base64.b64encode(content).decode("ascii")
+            sprites[f"{subject}/{arm}"] = base64.b64encode(content).decode("ascii")
     return Viewer(
         subjects=people,
         left_out=len(run.subjects) - len(people),
-        methods=[(method, run.label(method)) for method in methods],
+        arms=[(arm, run.label(arm)) for arm in arms],
         scanners=run.scanners,
         views=[name for name, _, _ in VIEWS],
         cell=cell or (1, 1),

@@ -26,7 +26,7 @@ from evaluation.runs.arms_table import Arm, read_arms
 class Setback:
     """A step of an arm that gave nothing: `status` is failed or not_applicable."""
 
-    method: str
+    arm: str
     step: str
     status: str
     reason: str
@@ -76,7 +76,7 @@ class FinishedRun:
         return self.scans[folds.COLUMN].nunique() if folds.COLUMN in self.scans else 0
 
     @cached_property
-    def arms(self) -> dict[str, Arm]:
+    def described(self) -> dict[str, Arm]:
         """What the run says of its arms, by id."""
         return read_arms(self.folder)
 
@@ -88,7 +88,7 @@ class FinishedRun:
         return pd.DataFrame(columns=columns) if found is None else found.reindex(columns=columns)
 
     @cached_property
-    def methods(self) -> list[str]:
+    def arms(self) -> list[str]:
         """Every arm that the run's files name: those of `status.tsv` in its order, then the others."""
         named = list(self.status["method"].dropna())
         for name in ("ssim", "volumes", "dice", "rmse"):
@@ -100,10 +100,10 @@ class FinishedRun:
             named += sorted(folder.name for folder in images.iterdir() if folder.is_dir())
         return list(dict.fromkeys(named))
 
-    def methods_in(self, table: pd.DataFrame) -> list[str]:
+    def arms_in(self, table: pd.DataFrame) -> list[str]:
         """The arms that a table has rows for, in the run's order."""
         there = set(table["method"])
-        return [method for method in self.methods if method in there]
+        return [arm for arm in self.arms if arm in there]
 
     @cached_property
     def setbacks(self) -> list[Setback]:
@@ -123,16 +123,16 @@ class FinishedRun:
         """A sentence on the arms that failed or didn't apply."""
         words = {"failed": "failed", "not_applicable": "not applicable"}
         told = [
-            f"{self.label(setback.method)} ({setback.step}: {words[setback.status]}"
+            f"{self.label(setback.arm)} ({setback.step}: {words[setback.status]}"
             + (f", {shorten(setback.reason, 90)}" if setback.reason else "")
             + ")"
             for setback in self.setbacks
         ]
         return [f"Without {'; '.join(told)}."] if told else []
 
-    def label(self, method: str) -> str:
+    def label(self, arm: str) -> str:
         """An arm's name as a person reads it; its id where the run says no other."""
-        return self.arms[method].label if method in self.arms else method
+        return self.described[arm].label if arm in self.described else arm
 
     def table(self, name: str, columns: Iterable[str] = ()) -> pd.DataFrame | None:
         """A table of the run by its path in the folder, or None if the run has none.
@@ -150,33 +150,33 @@ class FinishedRun:
                     raise InputError(f"{self.folder / name}: no column '{column}'; make the run's tables anew")
         return found
 
-    def image_path(self, method: str, subject: str, scanner: str) -> Path | None:
+    def image_path(self, arm: str, subject: str, scanner: str) -> Path | None:
         """An arm's image of one scan, or None if there is none."""
-        path = self.files.images(method) / image_name(scan_name(subject, scanner))
+        path = self.files.images(arm) / image_name(scan_name(subject, scanner))
         return path if path.is_file() and path.stat().st_size else None
 
     def model_files(self, name: str) -> list[tuple[str, Path]]:
         """Files of that name in the arms' model folders (and in their folds'), as (arm or fold, path in the run)."""
         found = []
-        for method in self.methods:
-            folder = self.files.model(method)
+        for arm in self.arms:
+            folder = self.files.model(arm)
             for path in sorted(folder.rglob(name)):
                 inner = path.parent.relative_to(folder).parts
-                found.append((", ".join([self.label(method), *inner]), path.relative_to(self.folder)))
+                found.append((", ".join([self.label(arm), *inner]), path.relative_to(self.folder)))
         return found
 
-    def with_images(self, methods: Iterable[str] | None = None) -> list[str]:
+    def with_images(self, arms: Iterable[str] | None = None) -> list[str]:
         """The arms of `methods` (default: all) that left at least one image of the sheet's scans."""
         scans = list(zip(self.scans["subject"], self.scans["scanner"], strict=True))
-        wanted = self.methods if methods is None else methods
+        wanted = self.arms if arms is None else arms
         return [m for m in wanted if any(self.image_path(m, *scan) is not None for scan in scans)]
 
-    def example_subject(self, methods: Iterable[str]) -> str | None:
+    def example_subject(self, arms: Iterable[str]) -> str | None:
         """The first subject with the most images over `methods` and scanners; None without images."""
-        methods = list(methods)
+        arms = list(arms)
         counts = {
             subject: sum(
-                self.image_path(method, subject, scanner) is not None for method in methods for scanner in self.scanners
+                self.image_path(arm, subject, scanner) is not None for arm in arms for scanner in self.scanners
             )
             for subject in self.subjects
         }

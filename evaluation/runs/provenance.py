@@ -13,6 +13,7 @@ import pandas as pd
 
 from core.files import checksum, read_json
 from core.jobs.cost import read_cost
+from core.names import ARM_STEPS
 from core.run_folder import RunFolder
 from core.study import Study
 
@@ -31,7 +32,6 @@ LIBRARIES = (
     "statsmodels",
     "torch",
 )
-STEPS_OF_ARMS = ("fit", "harmonize", "intensities", "segment", "measure")
 
 
 def describe(study: Study, sheet: Path, config: dict[str, Any]) -> dict[str, Any]:
@@ -69,7 +69,7 @@ def step_costs(run: Path) -> pd.DataFrame:
         cost = read_cost(path.read_text(encoding="utf-8", errors="replace"))
         if cost is not None:
             step, *part = path.relative_to(RunFolder(run).logs).with_suffix("").parts
-            rows.append({"step": step, "arm": part[0].partition("-")[0] if step in STEPS_OF_ARMS else ""} | cost)
+            rows.append({"step": step, "arm": part[0].partition("-")[0] if step in ARM_STEPS else ""} | cost)
     table = pd.DataFrame(rows, columns=["step", "arm", "seconds", "cpu_s", "peak_mb"])
     grouped = table.groupby(["step", "arm"], as_index=False, sort=False)
     return grouped.agg(

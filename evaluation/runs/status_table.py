@@ -9,26 +9,26 @@ import pandas as pd
 
 from core.errors import InputError
 from core.files import read_json
-from core.names import WORST_FIRST
+from core.names import ARM_STEPS, WORST_FIRST
 
 COLUMNS = ["method", "step", "status", "reason", "seconds", "peak_mb", "device"]
-STEPS = ("fit", "apply", "intensities", "segment", "measure")
 
 
-def join_status(folder: Path, methods: Sequence[str]) -> pd.DataFrame:
+def join_status(folder: Path, arms: Sequence[str]) -> pd.DataFrame:
     """A row a method and step from `folder/<method>/<step>.json`, or `<step>-<batch>.json`.
 
     Of the batches of a step the worst status counts, with its reason; seconds add up, memory is the most
-    that any one took.  Raises `InputError` where a method left no record.
+    that any one took.  Raises `InputError` where an arm left no record.
     """
     rows = []
-    for method in methods:
+    for arm in arms:
         records: dict[str, list[dict]] = {}
-        for path in sorted((folder / method).glob("*.json")):
+        for path in sorted((folder / arm).glob("*.json")):
             records.setdefault(path.stem.partition("-")[0], []).append(read_json(path))
         if not records:
-            raise InputError(f"{folder / method}: no records; run the method's steps")
-        for step in sorted(records, key=lambda name: (STEPS.index(name) if name in STEPS else len(STEPS), name)):
+            raise InputError(f"{folder / arm}: no records; run the arm's steps")
+        place = {step: number for number, step in enumerate(ARM_STEPS)}
+        for step in sorted(records, key=lambda step: (place.get(step, len(place)), step)):
             rows.append(join_batches(records[step]))
     return pd.DataFrame(rows, columns=COLUMNS)
 

@@ -116,12 +116,12 @@ def pair_panel(
     columns = [pair_name(*pair) for pair in run.pairs]
     rows: list[list[str | Entry]] = []
     for tissue in PAPER_TISSUES if by_tissue else [MISSING]:
-        for method in run.methods_in(cells):
-            row = cells[(cells["tissue"] == tissue) & (cells["method"] == method)]
+        for arm in run.arms_in(cells):
+            row = cells[(cells["tissue"] == tissue) & (cells["method"] == arm)]
             if row.empty:
                 continue
             heads = [tissue] if by_tissue else []
-            label = run.label(method)
+            label = run.label(arm)
             rows.append([*heads, label, *row_entries(row, columns, decimals)])
             if paper_decimals is not None and row["paper_mean"].notna().any():
                 rows.append([*heads, f"{label}, paper", *paper_entries(row, columns, paper_decimals)])
@@ -138,7 +138,7 @@ def paper_entries(row: pd.DataFrame, columns: Sequence[str], decimals: int) -> l
 
 
 def pair_data(run: FinishedRun, cells: pd.DataFrame, *, by_tissue: bool) -> pd.DataFrame:
-    data = cells.assign(label=[run.label(method) for method in cells["method"]], pair=cells["column"])
+    data = cells.assign(label=[run.label(arm) for arm in cells["method"]], pair=cells["column"])
     data = in_paper_order(run, data)
     first = ["tissue"] if by_tissue else []
     paper = [name for name in ("paper_mean", "paper_sd", "paper_best", "paper_significant") if name in data]
@@ -147,8 +147,8 @@ def pair_data(run: FinishedRun, cells: pd.DataFrame, *, by_tissue: bool) -> pd.D
 
 def in_paper_order(run: FinishedRun, data: pd.DataFrame) -> pd.DataFrame:
     """Rows by tissue and method in the order in which the paper's layout has them."""
-    tissues, methods = [*PAPER_TISSUES, MISSING], run.methods_in(data)
-    place = pd.DataFrame({"tissue": data["tissue"].map(tissues.index), "method": data["method"].map(methods.index)})
+    tissues, arms = [*PAPER_TISSUES, MISSING], run.arms_in(data)
+    place = pd.DataFrame({"tissue": data["tissue"].map(tissues.index), "method": data["method"].map(arms.index)})
     return data.loc[place.sort_values(["tissue", "method"], kind="stable").index]
 
 
@@ -171,10 +171,10 @@ def per_subject(table: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
 def tissue_panel(run: FinishedRun, cells: pd.DataFrame, *, title: str, columns: dict[str, str], decimals: int) -> Panel:
     """Rows of tissues and methods by named columns."""
     rows = [
-        [tissue, run.label(method), *row_entries(row, list(columns), decimals)]
+        [tissue, run.label(arm), *row_entries(row, list(columns), decimals)]
         for tissue in PAPER_TISSUES
-        for method in run.methods_in(cells)
-        if not (row := cells[(cells["tissue"] == tissue) & (cells["method"] == method)]).empty
+        for arm in run.arms_in(cells)
+        if not (row := cells[(cells["tissue"] == tissue) & (cells["method"] == arm)]).empty
     ]
     return Panel(title, ["Tissue", "Method", "n", *columns.values()], rows)
 
@@ -182,8 +182,8 @@ def tissue_panel(run: FinishedRun, cells: pd.DataFrame, *, title: str, columns: 
 def method_panel(run: FinishedRun, cells: pd.DataFrame, *, title: str, columns: dict[str, str], decimals: int) -> Panel:
     """Rows of methods by named columns."""
     rows = [
-        [run.label(method), *row_entries(cells[cells["method"] == method], list(columns), decimals)]
-        for method in run.methods_in(cells)
+        [run.label(arm), *row_entries(cells[cells["method"] == arm], list(columns), decimals)]
+        for arm in run.arms_in(cells)
     ]
     return Panel(title, ["Method", "n", *columns.values()], rows)
 
@@ -191,7 +191,7 @@ def method_panel(run: FinishedRun, cells: pd.DataFrame, *, title: str, columns: 
 def column_data(run: FinishedRun, tables: Sequence[pd.DataFrame], column: str) -> pd.DataFrame:
     data = pd.concat(tables, ignore_index=True).rename(columns={"column": column})
     first = list(data["quantity"].unique())
-    data["label"] = [run.label(method) for method in data["method"]]
+    data["label"] = [run.label(arm) for arm in data["method"]]
     data = in_paper_order(run, data).sort_values("quantity", key=lambda names: names.map(first.index), kind="stable")
     return data[["quantity", "tissue", "method", "label", column, "n", "mean", "sd", "best"]]
 

@@ -54,7 +54,7 @@ def table_protocols(runs: Sequence[FinishedRun]) -> Table:
         cells = [pair_cells(run, file, column, measure) for run in runs]
         panels.append(_by_pair(runs, cells, title=f"{_name(measure)}, by pair", decimals=decimals, by_tissue=by_tissue))
         for run, part in zip(runs, cells, strict=True):
-            labels = [run.label(method) for method in part["method"]]
+            labels = [run.label(arm) for arm in part["method"]]
             data.append(part.assign(measure=name, protocol=protocol_of(run), label=labels, pair=part["column"]))
     columns = ["measure", "tissue", "method", "label", "protocol", "pair", "n", "mean", "sd", "best", "significant"]
     notes = [
@@ -97,10 +97,10 @@ def _overview(runs: Sequence[FinishedRun]) -> Panel:
                     row = cells.setdefault((place, cell["method"]), [str(cell["n"])])
                     row.append(entry(cell, decimals))
     rows = [
-        [run.label(method), protocol_of(run), *cells[place, method]]
-        for method in _methods(runs)
+        [run.label(arm), protocol_of(run), *cells[place, arm]]
+        for arm in _arms(runs)
         for place, run in enumerate(runs)
-        if (place, method) in cells
+        if (place, arm) in cells
     ]
     return Panel("Means over pairs of scanners", header, rows)
 
@@ -112,18 +112,18 @@ def _by_pair(
     pairs = [pair_name(*pair) for pair in runs[0].pairs]
     rows = []
     for tissue in PAPER_TISSUES if by_tissue else (MISSING,):
-        for method in _methods(runs):
+        for arm in _arms(runs):
             for run, table in zip(runs, cells, strict=True):
-                row = table[(table["tissue"] == tissue) & (table["method"] == method)]
+                row = table[(table["tissue"] == tissue) & (table["method"] == arm)]
                 if not row.empty:
                     heads = [tissue] if by_tissue else []
-                    rows.append([*heads, run.label(method), protocol_of(run), *row_entries(row, pairs, decimals)])
+                    rows.append([*heads, run.label(arm), protocol_of(run), *row_entries(row, pairs, decimals)])
     heads = ["Tissue"] if by_tissue else []
     return Panel(title, [*heads, "Method", "Protocol", "n", *pairs], rows)
 
 
-def _methods(runs: Sequence[FinishedRun]) -> list[str]:
-    return list(dict.fromkeys(method for run in runs for method in run.methods))
+def _arms(runs: Sequence[FinishedRun]) -> list[str]:
+    return list(dict.fromkeys(arm for run in runs for arm in run.arms))
 
 
 def write_protocols(folders: Sequence[Path]) -> list[Path]:

@@ -23,14 +23,14 @@ def make(run: FinishedRun) -> Table | None:
     for (covariate, contrast), part in found.groupby(["covariate", "contrast"], sort=False):
         rows: list[list[str | Entry]] = []
         for tissue in PAPER_TISSUES:
-            for method in run.methods_in(part):
-                for cell in part[(part["tissue"] == tissue) & (part["method"] == method)].to_dict("records"):
+            for arm in run.arms_in(part):
+                for cell in part[(part["tissue"] == tissue) & (part["method"] == arm)].to_dict("records"):
                     entries = []
                     for name, unit, decimals in quantities:
                         ends = [cell[f"{name}_{end}{unit}"] for end in ("low", "high")]
                         spread = f" [{ends[0]:.{decimals}f} {ends[1]:.{decimals}f}]" if np.isfinite(ends).all() else ""
                         entries.append(number(cell[f"{name}{unit}"], decimals, spread))
-                    rows.append([tissue, run.label(method), str(cell["n"]), *entries])
+                    rows.append([tissue, run.label(arm), str(cell["n"]), *entries])
         header = ["Tissue", "Method", "n", f"Effect, mL, {contrast}", "Variance explained", "Sample-size ratio"]
         panels.append(Panel(covariate.capitalize(), header, rows))
     notes = [
@@ -40,6 +40,6 @@ def make(run: FinishedRun) -> Table | None:
         f"Sample-size ratio: {registry.find('sample_size_ratio').definition}",
         segmentation_note(run),
     ]
-    data = found.assign(label=[run.label(method) for method in found["method"]])
+    data = found.assign(label=[run.label(arm) for arm in found["method"]])
     title = "What biology is kept"
     return Table("table_biology", title, data, panels, all_notes(run, notes))

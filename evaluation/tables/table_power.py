@@ -21,14 +21,14 @@ def make(run: FinishedRun) -> Table | None:
     rows: list[list[str | Entry]] = []
     data = []
     for (name, tissue), part in tests.groupby(["measure", "tissue"], sort=False):
-        for method in run.methods_in(part):
-            cell = part[part["method"] == method]
+        for arm in run.arms_in(part):
+            cell = part[part["method"] == arm]
             people = cell["n_for_10_percent"]
             row = {
                 "measure": name,
                 "tissue": tissue,
-                "method": method,
-                "label": run.label(method),
+                "method": arm,
+                "label": run.label(arm),
                 "n": int(cell["n"].max()),
                 "pairs": len(cell),
                 "pairs_shown": int((people <= cell["n"]).sum()),

@@ -21,8 +21,8 @@ def make(run: FinishedRun) -> Table | None:
     header = ["ICC(A,1)", "Within-person CV, %", "Within-person SD, mL", "Between-person SD, mL"]
     rows: list[list[str | Entry]] = []
     for tissue in PAPER_TISSUES:
-        for method in run.methods_in(found):
-            for cell in found[(found["tissue"] == tissue) & (found["method"] == method)].to_dict("records"):
+        for arm in run.arms_in(found):
+            for cell in found[(found["tissue"] == tissue) & (found["method"] == arm)].to_dict("records"):
                 spread = f" [{cell['icc_low']:.2f} {cell['icc_high']:.2f}]" if np.isfinite(cell["icc_low"]) else ""
                 entries = [
                     number(cell["icc"], 2, spread),
@@ -30,7 +30,7 @@ def make(run: FinishedRun) -> Table | None:
                     number(cell["within_person_sd_ml"], 2),
                     number(cell["between_person_sd_ml"], 2),
                 ]
-                rows.append([tissue, run.label(method), str(cell["n"]), *entries])
+                rows.append([tissue, run.label(arm), str(cell["n"]), *entries])
     title = "How volumes repeat between scanners"
     notes = [
         "n people seen by every scanner. ICC with its 95 % interval (McGraw and Wong 1996). A small within-person SD "
@@ -38,6 +38,6 @@ def make(run: FinishedRun) -> Table | None:
         *(f"{measure.label}: {measure.definition}" for measure in map(registry.find, ("icc", "within_person_cv"))),
         segmentation_note(run),
     ]
-    data = found.assign(label=[run.label(method) for method in found["method"]])
+    data = found.assign(label=[run.label(arm) for arm in found["method"]])
     panel = Panel(title, ["Tissue", "Method", "n", *header], rows)
     return Table("table_reliability", title, data, [panel], all_notes(run, notes))

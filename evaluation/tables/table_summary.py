@@ -40,7 +40,7 @@ def make(run: FinishedRun) -> Table | None:
         "removes everything by keeping nothing would win it.",
         *(f"{measure.label}: {measure.definition}" for measure in map(registry.find, ends["measure"])),
     ]
-    data = summary.assign(label=[run.label(method) for method in summary["method"]])
+    data = summary.assign(label=[run.label(arm) for arm in summary["method"]])
     return Table("table_summary", "Summary on the controls' scale", data, panels, all_notes(run, notes))
 
 
@@ -55,9 +55,9 @@ def _summary_panel(
     low, high = ends or (f"{column}_low", f"{column}_high")
     names = list(dict.fromkeys(part["measure"]))
     rows: list[list[str | Entry]] = []
-    for method in run.methods_in(part):
-        cells = part[part["method"] == method].set_index("measure")
-        row: list[str | Entry] = [run.label(method), str(cells["n"].max())]
+    for arm in run.arms_in(part):
+        cells = part[part["method"] == arm].set_index("measure")
+        row: list[str | Entry] = [run.label(arm), str(cells["n"].max())]
         for name in names:
             cell = cells.loc[name] if name in cells.index else None
             if cell is None or not np.isfinite(cell[column]):

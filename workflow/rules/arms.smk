@@ -4,17 +4,17 @@
 # Held out, an arm is fitted once a fold without its people, and applied to them; the fold's training
 # scans are harmonized too, since the range is theirs.
 
-FITTED = "{arm}/fold-{fold}" if FOLDS else "{arm}"
+FOLD = "{fold}" if FOLDS else ""
 FIT = "fit-{fold}" if FOLDS else "fit"
-TRAINING = f"{RUN}/training/{{arm}}"
+TRAINING = AT.training_images("{arm}")
 BY_FOLD = f"--by-fold {TRAINING}" if FOLDS else ""
 
 
 rule describe:
     output:
-        arms=f"{RUN}/arms.tsv",
+        arms=AT.arms,
     log:
-        f"{RUN}/logs/describe.log",
+        AT.log("describe"),
     params:
         arms=json.dumps({arm: STUDY.method_of(arm) for arm in ARMS}),
         code=verb_hash("baselines", "describe", *STUDY.method_modules),
@@ -26,12 +26,12 @@ rule fit:
     input:
         sheet=rules.scans.output.sheet,
     output:
-        model=directory(f"{RUN}/models/{FITTED}"),
-        status=f"{RUN}/status/{{arm}}/{FIT}.json",
+        model=directory(AT.model("{arm}", FOLD)),
+        status=AT.record("{arm}", FIT),
     log:
-        f"{RUN}/logs/fit/{FITTED}.log",
+        AT.log("fit", "{arm}", FIT),
     benchmark:
-        f"{RUN}/benchmarks/fit/{FITTED}.tsv"
+        AT.benchmark("fit", "{arm}", FIT)
     priority: 1
     threads: config["fit_threads"]
     resources:
@@ -42,7 +42,7 @@ rule fit:
         method=lambda wildcards: STUDY.method_of(wildcards.arm),
         settings=lambda wildcards: settings(STUDY.parameters_of(wildcards.arm)),
         seed=lambda wildcards: STUDY.seed_of(wildcards.arm),
-        checkpoint=f"{RUN}/checkpoints/{FITTED}",
+        checkpoint=lambda wildcards: AT.checkpoint(*wildcards),
         without="--without-fold {fold}" if FOLDS else "",
         on_failure=ON_FAILURE,
         code=lambda wildcards: STUDY.code_of("fit", wildcards.arm),
@@ -53,19 +53,19 @@ rule fit:
         " --status {output.status} --on-failure {params.on_failure} --minutes {config[minutes_per_step]} > {log} 2>&1"
 
 
-rule harmonize:
+rule apply:
     input:
         sheet=rules.scans.output.sheet,
         model=every_fold(rules.fit.output.model),
         fitted=every_fold(rules.fit.output.status),
     output:
         **({"training": temp(directory(TRAINING))} if FOLDS else {}),
-        images=directory(f"{RUN}/images/{{arm}}"),
-        status=f"{RUN}/status/{{arm}}/apply.json",
+        images=directory(AT.images("{arm}")),
+        status=AT.record("{arm}", "apply"),
     log:
-        f"{RUN}/logs/harmonize/{{arm}}.log",
+        AT.log("apply", "{arm}"),
     benchmark:
-        f"{RUN}/benchmarks/harmonize/{{arm}}.tsv"
+        AT.benchmark("apply", "{arm}")
     priority: 1
     resources:
         mem_mb=memory(2000),
@@ -73,7 +73,7 @@ rule harmonize:
         gpu=lambda wildcards: STUDY.gpus_of(STUDY.method_of(wildcards.arm)),
     params:
         method=lambda wildcards: STUDY.method_of(wildcards.arm),
-        model=lambda wildcards: f"{RUN}/models/{wildcards.arm}",
+        model=lambda wildcards: AT.model(wildcards.arm),
         by_fold=BY_FOLD,
         on_failure=ON_FAILURE,
         code=lambda wildcards: STUDY.code_of("apply", wildcards.arm),
@@ -87,13 +87,13 @@ rule intensities:
     input:
         **({"training": TRAINING} if FOLDS else {}),
         sheet=rules.scans.output.sheet,
-        images=rules.harmonize.output.images,
-        applied=rules.harmonize.output.status,
+        images=rules.apply.output.images,
+        applied=rules.apply.output.status,
     output:
-        intensities=f"{RUN}/intensities/{{arm}}.json",
-        status=f"{RUN}/status/{{arm}}/intensities.json",
+        intensities=AT.intensities("{arm}"),
+        status=AT.record("{arm}", "intensities"),
     log:
-        f"{RUN}/logs/intensities/{{arm}}.log",
+        AT.log("intensities", "{arm}"),
     priority: 1
     resources:
         mem_mb=memory(1500),
@@ -103,6 +103,6 @@ rule intensities:
         on_failure=ON_FAILURE,
         code=verb_hash("evaluation", "intensities"),
     shell:
-        "python -m evaluation intensities --method {wildcards.arm} --scans {input.sheet}"
+        "python -m evaluation intensities --arm {wildcards.arm} --scans {input.sheet}"
         " --images {input.images} --out {output.intensities} {params.by_fold}"
         " --status {output.status} --requires {input.applied} --on-failure {params.on_failure} --minutes {config[minutes_per_step]} > {log} 2>&1"

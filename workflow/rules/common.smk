@@ -2,11 +2,14 @@
 
 import json
 import sys
+from pathlib import Path
 
-from core.jobs.run_lock import check_writable, claim
 from core.errors import InputError
 from core.files import remove_unfinished
 from core.jobs.disk_space import check_room
+from core.jobs.run_lock import check_writable, claim
+from core.names import RAW
+from core.run_folder import RunFolder
 from studies.sources import planned_bytes
 from workflow.configuration import Configuration, prepare_environment
 from workflow.source_hash import configured_modules, method_hash, verb_hash
@@ -22,6 +25,7 @@ except InputError as error:
 prepare_environment()
 
 RUN = STUDY.run
+AT = RunFolder(Path(RUN))
 ARMS = list(STUDY.arms)
 BATCHES = list(STUDY.batches)
 FOLDS = STUDY.folds
@@ -46,7 +50,7 @@ onstart:
         sys.exit(f"error: {error}")
 
 
-QUALITY = [f"{RUN}/study/quality.tsv"] if STUDY.scans else []
+QUALITY = [AT.study.quality] if STUDY.scans else []
 
 
 def people(wildcards):
@@ -57,7 +61,7 @@ def people(wildcards):
 def stepped(wildcards):
     """The records of the last step of each scan of a batch, for a source whose scans take steps."""
     return [
-        f"{RUN}/study/status/{name}/resample.json"
+        AT.study.record(name, "resample")
         for name, scan in STUDY.scans.items()
         if scan.subject in people(wildcards)
     ]
@@ -86,6 +90,4 @@ def every_fold(pattern):
 
 def statuses(step):
     """The records of how a step ended, of every arm; a step by batches or folds has one of each."""
-    return expand(
-        f"{RUN}/status/{{arm}}/{step}.json", arm=ARMS, batch=BATCHES, fold=FOLDS or [""]
-    )
+    return expand(AT.record("{arm}", step), arm=ARMS, batch=BATCHES, fold=FOLDS or [""])

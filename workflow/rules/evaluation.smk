@@ -4,32 +4,32 @@
 rule measure:
     input:
         sheet=rules.scans.output.sheet,
-        images=rules.harmonize.output.images,
+        images=rules.apply.output.images,
         intensities=rules.intensities.output.intensities,
-        reference=f"{RUN}/intensities/raw.json",
+        reference=AT.intensities(RAW),
         volumes=rules.segment.output.volumes,
         segmented=rules.segment.output.status,
-        reference_segmented=f"{RUN}/status/raw/segment-{{batch}}.json",
+        reference_segmented=AT.record(RAW, "segment-{batch}"),
     output:
-        measures=f"{RUN}/parts/{{arm}}/measures-{{batch}}.json",
-        arrays=f"{RUN}/parts/{{arm}}/arrays-{{batch}}.npz",
-        status=f"{RUN}/status/{{arm}}/measure-{{batch}}.json",
+        measures=AT.parts("{arm}") / "measures-{batch}.json",
+        arrays=AT.parts("{arm}") / "arrays-{batch}.npz",
+        status=AT.record("{arm}", "measure-{batch}"),
     log:
-        f"{RUN}/logs/measure/{{arm}}-{{batch}}.log",
+        AT.log("measure", "{arm}-{batch}"),
     benchmark:
-        f"{RUN}/benchmarks/measure/{{arm}}-{{batch}}.tsv"
+        AT.benchmark("measure", "{arm}-{batch}")
     resources:
         mem_mb=memory(2000),
         runtime=240,
     params:
         subjects=people,
-        segmentations=rules.segment.params.folder,
-        reference=f"{RUN}/segmentations/raw",
+        segmentations=lambda wildcards: AT.segmentations(wildcards.arm),
+        reference=AT.segmentations(RAW),
         folder=subpath(output.measures, parent=True),
         on_failure=ON_FAILURE,
         code=verb_hash("evaluation", "measure-arm"),
     shell:
-        "python -m evaluation measure-arm --method {wildcards.arm} --scans {input.sheet}"
+        "python -m evaluation measure-arm --arm {wildcards.arm} --scans {input.sheet}"
         " --subjects {params.subjects:q} --images {input.images}"
         " --segmentations {params.segmentations} --reference-segmentations {params.reference}"
         " --intensities {input.intensities} --reference {input.reference}"
@@ -44,13 +44,13 @@ rule metrics:
         volumes=expand(rules.segment.output.volumes, arm=ARMS, batch=BATCHES),
         measured=expand(rules.measure.output, arm=ARMS, batch=BATCHES),
     output:
-        ssim=f"{RUN}/metrics/ssim.tsv",
-        volumes=f"{RUN}/metrics/volumes.tsv",
-        differences=f"{RUN}/metrics/volume_differences.tsv",
-        dice=f"{RUN}/metrics/dice.tsv",
-        rmse=f"{RUN}/metrics/rmse.tsv",
+        ssim=AT.metric("ssim"),
+        volumes=AT.metric("volumes"),
+        differences=AT.metric("volume_differences"),
+        dice=AT.metric("dice"),
+        rmse=AT.metric("rmse"),
     log:
-        f"{RUN}/logs/metrics.log",
+        AT.log("metrics"),
     params:
         run=subpath(output.ssim, ancestor=2),
         arms=ARMS,
@@ -59,7 +59,7 @@ rule metrics:
         bootstrap=config["evaluation"]["bootstrap"],
         code=verb_hash("evaluation", "gather"),
     shell:
-        "python -m evaluation gather {params.run} --methods {params.arms} --batches {params.batches}"
+        "python -m evaluation gather {params.run} --arms {params.arms} --batches {params.batches}"
         " --seed {params.seed} --bootstrap {params.bootstrap} > {log} 2>&1"
 
 
@@ -70,10 +70,10 @@ rule statistics:
         differences=rules.metrics.output.differences,
         dice=rules.metrics.output.dice,
     output:
-        tests=f"{RUN}/statistics/paired_tests.tsv",
-        summary=f"{RUN}/statistics/summary.tsv",
+        tests=AT.statistic("paired_tests"),
+        summary=AT.statistic("summary"),
     log:
-        f"{RUN}/logs/statistics.log",
+        AT.log("statistics"),
     params:
         run=subpath(output.tests, ancestor=2),
         seed=config["seed"],

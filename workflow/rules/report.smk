@@ -11,15 +11,15 @@ rule status:
         segmented=statuses("segment-{batch}"),
         measured=statuses("measure-{batch}"),
     output:
-        status=f"{RUN}/status.tsv",
+        status=AT.status,
     log:
-        f"{RUN}/logs/status.log",
+        AT.log("status"),
     params:
         run=subpath(output.status, parent=True),
         arms=ARMS,
         code=verb_hash("evaluation", "status"),
     shell:
-        "python -m evaluation status {params.run}/status --methods {params.arms} --out {output.status} > {log} 2>&1"
+        "python -m evaluation status {params.run}/status --arms {params.arms} --out {output.status} > {log} 2>&1"
 
 
 rule provenance:
@@ -30,9 +30,9 @@ rule provenance:
         status=rules.status.output.status,
         tests=rules.statistics.output.tests,
     output:
-        provenance=f"{RUN}/provenance.json",
+        provenance=AT.provenance,
     log:
-        f"{RUN}/logs/provenance.log",
+        AT.log("provenance"),
     params:
         config=lambda wildcards: json.dumps(STUDY.content, sort_keys=True),
         code=verb_hash("evaluation", "provenance"),
@@ -50,19 +50,17 @@ rule tables:
         status=rules.status.output.status,
     output:
         ssim=report(
-            expand(f"{RUN}/tables/table2_ssim.{{format}}", format=FORMATS),
+            expand(AT.tables / "table2_ssim.{format}", format=FORMATS),
             category="Tables",
             caption="../report/table2_ssim.rst",
         ),
         volumes=report(
-            expand(
-                f"{RUN}/tables/table3_volume_differences.{{format}}", format=FORMATS
-            ),
+            expand(AT.tables / "table3_volume_differences.{format}", format=FORMATS),
             category="Tables",
             caption="../report/table3_volume_differences.rst",
         ),
     log:
-        f"{RUN}/logs/tables.log",
+        AT.log("tables"),
     params:
         run=subpath(input.sheet, parent=True),
         code=verb_hash("evaluation", "tables"),
@@ -74,22 +72,22 @@ rule figures:
     input:
         sheet=rules.scans.output.sheet,
         arms=rules.describe.output.arms,
-        images=expand(rules.harmonize.output.images, arm=ARMS),
+        images=expand(rules.apply.output.images, arm=ARMS),
         metrics=rules.metrics.output,
         tests=rules.statistics.output.tests,
         status=rules.status.output.status,
         quality=QUALITY,
     output:
         png=report(
-            expand(f"{RUN}/figures/{{name}}.png", name=FIGURES),
+            expand(AT.figures / "{name}.png", name=FIGURES),
             category="Figures",
             caption="../report/figures.rst",
         ),
-        svg=expand(f"{RUN}/figures/{{name}}.svg", name=FIGURES),
+        svg=expand(AT.figures / "{name}.svg", name=FIGURES),
     log:
-        f"{RUN}/logs/figures.log",
+        AT.log("figures"),
     benchmark:
-        f"{RUN}/benchmarks/figures.tsv"
+        AT.benchmark("figures")
     threads: 2
     resources:
         mem_mb=memory(2000),
@@ -109,12 +107,12 @@ rule report:
         provenance=rules.provenance.output.provenance,
     output:
         page=report(
-            f"{RUN}/report.html",
+            AT.report,
             category="Report",
             caption="../report/report.rst",
         ),
     log:
-        f"{RUN}/logs/report.log",
+        AT.log("report"),
     resources:
         mem_mb=memory(2000),
     params:
@@ -130,9 +128,9 @@ rule verdict:
         status=rules.status.output.status,
         quality=QUALITY,
     output:
-        complete=touch(f"{RUN}/status/complete"),
+        complete=touch(AT.complete),
     log:
-        f"{RUN}/logs/verdict.log",
+        AT.log("verdict"),
     params:
         code=verb_hash("evaluation", "verdict"),
     shell:

@@ -4,24 +4,24 @@
 rule segment:
     input:
         sheet=rules.scans.output.sheet,
-        images=rules.harmonize.output.images,
+        images=rules.apply.output.images,
         intensities=rules.intensities.output.intensities,
         measured=rules.intensities.output.status,
-        reference=f"{RUN}/intensities/raw.json",
-        reference_measured=f"{RUN}/status/raw/intensities.json",
+        reference=AT.intensities(RAW),
+        reference_measured=AT.record(RAW, "intensities"),
     output:
-        volumes=f"{RUN}/parts/{{arm}}/volumes-{{batch}}.tsv",
-        status=f"{RUN}/status/{{arm}}/segment-{{batch}}.json",
+        volumes=AT.parts("{arm}") / "volumes-{batch}.tsv",
+        status=AT.record("{arm}", "segment-{batch}"),
     log:
-        f"{RUN}/logs/segment/{{arm}}-{{batch}}.log",
+        AT.log("segment", "{arm}-{batch}"),
     benchmark:
-        f"{RUN}/benchmarks/segment/{{arm}}-{{batch}}.tsv"
+        AT.benchmark("segment", "{arm}-{batch}")
     resources:
         mem_mb=memory(1500),
         runtime=240,
     params:
         subjects=people,
-        folder=f"{RUN}/segmentations/{{arm}}",
+        folder=lambda wildcards: AT.segmentations(wildcards.arm),
         engine=config["segmentation"]["engine"],
         rule=config["segmentation"]["rule"],
         threshold=config["segmentation"]["threshold"],
@@ -32,7 +32,7 @@ rule segment:
             *configured_modules(config["segmentation"]["engine"]),
         ),
     shell:
-        "python -m evaluation segment-arm --method {wildcards.arm} --scans {input.sheet}"
+        "python -m evaluation segment-arm --arm {wildcards.arm} --scans {input.sheet}"
         " --subjects {params.subjects:q} --images {input.images}"
         " --intensities {input.intensities} --reference {input.reference}"
         " --engine {params.engine} --rule {params.rule} --threshold {params.threshold}"

@@ -3,10 +3,10 @@
 
 rule check_study:
     output:
-        options=f"{RUN}/study/options.json",
-        inputs=f"{RUN}/study/inputs.json",
+        options=AT.study.options,
+        inputs=AT.study.inputs,
     log:
-        f"{RUN}/logs/check_study.log",
+        AT.log("check_study"),
     resources:
         mem_mb=memory(2000),
         runtime=60,
@@ -23,11 +23,11 @@ rule register:
     input:
         options=rules.check_study.output.options,
     output:
-        status=f"{RUN}/study/status/{{scan}}/register.json",
+        status=AT.study.record("{scan}", "register"),
     log:
-        f"{RUN}/logs/register/{{scan}}.log",
+        AT.log("register", "{scan}"),
     benchmark:
-        f"{RUN}/benchmarks/register/{{scan}}.tsv"
+        AT.benchmark("register", "{scan}")
     threads: STUDY.options.get("threads", 1)
     resources:
         mem_mb=memory(4000),
@@ -47,11 +47,11 @@ rule resample:
         options=rules.check_study.output.options,
         registered=rules.register.output.status,
     output:
-        status=f"{RUN}/study/status/{{scan}}/resample.json",
+        status=AT.study.record("{scan}", "resample"),
     log:
-        f"{RUN}/logs/resample/{{scan}}.log",
+        AT.log("resample", "{scan}"),
     benchmark:
-        f"{RUN}/benchmarks/resample/{{scan}}.tsv"
+        AT.benchmark("resample", "{scan}")
     resources:
         mem_mb=memory(4000),
         runtime=60,
@@ -71,11 +71,11 @@ rule prepare:
         options=rules.check_study.output.options,
         stepped=stepped,
     output:
-        prepared=touch(f"{RUN}/study/prepared-{{batch}}"),
+        prepared=touch(AT.study.prepared("{batch}")),
     log:
-        f"{RUN}/logs/prepare/{{batch}}.log",
+        AT.log("prepare", "{batch}"),
     benchmark:
-        f"{RUN}/benchmarks/prepare/{{batch}}.tsv"
+        AT.benchmark("prepare", "{batch}")
     resources:
         mem_mb=memory(2500),
         runtime=120,
@@ -93,11 +93,11 @@ rule scans:
     input:
         prepared=expand(rules.prepare.output.prepared, batch=BATCHES),
     output:
-        sheet=f"{RUN}/scans.tsv",
+        sheet=AT.sheet,
     log:
-        f"{RUN}/logs/scans.log",
+        AT.log("scans"),
     params:
-        parts=[f"{RUN}/study/sub-{subject}.tsv" for subject in STUDY.subjects],
+        parts=[AT.study.part_sheet(subject) for subject in STUDY.subjects],
         division=STUDY.division,
         code=verb_hash("studies", "gather"),
     shell:
@@ -108,9 +108,9 @@ rule quality:
     input:
         stepped=expand(rules.resample.output.status, scan=STUDY.scans),
     output:
-        quality=f"{RUN}/study/quality.tsv",
+        quality=AT.study.quality,
     log:
-        f"{RUN}/logs/quality.log",
+        AT.log("quality"),
     params:
         folder=subpath(output.quality, parent=True),
         scans=[f"{scan.subject}:{scan.scanner}" for scan in STUDY.scans.values()],

@@ -11,9 +11,9 @@ rule sweep_scans:
     input:
         sheet=rules.scans.output.sheet,
     output:
-        sheet=f"{RUN}/sweep/scans.tsv",
+        sheet=AT.sweep / "scans.tsv",
     log:
-        f"{RUN}/logs/sweep/scans.log",
+        AT.log("sweep", "scans"),
     params:
         folds=SWEEP["folds"],
         seed=config["seed"],
@@ -27,11 +27,11 @@ rule sweep_fit:
     input:
         sheet=rules.sweep_scans.output.sheet,
     output:
-        model=directory(f"{RUN}/sweep/models/{{point}}"),
+        model=directory(AT.sweep / "models" / "{point}"),
     log:
-        f"{RUN}/logs/sweep/fit-{{point}}.log",
+        AT.log("sweep", "fit-{point}"),
     benchmark:
-        f"{RUN}/benchmarks/sweep/fit-{{point}}.tsv"
+        AT.benchmark("sweep", "fit-{point}")
     threads: config["fit_threads"]
     resources:
         mem_mb=memory(4000),
@@ -42,7 +42,7 @@ rule sweep_fit:
         fold=LEFT_OUT,
         settings=lambda wildcards: settings(POINTS[wildcards.point]),
         seed=config["seed"],
-        checkpoint=f"{RUN}/sweep/checkpoints/{{point}}",
+        checkpoint=lambda wildcards: AT.sweep / "checkpoints" / wildcards.point,
         code=lambda wildcards: method_hash(
             "fit", SWEEP["method"], POINTS[wildcards.point]
         ),
@@ -57,9 +57,9 @@ rule sweep_apply:
         sheet=rules.sweep_scans.output.sheet,
         model=rules.sweep_fit.output.model,
     output:
-        images=temp(directory(f"{RUN}/sweep/images/{{point}}")),
+        images=temp(directory(AT.sweep / "images" / "{point}")),
     log:
-        f"{RUN}/logs/sweep/apply-{{point}}.log",
+        AT.log("sweep", "apply-{point}"),
     resources:
         mem_mb=memory(2000),
         runtime=240,
@@ -80,9 +80,9 @@ rule sweep:
         sheet=rules.sweep_scans.output.sheet,
         images=expand(rules.sweep_apply.output.images, point=POINTS),
     output:
-        expand(f"{RUN}/sweep/sweep.{{suffix}}", suffix=["tsv", "png", "svg"]),
+        expand(AT.sweep / "sweep.{suffix}", suffix=["tsv", "png", "svg"]),
     log:
-        f"{RUN}/logs/sweep/sweep.log",
+        AT.log("sweep", "sweep"),
     params:
         method=SWEEP["method"],
         fold=LEFT_OUT,
