@@ -37,11 +37,3 @@ def nearest(name: str, known: Iterable[str]) -> str:
     if close:
         return f" (did you mean '{close[0]}'?)"
     return f" (known: {', '.join(known)})" if known else ""
-
-
-def refuse_unknown(given: Iterable[str], known: Iterable[str], where: str = "") -> None:
-    """Raise `InputError`, beginning with `where`, for the first of the `given` options that isn't known."""
-    known = list(known)
-    for key in given:
-        if key not in known:
-            raise InputError(f"{where}unknown option '{key}'{nearest(key, known)}")

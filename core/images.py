@@ -5,15 +5,13 @@ from __future__ import annotations
 import gzip
 import zlib
 from pathlib import Path
-from typing import Literal
 
 import nibabel as nib
 import numpy as np
 
 from core.errors import InputError
 from core.files import write_beside
-
-Scale = Literal["brain", "volume", "none"]
+from core.names import Scale
 
 AFFINE_TOLERANCE_MM = 1e-3
 """Affines that differ by no more are the same grid."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 RAW = "raw"
 """The arm that every other is compared with: the scans as they entered the study."""
 
@@ -27,3 +29,6 @@ WORST_FIRST = ("failed", "not_applicable", "ok")
 
 METHOD_ENTRY_POINTS = "mispel_benchmark.methods"
 """The group of entry points by which another distribution brings a method."""
+
+Scale = Literal["brain", "volume", "none"]
+"""What an image is divided by when it enters a study, see `core.images.scale_to_mean`."""

@@ -11,8 +11,8 @@ import pandas as pd
 
 from core.errors import InputError
 from core.files import write_table
-from core.images import AFFINE_TOLERANCE_MM, Scale, check_is_file, load_image, load_mask
-from core.names import MISSING_CELLS
+from core.images import AFFINE_TOLERANCE_MM, check_is_file, load_image, load_mask
+from core.names import MISSING_CELLS, Scale
 from core.run_folder import scan_name
 from core.study import Scan, Study
 

@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from core.errors import InputError, nearest
-from core.images import Scale, load_image, load_mask, open_image, scale_to_mean
-from core.names import MISSING_CELLS
+from core.images import load_image, load_mask, open_image, scale_to_mean
+from core.names import MISSING_CELLS, Scale
 from core.run_folder import scan_name
 
 

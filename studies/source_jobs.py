@@ -50,12 +50,11 @@ def take_steps(
 
 def steps_of_scan(name: str, options: Mapping[str, Any], out: Path, scan: PlannedScan) -> str:
     """A scan's steps, those that are not done; why one failed, "" where all ended well."""
-    module = source(name)
     earlier: list[Path] = []
-    for step in module.STEPS:
-        record = StudyFolder(out).record(scan_name(scan.subject, scan.scanner), step)
+    for step in source(name).steps:
+        record = StudyFolder(out).record(scan_name(scan.subject, scan.scanner), step.name)
         if not record.exists() or read_json(record)["status"] != "ok":
-            do_step(name, step, options, scan.subject, scan.scanner, out, record, requires=earlier)
+            do_step(name, step.name, options, scan.subject, scan.scanner, out, record, requires=earlier)
         earlier.append(record)
     return next((found["reason"] for found in map(read_json, earlier) if found["status"] != "ok"), "")
 

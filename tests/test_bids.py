@@ -13,12 +13,13 @@ import pytest
 import yaml
 
 from core.errors import InputError
+from core.options import make
 from studies.bids.checking import check_image
 from studies.bids.images import images_of_paths, read_images
 from studies.bids.options import BidsOptions
 from studies.bids.preview import describe
 from studies.bids.scans import find_scans, scanner_values, study_scans
-from studies.sources.bids import split
+from studies.sources import source
 from tests.shared import shared
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -46,7 +47,7 @@ def t1w(subject: str, session: str = "", *, ending: str = ".nii.gz", middle: str
 
 def scans_of(folder: Path, images=None, **options) -> list[tuple[str, str, str]]:
     images = read_images(folder) if images is None else images
-    found = study_scans(BidsOptions.from_json({"dataset": str(folder), **options}), images)
+    found = study_scans(make(BidsOptions, {"dataset": str(folder), **options}), images)
     return [(scan.subject, scan.scanner, scan.image.name) for scan in found]
 
 
@@ -266,7 +267,7 @@ def test_no_dataset_at_all(tmp_path):
 
 def preview(folder: Path, **options) -> str:
     images = read_images(folder)
-    return "\n".join(describe(BidsOptions.from_json({"dataset": str(folder), **options}), images))
+    return "\n".join(describe(make(BidsOptions, {"dataset": str(folder), **options}), images))
 
 
 def test_the_preview_finds_the_way(tmp_path):
@@ -410,7 +411,7 @@ def test_every_scan_is_a_job_of_its_own(tmp_path):
 
 def test_found_counts_what_is_left_out(tmp_path):
     make_dataset(tmp_path, t1w("01", "a"), t1w("01", "b"), t1w("02", "b"))
-    options = BidsOptions.from_json({"dataset": str(tmp_path), "scanner": "ses", "scanners": {"a": "GE"}})
+    options = make(BidsOptions, {"dataset": str(tmp_path), "scanner": "ses", "scanners": {"a": "GE"}})
     found = find_scans(read_images(tmp_path), options)
     assert found.left_out == {"b": 2} and found.scanners == ("GE",) and found.missing == []
 
@@ -426,7 +427,7 @@ def test_the_shipped_masivar_configuration():
         for session in sessions
         for run in (101, 99)
     ]
-    scans = study_scans(split(block)[0], images_of_paths(paths))
+    scans = study_scans(source("bids").options(block), images_of_paths(paths))
     assert [(scan.subject, scan.scanner) for scan in scans[:3]] == [
         ("cIIs00", "site1A"),
         ("cIIs00", "site1B"),

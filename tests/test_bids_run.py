@@ -11,8 +11,8 @@ from benchmarks.preprocessing import misalignment, residual_bias
 from core.files import read_table
 from core.jobs.disk_space import PAGES, bytes_to_write
 from studies.preprocessing.options import PreprocessOptions
-from studies.sources import planned_bytes
-from studies.sources.bids import bytes_beside, covariates, grid
+from studies.sources import source
+from studies.sources.bids import bytes_beside, grid
 from tests import travelling
 from tests.test_dag import snakemake
 
@@ -42,7 +42,7 @@ def test_import_to_report(finished):
     scans = read_table(run / "scans.tsv")
     assert set(zip(scans["subject"], scans["scanner"], strict=True)) == set(truths)
     assert "age" in scans
-    assert "age" in covariates(OPTIONS | {"dataset": str(folder / "dataset")})
+    assert "age" in source("bids").covariates(OPTIONS | {"dataset": str(folder / "dataset")})
     assert set(read_table(run / "status.tsv")["status"]) == {"ok"}
     quality = read_table(run / "study" / "quality.tsv")
     assert len(quality) == len(truths) and (quality["similarity_own"] > 0.9).all()
@@ -64,12 +64,13 @@ def test_what_it_writes_is_told_in_advance(finished):
     folder, truths = finished
     options = OPTIONS | {"dataset": str(folder / "dataset")}
     written = sum(path.stat().st_size for path in (folder / "results" / "travelling" / "study").rglob("*.nii.gz"))
-    shape = grid(options)
-    told = bytes_to_write(
-        scans=len(truths), voxels=shape[0] * shape[1] * shape[2], arms=0, beside=bytes_beside(options)
-    )
+    bids = source("bids")
+    chosen = bids.options(options)
+    shape = grid(chosen)
+    told = bytes_to_write(scans=len(truths), voxels=shape[0] * shape[1] * shape[2], arms=0, beside=bytes_beside(chosen))
     assert 1 < (told - PAGES) / written < 1.4
-    assert planned_bytes("bids", options, 2) > told
-    assert bytes_beside(options | {"registration": "none"}) < bytes_beside(options)
-    native = grid(options | {"registration": "none"})
+    assert bids.planned_bytes(options, 2) > told
+    unmoved = bids.options(options | {"registration": "none", "brain": "stripped"})
+    assert bytes_beside(unmoved) < bytes_beside(chosen)
+    native = grid(unmoved)
     assert native is not None and native != shape

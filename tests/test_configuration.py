@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
+import typing
 from pathlib import Path
 
 import pytest
 import yaml
 
 from core.errors import InputError
+from core.options import typed
+from studies.sources import RUN_WIDE, source, sources
 from workflow.configuration import Configuration
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -46,6 +50,33 @@ def test_every_key_of_the_other_files_is_known(config, name, tmp_path):
     assert Configuration(merged).run == f"results/{name}"
 
 
+@pytest.mark.parametrize("name", sources())
+def test_every_option_of_a_source_stands_in_the_configuration_with_its_default(config, name):
+    chosen = source(name)
+    block = config["study"][name]
+    assert set(block) == set(chosen.keys) - set(RUN_WIDE)
+    defaults = {field.name: field for field in dataclasses.fields(chosen.module.Options)}
+    annotations = typing.get_type_hints(chosen.module.Options)
+    for key, value in block.items():
+        field = defaults[key]
+        default = field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
+        assert typed(value, annotations[key], key) == default, key
+
+
+@pytest.mark.parametrize(
+    "study, message",
+    [
+        ({"fantom": {"subjects": 3}}, "unknown key 'study.fantom' .did you mean 'phantom'"),
+        ({"bids": {"datset": "x"}}, "unknown key 'study.bids.datset' .did you mean 'dataset'"),
+        ({"bids": {"scans_found": []}}, "unknown key 'study.bids.scans_found'"),
+    ],
+)
+def test_blocks_that_are_not_used_are_checked_too(config, study, message):
+    config["study"] |= study
+    with pytest.raises(InputError, match=message):
+        Configuration(config).check_other_blocks()
+
+
 @pytest.mark.parametrize(
     "path, value, message",
     [
@@ -75,7 +106,7 @@ def test_refused_at_once(config, path, value, message):
     [
         ({"ravle": {}}, "no method 'ravle' .did you mean 'ravel'"),
         ({"ravel": {"factor": 2}}, "no parameter 'factor' .did you mean 'factors'"),
-        ({"ravel": {"factors": "two"}}, "'two' is not a int"),
+        ({"ravel": {"factors": "two"}}, "ravel.factors: 'two'; give a whole number"),
         ({"twice": {"method": "ravel", "factors": 0}}, "factors is 0"),
     ],
 )

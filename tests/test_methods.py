@@ -98,7 +98,7 @@ def test_unknown_and_mistyped_parameters_are_refused(name):
     for field in dataclasses.fields(methods()[name].Parameters):
         # whatever isn't a text or a path has values that this isn't
         if kinds[field.name] not in (str, str | None, Path, Path | None):
-            with pytest.raises(InputError, match=f"{name}.{field.name}: 'not this' is n"):
+            with pytest.raises(InputError, match=f"{name}.{field.name}: 'not this'"):
                 parse_parameters(methods()[name], [f"{field.name}=not this"])
 
 

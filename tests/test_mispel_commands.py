@@ -50,7 +50,7 @@ def test_fit_then_harmonize_people_never_seen(sheet, tmp_path, monkeypatch, caps
 
 @pytest.mark.parametrize(
     ("setting", "told"),
-    [("widht=4", "did you mean 'width'"), ("width=wide", "not a int"), ("lambda4=-1", "lambda4 is -1")],
+    [("widht=4", "did you mean 'width'"), ("width=wide", "give a whole number"), ("lambda4=-1", "lambda4 is -1")],
 )
 def test_a_wrong_setting_is_named_before_anything_is_read(setting, told, tmp_path, monkeypatch, capsys):
     arguments = ["--scans", tmp_path / "none.tsv", "--model", tmp_path / "model", "--param", setting]

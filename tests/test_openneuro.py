@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from core.errors import InputError
+from core.options import make
 from studies.bids import openneuro
 from studies.bids.options import BidsOptions
 from studies.sources import source
@@ -110,7 +111,7 @@ def test_planned_before_any_image_is_there(server, tmp_path):
 
 
 def test_images_arrive_once(server, tmp_path):
-    made = BidsOptions.from_json(options(server, tmp_path))
+    made = make(BidsOptions, options(server, tmp_path))
     openneuro.listing(made)
     image = tmp_path / "set" / IMAGES[0]
     for _ in range(2):
@@ -125,7 +126,7 @@ def test_images_arrive_once(server, tmp_path):
 
 @pytest.mark.parametrize("fault, message", [("missing", "404"), ("checksum", "hash"), ("broken", "could not be")])
 def test_faults_are_named_and_leave_nothing(server, tmp_path, fault, message):
-    made = BidsOptions.from_json(options(server, tmp_path))
+    made = make(BidsOptions, options(server, tmp_path))
     openneuro.listing(made)
     server.fault[IMAGES[1]] = fault
     with pytest.raises(InputError, match=f"{IMAGES[1]}.*{message}"):

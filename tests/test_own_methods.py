@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import re
-import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -16,57 +11,32 @@ from core.files import read_table
 from core.images import save_image
 from core.sheet import read_sheet
 from tests.conftest import write_study
+from tests.project_copy import copy_project, python, shown
 
-ROOT = Path(__file__).resolve().parent.parent
+PAGE = "own-methods.md"
 ARMS = ["raw", "scanner_median", "theirs", "program"]
-
-
-def shown(language: str) -> list[str]:
-    """The page's blocks of that language."""
-    page = (ROOT / "docs" / "own-methods.md").read_text(encoding="utf-8")
-    return re.findall(rf"```{language}\n(.*?)```", page, flags=re.DOTALL)
 
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory) -> Path:
     """A copy of the project, since a method's file goes into it; with scans, programs and configuration."""
     folder = tmp_path_factory.mktemp("own") / "project"
-    for name in (
-        "baselines",
-        "config",
-        "core",
-        "evaluation",
-        "mispel",
-        "profiles",
-        "segmentation",
-        "studies",
-        "workflow",
-    ):
-        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("Snakefile", "pyproject.toml"):
-        shutil.copy(ROOT / name, folder)
+    copy_project(folder)
     sheet = write_study(folder / "own", subjects=4)
     for scan in read_sheet(sheet, scale="brain").scans:
         save_image(folder / "theirs" / f"{scan.subject}_{scan.scanner}.nii.gz", 3 * scan.read(), scan.affine)
-    (folder / "program.py").write_text(shown("python")[1])
-    config = yaml.safe_load(shown("yaml")[0])
+    (folder / "program.py").write_text(shown(PAGE, "python")[1])
+    config = yaml.safe_load(shown(PAGE, "yaml")[0])
     config["study"] = {"source": "sheet", "sheet": {"scans": str(sheet)}}
     config |= {"segmentation": {"engine": "gmm"}, "people_per_job": 4}
     (folder / "mine.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
     return folder
 
 
-def python(project: Path, *words: str) -> subprocess.CompletedProcess:
-    environment = {**os.environ, "PYTHONPATH": str(project)}
-    return subprocess.run(
-        [sys.executable, "-m", *words], cwd=project, env=environment, capture_output=True, text=True, check=False
-    )
-
-
 def test_the_page_runs_to_the_report(project):
     done = python(project, "baselines", "new", "scanner_median")
     assert done.returncode == 0, done.stderr
-    method = shown("python")[0]
+    method = shown(PAGE, "python")[0]
     assert len(method.splitlines()) < 40
     (project / "baselines" / "scanner_median.py").write_text(method)
     assert "Scanner median" in python(project, "baselines", "list").stdout

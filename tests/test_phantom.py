@@ -15,6 +15,7 @@ import pytest
 
 from core.errors import InputError
 from core.images import load_image, voxel_volume_ml
+from core.options import make
 from core.random_numbers import generator
 from core.sheet import read_sheet
 from evaluation.measures.similarity import ssim
@@ -245,7 +246,7 @@ def test_the_failed_scan_is_far_off(brain):
         ({"scanners": ["GE", "GE"]}, "'GE' stands there 2 times"),
         ({"missing": [["01", "Sola"]]}, "names no scanner"),
         ({"missing": [["77", "GE"]]}, "names no subject"),
-        ({"missing": ["01"]}, "pairs of"),
+        ({"missing": ["01"]}, "missing: ..01..; give a list"),
         ({"failed_scan": "yes"}, "failed_scan: 'yes'"),
         ({"scale": "head"}, "scale: 'head'"),
     ],
@@ -268,9 +269,7 @@ def test_plan():
 
 def test_options_are_json():
     options = PhantomOptions(subjects=2, missing=(("01", "GE"),))
-    assert PhantomOptions.from_json(json.loads(json.dumps(dataclasses.asdict(options)))) == dataclasses.replace(
-        options, missing=(["01", "GE"],)
-    )
+    assert make(PhantomOptions, json.loads(json.dumps(dataclasses.asdict(options)))) == options
 
 
 def test_unknown_source():

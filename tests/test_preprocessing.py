@@ -14,6 +14,7 @@ from scipy import ndimage
 
 from core.errors import InputError
 from core.images import load_image, load_mask, save_image, save_labels
+from core.options import make
 from core.run_folder import StudyFolder
 from core.statistics import correlation
 from studies.__main__ import main
@@ -26,7 +27,7 @@ from studies.preprocessing.options import PreprocessOptions
 from studies.preprocessing.quality_table import gather, markdown
 from studies.preprocessing.registration import Transforms, carry, carry_back, register_brain
 from studies.preprocessing.scan import own_mask
-from studies.sources import bids, settle, source
+from studies.sources import bids, source
 from tests.test_bids import make_dataset, t1w
 from tests.travelling import rotation, store
 
@@ -108,7 +109,7 @@ def test_masks_of_the_scan_itself(tmp_path):
 )
 def test_refused_options(changes, message):
     with pytest.raises(InputError, match=message):
-        PreprocessOptions.from_json(changes)
+        make(PreprocessOptions, changes)
 
 
 def test_an_atlas_with_its_skull_wants_a_mask(tmp_path):
@@ -193,7 +194,7 @@ def stored_three_ways(tmp_path_factory):
     options = {"dataset": str(dataset), "scanner": "ses", "voxel_size_mm": 4, "brain": "stripped"}
     options["atlas"] = {"image": str(folder / "atlas.nii.gz")}
     source("bids").prepare(options, "01", folder / "study")
-    return folder / "study", PreprocessOptions.from_json({k: options[k] for k in ("voxel_size_mm", "brain", "atlas")})
+    return folder / "study", make(PreprocessOptions, {k: options[k] for k in ("voxel_size_mm", "brain", "atlas")})
 
 
 def test_however_it_is_stored_the_whole_chain_gives_the_same(stored_three_ways):
@@ -377,7 +378,7 @@ def test_places_and_options_are_refused_before_any_work(by_hand, more, message):
 def test_an_unstripped_image_and_a_mask_of_another_grid_are_refused_before_any_work(by_hand, tmp_path):
     dataset, _ = by_hand
     options = {"dataset": str(dataset), "scanner": "ses", "registration": "none", "n4": False}
-    for scan in bids.plan(options | {"brain": "stripped"}):
+    for scan in source("bids").plan(options | {"brain": "stripped"}):
         stem = t1w(scan.subject, scan.scanner).replace("_T1w.nii.gz", "")
         save_labels(tmp_path / "masks" / f"{stem}_desc-brain_mask.nii.gz", BRAIN, AFFINE)
     masked = options | {"brain": "given", "masks": str(tmp_path / "masks")}
@@ -393,17 +394,17 @@ def test_an_unstripped_image_and_a_mask_of_another_grid_are_refused_before_any_w
 def test_a_derivative_has_its_mask_under_its_own_name(tmp_path):
     name = t1w("01", "a").replace("_T1w", "_desc-preproc_T1w")
     dataset = make_dataset(tmp_path, name, name.replace("preproc_T1w", "brain_mask"))
-    options = {"dataset": str(dataset), "scanner": "ses", "brain": "given"}
-    (scan,) = study_scans(bids.split(options)[0], read_images(dataset))
+    options = source("bids").options({"dataset": str(dataset), "scanner": "ses", "brain": "given"})
+    (scan,) = study_scans(options, read_images(dataset))
     assert bids.given_mask(scan, options).name == "sub-01_ses-a_desc-brain_mask.nii.gz"
 
 
 def test_a_settled_study_is_not_looked_for_again(by_hand):
     dataset, _ = by_hand
     options = {"dataset": str(dataset), "scanner": "ses", "brain": "stripped", "registration": "none", "n4": False}
-    settled = json.loads(json.dumps(settle("bids", options)))
+    settled = json.loads(json.dumps(source("bids").settle(options)))
     shutil.rmtree(dataset)
-    assert [(scan.subject, scan.scanner) for scan in bids.plan(settled)] == [
+    assert [(scan.subject, scan.scanner) for scan in source("bids").plan(settled)] == [
         ("01", "a"),
         ("01", "b"),
         ("02", "a"),

@@ -18,7 +18,7 @@ from core.jobs.command import run
 from core.jobs.disk_space import TRUTH, bytes_to_write, check_room
 from core.jobs.record import run_step
 from core.jobs.run_lock import check_writable, claim
-from studies.sources import planned_bytes
+from studies.sources import source
 from tests.conftest import AFFINE, SHAPE
 from tests.test_dag import ROOT
 
@@ -35,10 +35,10 @@ def test_the_estimate_covers_what_runs_wrote_and_not_much_more(scans, arms):
 def test_sources_tell_their_grid(sheet):
     options = {"subjects": 3, "scanners": ["GE", "Trio", "Prisma"], "voxel_size_mm": 2, "seed": 0, "scale": "brain"}
     expected = bytes_to_write(scans=9, voxels=76 * 96 * 80, arms=4, beside=TRUTH)
-    assert planned_bytes("phantom", options, 4) == expected
+    assert source("phantom").planned_bytes(options, 4) == expected
     own = {"scans": str(sheet), "seed": 0, "scale": "brain"}
     expected = bytes_to_write(scans=9, voxels=int(np.prod(SHAPE)), arms=2, beside=0)
-    assert planned_bytes("sheet", own, 2) == expected
+    assert source("sheet").planned_bytes(own, 2) == expected
 
 
 def test_a_disk_that_cannot_hold_it_is_refused_and_what_is_there_counts(tmp_path):

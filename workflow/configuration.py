@@ -20,7 +20,7 @@ from core.errors import InputError, nearest
 from core.folds import check_count, fold_names
 from core.jobs.cost import ASKED
 from core.names import RAW
-from studies.sources import PlannedScan, source, steps
+from studies.sources import RUN_WIDE, PlannedScan, Source, Step, source, sources
 from workflow.source_hash import configured_modules, method_hash
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -44,12 +44,10 @@ class Configuration:
         }
         if RAW not in self.arms:
             raise InputError("methods: 'raw' is missing; every arm is compared with it, so keep `raw: {}`")
-        self.source = config["study"]["source"]
-        self.options = dict(config["study"].get(self.source) or {})
-        self.options |= {"seed": config["seed"], "scale": config["scale"]}
-        if self.source == "simulate":
-            self.options["anatomy"] = config.get("anatomy")
-        planned = source(self.source).plan(self.options)
+        self.source = source(config["study"]["source"])
+        self._check_block(self.source)
+        self.options = self.source.of_configuration(config)
+        planned = self.source.plan(self.options)
         self.scans = self._stepwise(planned)
         self.subjects = list(dict.fromkeys(scan.subject for scan in planned))
         self.scanners = list(dict.fromkeys(scan.scanner for scan in planned))
@@ -77,18 +75,22 @@ class Configuration:
         options = [f"--folds={len(self.folds)}", f"--seed={self.content['seed']}"]
         if stratify is None:
             return options
-        known = source(self.source).covariates(self.options)
+        known = self.source.covariates(self.options)
         if stratify not in known:
             raise InputError(f"folds.stratify: no scan has a covariate '{stratify}'{nearest(stratify, known)}")
         return [*options, f"--stratify={stratify}"]
 
     def _stepwise(self, planned: list[PlannedScan]) -> dict[str, PlannedScan]:
         """The scans that take steps of their own before `prepare`, by name; none for most sources."""
-        if not steps(self.source):
+        if not self.source.steps:
             return {}
         from core.run_folder import scan_name
 
         return {scan_name(scan.subject, scan.scanner): scan for scan in planned}
+
+    def threads_of(self, step: Step) -> int:
+        """How many CPU threads a step of a scan uses."""
+        return getattr(self.source.options(self.options), step.threads) if step.threads else 1
 
     def method_of(self, arm: str) -> str:
         """The method that the arm uses: the one it names, or the one of the same id."""
@@ -114,7 +116,7 @@ class Configuration:
     @property
     def source_module(self) -> str:
         """The module of the study's source."""
-        return f"studies.sources.{self.source}"
+        return self.source.module.__name__
 
     @property
     def sweep_points(self) -> dict[str, dict[str, Any]]:
@@ -124,6 +126,20 @@ class Configuration:
             f"{number:03d}": dict(zip(grid, values, strict=True))
             for number, values in enumerate(itertools.product(*grid.values()), start=1)
         }
+
+    def _check_block(self, chosen: Source) -> None:
+        """Refuse what a source's block of the configuration holds and the source doesn't know."""
+        for key in self.content["study"].get(chosen.name) or {}:
+            if key not in chosen.keys and key not in RUN_WIDE:
+                raise InputError(f"configuration: unknown key 'study.{chosen.name}.{key}'{nearest(key, chosen.keys)}")
+
+    def check_other_blocks(self) -> None:
+        """Refuse blocks of no source, and unknown keys in those that this run doesn't use.  Imports them all."""
+        for name in self.content["study"]:
+            if name not in ("source", *sources()):
+                raise InputError(f"configuration: unknown key 'study.{name}'{nearest(name, sources())}")
+            if name != "source":
+                self._check_block(source(name))
 
     def check_arms(self) -> None:
         """Refuse unknown methods, parameters and engines.  Imports every method, so not for every job."""

@@ -48,7 +48,7 @@ def download(options: BidsOptions, image: Path) -> None:
 
     Raises `InputError` for an image that the dataset hasn't, and one that doesn't arrive whole.
     """
-    path = image.relative_to(options.dataset).as_posix()
+    path = image.relative_to(options.folder).as_posix()
     files = read_json(_place(options))
     if path not in files:
         raise InputError(f"{path}: not in {options.openneuro['id']} {options.openneuro['version']}")
@@ -56,7 +56,7 @@ def download(options: BidsOptions, image: Path) -> None:
 
 
 def _place(options: BidsOptions) -> Path:
-    return Path(options.dataset) / f".openneuro-{options.openneuro['id']}-{options.openneuro['version']}.json"
+    return options.folder / f".openneuro-{options.openneuro['id']}-{options.openneuro['version']}.json"
 
 
 def _ask(options: BidsOptions) -> dict[str, dict[str, Any]]:
@@ -97,7 +97,7 @@ def _fetch(options: BidsOptions, path: str, file: dict[str, Any]) -> None:
         # of a file that was uploaded in one part, as images are, S3's ETag is the MD5
         tag = head.headers.get("ETag", "").strip('"')
         client = pooch.create(
-            path=options.dataset,
+            path=options.folder,
             base_url="",
             registry={path: f"md5:{tag}" if re.fullmatch("[0-9a-f]{32}", tag) else None},
             urls={path: url},

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from pathlib import Path
+from typing import Literal
 
-from core.errors import InputError, nearest, refuse_unknown
+from core.errors import InputError, nearest
 
 ENTITIES = ("ses", "acq", "run", "rec", "ce", "desc", "space", "echo", "inv", "part")
 """What the name of a T1w image says of it, beside the subject."""
 
 TABLES = ("participants", "sessions", "scans")
 SCANNER_WAYS = "ses, acq, model, participants:COLUMN, sessions:COLUMN or scans:COLUMN, or one if all are of one"
+
+Value = str | int | None
+"""Of an entity, as YAML has it: `run: 1` is a number there."""
 
 
 @dataclass(frozen=True)
@@ -37,29 +40,11 @@ class BidsOptions:
 
     dataset: str | None = None
     scanner: str | None = None
-    scanners: Mapping[str, str] = field(default_factory=dict)
-    subjects: tuple[str, ...] | int | None = None
-    select: Mapping[str, tuple[str | None, ...]] = field(default_factory=dict)
+    scanners: tuple[str | int, ...] | Mapping[str, str] = field(default_factory=dict)
+    subjects: tuple[str | int, ...] | int | None = None
+    select: Mapping[str, Value | tuple[Value, ...]] = field(default_factory=dict)
     repeats: Literal["refuse", "first", "last"] = "refuse"
     openneuro: Mapping[str, str] | None = None
-
-    @classmethod
-    def from_json(cls, options: Mapping[str, Any]) -> BidsOptions:
-        """The options from a mapping as JSON or YAML gives it; raises `InputError` for what can't be."""
-        refuse_unknown(options, [option.name for option in dataclasses.fields(cls)])
-        values = dict(options)
-        scanners = values.get("scanners") or {}
-        if not isinstance(scanners, Mapping):
-            scanners = {str(value): str(value) for value in scanners}
-        values["scanners"] = {str(value): str(name) for value, name in scanners.items()}
-        select = values.get("select") or {}
-        values["select"] = {
-            entity: tuple(None if value is None else str(value) for value in _as_list(wanted))
-            for entity, wanted in select.items()
-        }
-        if isinstance(values.get("subjects"), list | tuple):
-            values["subjects"] = tuple(str(subject) for subject in values["subjects"])
-        return cls(**values)
 
     def __post_init__(self) -> None:
         if not self.dataset:
@@ -69,10 +54,35 @@ class BidsOptions:
         for entity in self.select:
             if entity not in ENTITIES:
                 raise InputError(f"select: '{entity}' is no entity of a T1w file name{nearest(entity, ENTITIES)}")
-        if self.repeats not in ("refuse", "first", "last"):
-            raise InputError(f"repeats: {self.repeats!r}; give refuse, first or last")
         if self.openneuro is not None and not {"id", "version"} <= set(self.openneuro) <= {"id", "version", "server"}:
             raise InputError("openneuro: give `id` and `version`, such as {id: ds004712, version: 2.0.1}")
+
+    @property
+    def folder(self) -> Path:
+        """`dataset` as a path."""
+        return Path(self.dataset or "")
+
+    @property
+    def named_scanners(self) -> dict[str, str]:
+        """`scanners` as a mapping: the values to use and the names that they get."""
+        if isinstance(self.scanners, Mapping):
+            return dict(self.scanners)
+        return {str(value): str(value) for value in self.scanners}
+
+    @property
+    def wanted_subjects(self) -> list[str] | None:
+        """`subjects` as labels; None where it doesn't name any."""
+        return [str(subject) for subject in self.subjects] if isinstance(self.subjects, tuple) else None
+
+    @property
+    def selection(self) -> dict[str, tuple[str | None, ...]]:
+        """`select` with a tuple of texts for each entity."""
+        return {
+            entity: tuple(
+                None if value is None else str(value) for value in (wanted if isinstance(wanted, tuple) else (wanted,))
+            )
+            for entity, wanted in self.select.items()
+        }
 
 
 def check_scanner_way(way: str) -> None:
@@ -80,7 +90,3 @@ def check_scanner_way(way: str) -> None:
     table, colon, column = way.partition(":")
     if way not in ("ses", "acq", "model", "one") and not (table in TABLES and colon and column):
         raise InputError(f"scanner: '{way}'; give {SCANNER_WAYS}")
-
-
-def _as_list(value: Any) -> list[Any]:
-    return list(value) if isinstance(value, list | tuple) else [value]

@@ -6,7 +6,6 @@ import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import yaml
@@ -34,7 +33,7 @@ def describe(options: BidsOptions, images: Sequence[Image]) -> Iterator[str]:
         best = max(ways, key=lambda way: _worth(ways[way].found), default="")
         yield from _ways(ways, best)
         if best:
-            options = replace(options, scanner=best, scanners=options.scanners or ways[best].names)
+            options = replace(options, scanner=best, scanners=options.named_scanners or ways[best].names)
     found = find_scans(images, options)
     yield from _grid(found)
     yield from _gaps(found, options)
@@ -55,7 +54,7 @@ def possible_ways(options: BidsOptions, images: Sequence[Image]) -> dict[str, Wa
 
     Raises `InputError` for what `find_scans` refuses.
     """
-    folder = Path(options.dataset)
+    folder = options.folder
     ways = ["ses", "acq", "model"]
     for table in TABLES:
         columns = dict.fromkeys(name for image in images for name in read_rows_of(folder, image, table))
@@ -149,7 +148,7 @@ def _covariates(options: BidsOptions, found: Found) -> Iterator[str]:
     images = [*(image for repeated in found.scans.values() for image in repeated), *found.without_scanner]
     known: dict[str, set[str]] = {}
     for image in images:
-        for name, value in covariates_of(Path(options.dataset), image).items():
+        for name, value in covariates_of(options.folder, image).items():
             subjects = known.setdefault(name, set())
             if value not in MISSING_VALUES:
                 subjects.add(image.subject)
@@ -162,13 +161,14 @@ def _configuration(options: BidsOptions) -> str:
     """The block `study` of a configuration, in one line."""
     given: dict[str, Any] = {"dataset": options.dataset, "scanner": options.scanner}
     if options.scanners:
-        plain = all(value == name for value, name in options.scanners.items())
-        given["scanners"] = list(options.scanners) if plain else dict(options.scanners)
+        names = options.named_scanners
+        plain = all(value == name for value, name in names.items())
+        given["scanners"] = list(names) if plain else names
     if options.subjects is not None:
         given["subjects"] = options.subjects if isinstance(options.subjects, int) else list(options.subjects)
     if options.select:
         given["select"] = {
-            entity: values[0] if len(values) == 1 else list(values) for entity, values in options.select.items()
+            entity: values[0] if len(values) == 1 else list(values) for entity, values in options.selection.items()
         }
     if options.repeats != "refuse":
         given["repeats"] = options.repeats

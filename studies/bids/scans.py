@@ -73,25 +73,26 @@ def find_scans(images: Sequence[Image], options: BidsOptions) -> Found:
     column of it that isn't there.
     """
     chosen = chosen_images(images, options)
-    folder = Path(options.dataset)
+    names = options.named_scanners
     scans: dict[tuple[str, str], list[Image]] = {}
     without, left_out = [], {}
-    values = scanner_values(folder, chosen, options.scanner or "")
+    values = scanner_values(options.folder, chosen, options.scanner or "")
     for image, value in zip(chosen, values, strict=True):
         if value in MISSING_VALUES:
             without.append(image)
-        elif options.scanners and value not in options.scanners:
+        elif names and value not in names:
             left_out[value] = left_out.get(value, 0) + 1
         else:
-            name = options.scanners.get(value, value)
+            name = names.get(value, value)
             check_id(
-                name, f"{folder}, scanner of {image.path} (name it otherwise with `scanners: {{'{value}': NAME}}`)"
+                name,
+                f"{options.dataset}, scanner of {image.path} (name it otherwise with `scanners: {{'{value}': NAME}}`)",
             )
             scans.setdefault((image.subject, name), []).append(image)
-    for wanted in options.scanners:
+    for wanted in names:
         if wanted not in values:
-            raise InputError(f"scanners: no image of '{wanted}' in {folder}{nearest(wanted, set(values))}")
-    order = list(dict.fromkeys(options.scanners.values())) or sorted({scanner for _, scanner in scans})
+            raise InputError(f"scanners: no image of '{wanted}' in {options.dataset}{nearest(wanted, set(values))}")
+    order = list(dict.fromkeys(names.values())) or sorted({scanner for _, scanner in scans})
     subjects = list(dict.fromkeys(subject for subject, _ in scans))
     keys = [(subject, scanner) for subject in subjects for scanner in order if (subject, scanner) in scans]
     return Found(
@@ -104,26 +105,27 @@ def find_scans(images: Sequence[Image], options: BidsOptions) -> Found:
 
 def chosen_images(images: Sequence[Image], options: BidsOptions) -> list[Image]:
     """The images that `subjects` and `select` leave; `InputError` where nothing is left of what was asked for."""
-    if isinstance(options.subjects, tuple):
+    wanted_subjects = options.wanted_subjects
+    if wanted_subjects is not None:
         there = {image.subject for image in images}
-        for wanted in options.subjects:
+        for wanted in wanted_subjects:
             if wanted not in there:
                 raise InputError(f"subjects: '{wanted}' has no T1w image in {options.dataset}{nearest(wanted, there)}")
-    selected = [image for image in images if _selected(image, options.select)]
+    selected = [image for image in images if _selected(image, options.selection)]
     if images and not selected:
         values = (f"{entity} is {', '.join(_values(images, entity))}" for entity in options.select)
         raise InputError(
             f"select: leaves none of the {len(images)} images in {options.dataset}, of which {'; '.join(values)}"
         )
     subjects = list(dict.fromkeys(image.subject for image in selected))
-    if isinstance(options.subjects, tuple):
-        for wanted in options.subjects:
+    if wanted_subjects is not None:
+        for wanted in wanted_subjects:
             if wanted not in subjects:
                 raise InputError(
                     f"subjects: `select` leaves no T1w image of '{wanted}'; leave out or widen one of them"
                 )
-        subjects = list(options.subjects)
-    elif options.subjects is not None:
+        subjects = wanted_subjects
+    elif isinstance(options.subjects, int):
         subjects = subjects[: options.subjects]
     return [image for image in selected if image.subject in subjects]
 
@@ -179,7 +181,7 @@ def study_scans(options: BidsOptions, images: Sequence[Image]) -> list[BidsScan]
     Raises `InputError` where nothing tells scanners apart, an image has no scanner, or a subject has two
     images from one scanner.
     """
-    folder = Path(options.dataset)
+    folder = options.folder
     if options.scanner is None:
         raise InputError(
             f"{folder}: what tells its scanners apart? Set `scanner`; `python -m studies bids {folder}` shows what "

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import Any
 
 from core.errors import InputError
+from core.options import make
 from studies.bids.checking import check_images
 from studies.bids.images import read_images
 from studies.bids.options import SCANNER_WAYS, BidsOptions
@@ -46,8 +46,8 @@ def dataset_options(arguments: argparse.Namespace) -> dict[str, Any]:
 
 def preview(arguments: argparse.Namespace) -> None:
     """Say what a dataset would give a study; images that can't be used are errors."""
-    options = BidsOptions.from_json(dataset_options(arguments))
-    images = read_images(options.dataset)
+    options = make(BidsOptions, dataset_options(arguments))
+    images = read_images(options.folder)
     for line in describe(options, images):
         print(line)
-    check_images([Path(options.dataset) / image.path for image in images])
+    check_images([options.folder / image.path for image in images])

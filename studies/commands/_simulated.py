@@ -5,10 +5,11 @@ from __future__ import annotations
 import argparse
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from core.errors import InputError, nearest
 from core.files import read_json
+from core.names import Scale
 from studies.part_sheets import gather
 from studies.simulation.grid import SHAPE
 from studies.simulation.options import PhantomOptions
@@ -24,7 +25,7 @@ def add_scan_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--scanners", nargs="+", help=f"names out of {known} (default: all four)")
     parser.add_argument("--voxel-size-mm", type=int, choices=(1, 2), help="default: 2")
     parser.add_argument("--seed", type=int, help="of every random number (default: 0)")
-    parser.add_argument("--scale", choices=("brain", "volume", "none"), help="what images are divided by")
+    parser.add_argument("--scale", choices=get_args(Scale), help="what images are divided by")
     parser.add_argument("--failed-scan", action="store_true", default=None, help="the first subject's GE scan fails")
     parser.add_argument(
         "--contrast-only", action="store_true", default=None, help="scanners differ in contrast alone (calibration)"
@@ -71,7 +72,7 @@ def make(name: str, arguments: argparse.Namespace, options: dict[str, Any]) -> N
 def preview(options: Mapping[str, Any], planned: Sequence[PlannedScan]) -> None:
     """Say what would be made."""
     subjects = list(dict.fromkeys(scan.subject for scan in planned))
-    voxel_size = options.get("voxel_size_mm", 2)
+    voxel_size = options.get("voxel_size_mm", PhantomOptions().voxel_size_mm)
     shape = " x ".join(str(n // voxel_size) for n in SHAPE)
     print(f"Simulated: {len(planned)} scans of {len(subjects)} subjects, {shape} voxels of {voxel_size} mm")
     print(f"subjects: {', '.join(subjects[:30])}{', ...' if len(subjects) > 30 else ''}")

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 
 from core.files import write_json
-from studies.sources import checksums, settle, sources
+from studies.sources import source, sources
 
 HELP = "refuse a study that cannot be used, before any long work; then write its options for `prepare`"
 
@@ -22,7 +22,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def main(arguments: argparse.Namespace) -> None:
     """Check all that a source reads, then write its options and what it read."""
-    settled = settle(arguments.source, arguments.options)
+    chosen = source(arguments.source)
+    settled = chosen.settle(arguments.options)
     if arguments.inputs is not None:
-        write_json(arguments.inputs, checksums(arguments.source, settled))
+        write_json(arguments.inputs, chosen.checksums(settled))
     write_json(arguments.out, settled)

@@ -7,18 +7,19 @@ import json
 import shutil
 import sys
 from pathlib import Path
+from typing import get_args
 
 from core.errors import InputError
 from core.files import read_json, write_json
 from core.jobs.run_lock import check_writable
+from core.names import Scale
 from core.run_folder import StudyFolder
 from studies.commands._dataset import add_dataset_options, dataset_options, preview
 from studies.part_sheets import gather
-from studies.preprocessing import quality_table
-from studies.preprocessing.options import BRAINS, REGISTRATIONS
+from studies.preprocessing.options import Brain, Registration
 from studies.source_jobs import prepare_subjects, take_steps
-from studies.sources import settle, source
-from studies.sources.bids import check_preprocessing, split
+from studies.sources import source
+from studies.sources.bids import check_preprocessing, quality
 
 HELP = "scans of a BIDS dataset registered to an atlas, bias corrected, brain extracted; previewed without --out"
 
@@ -26,16 +27,16 @@ HELP = "scans of a BIDS dataset registered to an atlas, bias corrected, brain ex
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Which dataset, how it is preprocessed, and where to write."""
     add_dataset_options(parser)
-    parser.add_argument("--voxel-size-mm", type=float, help="of the common grid (default: 2)")
+    parser.add_argument("--voxel-size-mm", type=float, help="of the common grid (default: 1)")
     parser.add_argument("--atlas", metavar="IMAGE", help="another atlas than nilearn's ICBM152")
     parser.add_argument("--atlas-mask", metavar="MASK", help="its brain, where it has its skull")
-    parser.add_argument("--brain", choices=BRAINS, help="where the brain mask comes from (default: atlas)")
+    parser.add_argument("--brain", choices=get_args(Brain), help="where the brain mask comes from (default: atlas)")
     parser.add_argument(
         "--masks", metavar="FOLDER", help="for --brain given: *_desc-brain_mask, laid out as the dataset"
     )
     parser.add_argument("--no-n4", dest="n4", action="store_false", default=None, help="leave the bias field as it is")
-    parser.add_argument("--registration", choices=REGISTRATIONS, help="default: syn")
-    parser.add_argument("--scale", choices=("brain", "volume", "none"), default="brain", help="default: brain")
+    parser.add_argument("--registration", choices=get_args(Registration), help="default: syn")
+    parser.add_argument("--scale", choices=get_args(Scale), default="brain", help="default: brain")
     parser.add_argument("--out", type=Path, help="write images, masks, transforms and scans.tsv into this folder")
     parser.add_argument("--jobs", type=int, default=1, help="subjects at once, in separate processes (default: 1)")
 
@@ -52,18 +53,18 @@ def main(arguments: argparse.Namespace) -> int | None:
         raise InputError("--atlas-mask: give --atlas too, the image that it belongs to")
     if arguments.atlas:
         options["atlas"] = {"image": arguments.atlas} | ({"mask": arguments.atlas_mask} if arguments.atlas_mask else {})
-    check_preprocessing(split(options)[1])
+    bids = source("bids")
+    check_preprocessing(bids.options(options))
     if arguments.out is None:
         preview(arguments)
         print("Nothing was written; give --out DIR to preprocess these images.")
         return None
     check_place(arguments.out, Path(arguments.dataset))
-    planned = source("bids").plan(options)
-    settled = settle("bids", options)
+    planned = bids.plan(options)
+    settled = bids.settle(options)
     start_or_go_on(arguments.out, settled)
     failed = take_steps("bids", settled, planned, arguments.out, jobs=arguments.jobs)
-    scans = [(scan.subject, scan.scanner) for scan in planned]
-    quality_table.write(quality_table.gather(arguments.out, scans), StudyFolder(arguments.out).quality)
+    quality(arguments.out, planned, StudyFolder(arguments.out).quality)
     for scan, reason in failed.items():
         print(f"failed: subject {scan.subject} on scanner {scan.scanner}: {reason}", file=sys.stderr)
     subjects = list(dict.fromkeys(scan.subject for scan in planned if scan not in failed))

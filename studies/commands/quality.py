@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from studies.preprocessing.quality_table import gather, write
+from studies.sources import PlannedScan, source
 
 HELP = "numbers and flags of every preprocessed scan, in one table"
 
@@ -13,11 +13,13 @@ HELP = "numbers and flags of every preprocessed scan, in one table"
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Which scans, and where to write."""
     parser.add_argument("folder", type=Path, help="the folder that was preprocessed into: RUN/study")
+    parser.add_argument("--source", default="bids", help="whose steps they went through (default: bids)")
     parser.add_argument("--scans", required=True, nargs="+", metavar="SUBJECT:SCANNER", help="every scan planned")
     parser.add_argument("--out", required=True, type=Path, help="TSV to write; a .md is written beside it")
 
 
 def main(arguments: argparse.Namespace) -> None:
     """Write the quality of every planned scan."""
-    scans = [(subject, scanner) for subject, _, scanner in (text.partition(":") for text in arguments.scans)]
-    write(gather(arguments.folder, scans), arguments.out)
+    pairs = (text.partition(":") for text in arguments.scans)
+    scans = [PlannedScan(subject, scanner) for subject, _, scanner in pairs]
+    source(arguments.source).quality(arguments.folder, scans, arguments.out)

@@ -14,7 +14,7 @@ HELP = "one step of the preprocessing of one scan, as a study run does it"
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Which step, of which scan, and where to write."""
-    parser.add_argument("name", help="the step: register or resample")
+    parser.add_argument("name", help="the step, such as register")
     parser.add_argument("--source", required=True, help=f"one of {', '.join(sources())}")
     parser.add_argument("--options", required=True, type=Path, help="JSON: the source's options, seed and scale")
     parser.add_argument("--scan", required=True, nargs=2, metavar=("SUBJECT", "SCANNER"), help="which scan")

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
-from core.errors import InputError, nearest, refuse_unknown
+from core.errors import InputError
 
-BRAINS = ("atlas", "given", "stripped", "deepbet")
-REGISTRATIONS = ("syn", "affine", "none")
-METRICS = ("mattes", "cc")
+Brain = Literal["atlas", "given", "stripped", "deepbet"]
+Registration = Literal["syn", "affine", "none"]
 
 
 @dataclass(frozen=True)
@@ -36,31 +34,19 @@ class PreprocessOptions:
     threads : of one scan's registration; with more than 1 the same scan no longer gives the same bytes.
     """
 
-    voxel_size_mm: float = 2
+    voxel_size_mm: float = 1
     atlas: Mapping[str, str] | None = None
-    brain: Literal["atlas", "given", "stripped", "deepbet"] = "atlas"
+    brain: Brain = "atlas"
     masks: str | None = None
     n4: bool = True
-    registration: Literal["syn", "affine", "none"] = "syn"
+    registration: Registration = "syn"
     syn_iterations: tuple[int, ...] = (40, 20, 10)
     syn_metric: Literal["mattes", "cc"] = "mattes"
     threads: int = 1
 
-    @classmethod
-    def from_json(cls, options: Mapping[str, Any]) -> PreprocessOptions:
-        """The options from a mapping as JSON or YAML gives it; raises `InputError` for what can't be."""
-        refuse_unknown(options, [option.name for option in dataclasses.fields(cls)])
-        values = dict(options)
-        if "syn_iterations" in values:
-            values["syn_iterations"] = tuple(values["syn_iterations"])
-        return cls(**values)
-
     def __post_init__(self) -> None:
         if not 0.5 <= self.voxel_size_mm <= 4:
             raise InputError(f"voxel_size_mm: {self.voxel_size_mm!r}; give 0.5 to 4")
-        for key, known in (("brain", BRAINS), ("registration", REGISTRATIONS), ("syn_metric", METRICS)):
-            if getattr(self, key) not in known:
-                raise InputError(f"{key}: '{getattr(self, key)}'{nearest(str(getattr(self, key)), known)}")
         if self.registration == "none" and self.brain == "atlas":
             raise InputError("brain: atlas needs a registration; for images on one grid set brain: stripped or given")
         if self.masks is not None and self.brain != "given":

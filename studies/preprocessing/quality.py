@@ -6,10 +6,8 @@ import numpy as np
 import pandas as pd
 
 from core.statistics import correlation
+from studies.brain_size import USUAL_ML
 from studies.preprocessing.atlas import Atlas
-
-PLAUSIBLE_BRAIN_ML = (800.0, 2200.0)
-"""An adult's brain with its CSF; a mask outside took the skull in or lost some brain."""
 
 LEAST_COVERAGE = 0.98
 
@@ -60,7 +58,7 @@ def similarity_to_own(images: list[np.ndarray], masks: list[np.ndarray]) -> list
 def flag(table: pd.DataFrame) -> pd.Series:
     """For each row of `COLUMNS` the reasons to look at that scan, "" where there is none."""
     reasons: list[list[str]] = [[] for _ in range(len(table))]
-    low, high = PLAUSIBLE_BRAIN_ML
+    low, high = USUAL_ML
     for place, row in enumerate(table.to_dict("records")):
         told = reasons[place]
         if row["status"] != "ok":

@@ -7,7 +7,7 @@ from pathlib import Path
 from core.files import read_json
 from core.run_folder import StudyFolder
 
-STEPS = ("register", "resample")
+REGISTER, RESAMPLE = STEPS = ("register", "resample")
 
 
 def outcome(folder: Path, name: str) -> str | None:

@@ -25,6 +25,7 @@ from core.errors import InputError
 from core.images import brain_mask
 from core.names import SEGMENTER_SCALE
 from core.sheet import check_id
+from studies.brain_size import POSSIBLE_ML
 from studies.simulation.options import ScanOptions
 
 if TYPE_CHECKING:
@@ -32,9 +33,6 @@ if TYPE_CHECKING:
 
     from studies.simulation.anatomy import Anatomy
 
-
-PLAUSIBLE_BRAIN_ML = (600.0, 2500.0)
-"""What voxels above 0 of a skull-stripped head add up to; a head with its skull has more."""
 
 REGISTRATION_MM = 2.0
 """Voxels for finding the affine: twelve numbers don't need finer ones, and it is eight times as fast."""
@@ -135,7 +133,7 @@ def check_person(person: Person) -> None:
     if broken:
         raise InputError(f"{person.image}: {broken} NaN or infinite voxels; repair it or leave the person out")
     volume = np.count_nonzero(image > 0) * voxel_volume_ml(affine)
-    low, high = PLAUSIBLE_BRAIN_ML
+    low, high = POSSIBLE_ML
     if not low <= volume <= high:
         raise InputError(
             f"{person.image}: {volume:.0f} mL are above 0, a skull-stripped brain has {low:.0f} to {high:.0f}; "

@@ -1,45 +1,53 @@
 """Where a study's scans come from: one module a source, found by its name.
 
-A source has four functions:
+A source has a frozen dataclass of its options and four functions:
 
+    Options                                 its block of the configuration, with defaults (`core.options`)
     plan(options) -> list[PlannedScan]      which scans there will be; quick, called while planning
     covariates(options) -> list[str]        which further columns the sheet will have; quick too
     check(options)                          refuse what can't be used, before any long work
     prepare(options, subject, folder) -> Path    make or import one subject's scans
 
-and, where it reads files of the user's, a fifth:
+`prepare` writes `sub-<subject>_scanner-<scanner>_T1w.nii.gz`, masks, any truth, and last the part sheet
+`sub-<subject>.tsv`, whose path it returns; `studies.part_sheets.gather` joins part sheets.  All raise
+`core.errors.InputError` on what can't be used.  A new source is a new file here; copy `sheet.py`.
 
-    inputs(options) -> list[Path]           those files, whose checksums go into `provenance.json`
+`Options` gets those of `RUN_WIDE` that it has a field for from the top of the configuration.
 
-One that knows its scans' shape has `grid(options)`, voxels along each axis (None where it can't be told), and,
-where it keeps more than the images, `bytes_beside(options)`, a voxel and scan: a run then says in advance
-how much it will write.
+A source may have more:
 
-`options` is the source's block of the configuration with `seed` and `scale` added. `prepare` writes
-`sub-<subject>_scanner-<scanner>_T1w.nii.gz`, masks, any truth, and last the part sheet
-`sub-<subject>.tsv`, whose path it returns; `studies.part_sheets.gather` joins part sheets. All raise
-`core.errors.InputError` on what can't be used. A new source is a new file here; copy `sheet.py`.
-
-One whose plan takes long to find has `settle(options) -> options`, which adds what was found: it is called once,
-with `check`, and its answer is what `prepare` gets.
-
-A source whose scans take long names `STEPS` and has `step(name, options, subject, scanner, folder)`: a
-study run does each step of each scan as a job of its own before `prepare`; see `bids.py`.
+    inputs(options) -> list[Path]           the files of the user's that it reads, to keep their checksums
+    grid(options) -> tuple[int, ...] | None      voxels along each axis, None where it can't be told; with it a
+                                            run says in advance how much it will write
+    bytes_beside(options) -> float          what it keeps beside the images, a voxel and scan
+    settle(options) -> Options              the options with what takes long to find, in fields of `SETTLED`:
+                                            called once, with `check`, and its answer is what `prepare` gets
+    STEPS, step(name, options, subject, scanner, folder)    steps of a scan, each a job of its own before `prepare`
+    quality(folder, scans, out)             with `STEPS`: a table of how well they went; see `bids.py`
 """
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import math
 import pkgutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from types import ModuleType
+from typing import Any
 
 from core.errors import InputError, nearest
 from core.files import checksum
 from core.jobs.disk_space import bytes_to_write
+from core.options import make, names
+
+RUN_WIDE = ("seed", "scale", "anatomy")
+"""What a configuration says once for the whole run; a source's own block may say otherwise."""
+
+SETTLED = {"settled": True}
+"""The metadata of a field that `settle` fills and no configuration names."""
 
 
 @dataclass(frozen=True)
@@ -50,37 +58,108 @@ class PlannedScan:
     scanner: str
 
 
-class Source(Protocol):
-    """What a module of this package offers."""
+@dataclass(frozen=True)
+class Step:
+    """A step that each scan takes before `prepare`.
 
-    def plan(self, options: Mapping[str, Any]) -> list[PlannedScan]: ...
-
-    def covariates(self, options: Mapping[str, Any]) -> list[str]: ...
-
-    def check(self, options: Mapping[str, Any]) -> None: ...
-
-    def prepare(self, options: Mapping[str, Any], subject: str, folder: Path) -> Path: ...
-
-
-def settle(name: str, options: Mapping[str, Any]) -> Mapping[str, Any]:
-    """A source's options, checked, with what `prepare` would else have to find again for each subject.
-
-    Raises `InputError` for what can't be used.
+    threads : the option that says how many CPU threads it uses; None: one.
+    mem_mb, minutes : what its job asks of a cluster.
     """
-    module = source(name)
-    module.check(options)
-    return module.settle(options) if hasattr(module, "settle") else options
+
+    name: str
+    threads: str | None = None
+    mem_mb: int = 4000
+    minutes: int = 60
 
 
-def checksums(name: str, options: Mapping[str, Any]) -> dict[str, str]:
-    """The checksum of each file of the user's that the source `name` reads, by its path."""
-    inputs = getattr(source(name), "inputs", None)
-    return {str(path): checksum(path) for path in inputs(options)} if inputs else {}
+@dataclass(frozen=True)
+class Source:
+    """A source's module, its options given as mappings: a block of the configuration, or what `settle` wrote."""
 
+    name: str
+    module: ModuleType
 
-def steps(name: str) -> tuple[str, ...]:
-    """The steps that each scan of a source takes before `prepare`; none for most."""
-    return getattr(source(name), "STEPS", ())
+    def options(self, given: Mapping[str, Any]) -> Any:
+        """The module's `Options`; raises `InputError` naming key, value and remedy."""
+        known = names(self.module.Options)
+        own = {key: value for key, value in given.items() if key in known or key not in RUN_WIDE}
+        return make(self.module.Options, own, f"study.{self.name}")
+
+    def of_configuration(self, configuration: Mapping[str, Any]) -> dict[str, Any]:
+        """The source's block of a run's configuration, with what that says for the whole run."""
+        known = names(self.module.Options)
+        wide = {key: configuration[key] for key in RUN_WIDE if key in known}
+        return wide | dict(configuration["study"].get(self.name) or {})
+
+    @property
+    def keys(self) -> list[str]:
+        """What the source's block of the configuration may hold."""
+        return [field.name for field in dataclasses.fields(self.module.Options) if field.metadata != SETTLED]
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """The steps that each scan takes before `prepare`; none for most sources."""
+        return getattr(self.module, "STEPS", ())
+
+    def plan(self, given: Mapping[str, Any]) -> list[PlannedScan]:
+        """Which scans there will be."""
+        return self.module.plan(self.options(given))
+
+    def covariates(self, given: Mapping[str, Any]) -> list[str]:
+        """Which further columns the sheet will have."""
+        return self.module.covariates(self.options(given))
+
+    def check(self, given: Mapping[str, Any]) -> None:
+        """Refuse what can't be used."""
+        self.module.check(self.options(given))
+
+    def settle(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """The options, checked, with what `prepare` would else have to find again for each subject."""
+        options = self.options(given)
+        self.module.check(options)
+        if hasattr(self.module, "settle"):
+            options = self.module.settle(options)
+        return dataclasses.asdict(options)
+
+    def checksums(self, given: Mapping[str, Any]) -> dict[str, str]:
+        """The checksum of each file of the user's that the source reads, by its path."""
+        inputs = getattr(self.module, "inputs", None)
+        return {str(path): checksum(path) for path in inputs(self.options(given))} if inputs else {}
+
+    def prepare(self, given: Mapping[str, Any], subject: str, folder: Path) -> Path:
+        """Make or import one subject's scans; the part sheet."""
+        return self.module.prepare(self.options(given), subject, folder)
+
+    def step(self, name: str, given: Mapping[str, Any], subject: str, scanner: str, folder: Path) -> None:
+        """Do one of `steps` for one scan."""
+        known = [step.name for step in self.steps]
+        if name not in known:
+            raise InputError(f"source '{self.name}' has no step '{name}'{nearest(name, known)}")
+        self.module.step(name, self.options(given), subject, scanner, folder)
+
+    @property
+    def has_quality(self) -> bool:
+        """Whether the source tells how well its steps went."""
+        return hasattr(self.module, "quality")
+
+    def quality(self, folder: Path, scans: Sequence[PlannedScan], out: Path) -> None:
+        """Write the table of how well the steps of the planned scans went; raises `InputError` without such."""
+        if not self.has_quality:
+            raise InputError(f"source '{self.name}' keeps no quality of its scans")
+        self.module.quality(folder, scans, out)
+
+    def planned_bytes(self, given: Mapping[str, Any], arms: int) -> int | None:
+        """`bytes_to_write` of a study with so many arms; None where the source can't tell its grid in advance."""
+        options = self.options(given)
+        shape = self.module.grid(options) if hasattr(self.module, "grid") else None
+        if shape is None:
+            return None
+        return bytes_to_write(
+            scans=len(self.module.plan(options)),
+            voxels=math.prod(shape),
+            arms=arms,
+            beside=self.module.bytes_beside(options) if hasattr(self.module, "bytes_beside") else 0.0,
+        )
 
 
 def sources() -> list[str]:
@@ -92,22 +171,4 @@ def source(name: str) -> Source:
     """The source of that name; raises `InputError` with the nearest one when there is none."""
     if name not in sources():
         raise InputError(f"study.source: there is no source '{name}'{nearest(name, sources())}")
-    return importlib.import_module(f"{__name__}.{name}")
-
-
-def planned_bytes(name: str, options: Mapping[str, Any], arms: int) -> int | None:
-    """`bytes_to_write` of a study from the source `name`; None where the source can't tell its grid in advance."""
-    module = source(name)
-    grid = getattr(module, "grid", None)
-    if grid is None:
-        return None
-    shape = grid(options)
-    if shape is None:
-        return None
-    beside = getattr(module, "bytes_beside", None)
-    return bytes_to_write(
-        scans=len(module.plan(options)),
-        voxels=math.prod(shape),
-        arms=arms,
-        beside=beside(options) if beside else 0.0,
-    )
+    return Source(name, importlib.import_module(f"{__name__}.{name}"))

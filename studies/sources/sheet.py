@@ -2,59 +2,74 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
-from core.errors import InputError, refuse_unknown
+from core.errors import InputError
 from core.files import write_table
 from core.images import load_image, load_mask, save_image, save_labels, scale_to_mean
+from core.names import Scale
 from core.run_folder import StudyFolder, image_name, mask_name, scan_name
 from core.sheet import REQUIRED, moved, read_rows, read_sheet
 from studies.sources import PlannedScan
 
-OPTIONS = ("scans", "seed", "scale")
 
+@dataclass(frozen=True)
+class Options:
+    """What a study of one's own scans can be asked for.
 
-def plan(options: Mapping[str, Any]) -> list[PlannedScan]:
-    """The sheet's rows, without opening an image.
-
-    Options: `scans`, the sheet's path; `scale`, what images are divided by.
+    scans : the sheet, a TSV with the columns subject, scanner, image, mask and any covariates.
+    scale : what each image is divided by, see `core.images.scale_to_mean`.
     """
-    rows = read_rows(_path(options))
+
+    scans: str | None = None
+    scale: Scale = "brain"
+
+    def __post_init__(self) -> None:
+        if not self.scans:
+            raise InputError("study.sheet.scans: no sheet; name a TSV with the columns subject, scanner, image, mask")
+
+    @property
+    def sheet(self) -> Path:
+        """`scans` as a path."""
+        return Path(self.scans or "")
+
+
+def plan(options: Options) -> list[PlannedScan]:
+    """The sheet's rows, without opening an image."""
+    rows = read_rows(options.sheet)
     return [PlannedScan(subject, scanner) for subject, scanner in zip(rows["subject"], rows["scanner"], strict=True)]
 
 
-def covariates(options: Mapping[str, Any]) -> list[str]:
+def covariates(options: Options) -> list[str]:
     """The sheet's further columns."""
-    return [column for column in read_rows(_path(options)).columns if column not in REQUIRED]
+    return [column for column in read_rows(options.sheet).columns if column not in REQUIRED]
 
 
-def grid(options: Mapping[str, Any]) -> tuple[int, ...]:
+def grid(options: Options) -> tuple[int, ...]:
     """Voxels along each axis of the first scan, which all share."""
-    return read_sheet(_path(options), check=False).shape
+    return read_sheet(options.sheet, check=False).shape
 
 
-def check(options: Mapping[str, Any]) -> None:
+def check(options: Options) -> None:
     """Open every image and mask of the sheet; refuse what cannot be used, naming its row."""
-    read_sheet(_path(options))
+    read_sheet(options.sheet)
 
 
-def prepare(options: Mapping[str, Any], subject: str, folder: Path) -> Path:
+def prepare(options: Options, subject: str, folder: Path) -> Path:
     """Bring one subject's scans onto the study's scale and write them as float32."""
-    path = _path(options)
-    study = read_sheet(path, check=False).select([subject])
+    study = read_sheet(options.sheet, check=False).select([subject])
     folder = Path(folder)
     rows = []
     for scan in study.scans:
         name = scan_name(subject, scan.scanner)
         mask = load_mask(scan.mask)[0]
         try:
-            image = scale_to_mean(load_image(scan.image)[0], mask, options.get("scale", "brain"))
+            image = scale_to_mean(load_image(scan.image)[0], mask, options.scale)
         except InputError as error:
-            raise InputError(f"{path}: {scan.image}: {error}") from None
+            raise InputError(f"{options.sheet}: {scan.image}: {error}") from None
         save_image(folder / image_name(name), image, scan.affine)
         save_labels(folder / mask_name(name), mask, scan.affine)
         rows.append(
@@ -71,15 +86,7 @@ def prepare(options: Mapping[str, Any], subject: str, folder: Path) -> Path:
     return sheet
 
 
-def inputs(options: Mapping[str, Any]) -> list[Path]:
+def inputs(options: Options) -> list[Path]:
     """The sheet, its images and its masks."""
-    path = _path(options)
-    scans = read_sheet(path, check=False).scans
-    return [path, *dict.fromkeys(file for scan in scans for file in (scan.image, scan.mask))]
-
-
-def _path(options: Mapping[str, Any]) -> Path:
-    refuse_unknown(options, OPTIONS)
-    if not options.get("scans"):
-        raise InputError("study.sheet.scans: no sheet; name a TSV with the columns subject, scanner, image, mask")
-    return Path(options["scans"])
+    scans = read_sheet(options.sheet, check=False).scans
+    return [options.sheet, *dict.fromkeys(file for scan in scans for file in (scan.image, scan.mask))]

@@ -10,7 +10,6 @@ from core.jobs.disk_space import check_room
 from core.jobs.run_lock import check_writable, claim
 from core.names import RAW
 from core.run_folder import RunFolder
-from studies.sources import planned_bytes
 from workflow.configuration import Configuration, prepare_environment
 from workflow.source_hash import configured_modules, method_hash, verb_hash
 
@@ -18,6 +17,7 @@ try:
     STUDY = Configuration(config)
     if workflow.is_main_process:
         STUDY.check_arms()
+        STUDY.check_other_blocks()
         check_writable(STUDY.run)
 except InputError as error:
     sys.exit(f"error: {error}")
@@ -43,14 +43,14 @@ onstart:
     try:
         claim(RUN)
         remove_unfinished(RUN)
-        needed = planned_bytes(STUDY.source, STUDY.options, len(ARMS))
+        needed = STUDY.source.planned_bytes(STUDY.options, len(ARMS))
         if needed is not None:
             print(check_room(RUN, needed), file=sys.stderr)
     except InputError as error:
         sys.exit(f"error: {error}")
 
 
-QUALITY = [AT.study.quality] if STUDY.scans else []
+QUALITY = [AT.study.quality] if STUDY.source.has_quality else []
 
 
 def people(wildcards):
@@ -61,7 +61,8 @@ def people(wildcards):
 def stepped(wildcards):
     """The records of the last step of each scan of a batch, for a source whose scans take steps."""
     return [
-        AT.study.record(name, "resample")
+        AT.study.record(name, step.name)
+        for step in STUDY.source.steps[-1:]
         for name, scan in STUDY.scans.items()
         if scan.subject in people(wildcards)
     ]

@@ -11,7 +11,7 @@ rule check_study:
         mem_mb=memory(2000),
         runtime=60,
     params:
-        source=STUDY.source,
+        source=STUDY.source.name,
         options=lambda wildcards: json.dumps(STUDY.options, sort_keys=True),
         code=verb_hash("studies", "check", STUDY.source_module),
     shell:
@@ -19,51 +19,37 @@ rule check_study:
         " --out {output.options} --inputs {output.inputs} > {log} 2>&1"
 
 
-rule register:
-    input:
-        options=rules.check_study.output.options,
-    output:
-        status=AT.study.record("{scan}", "register"),
-    log:
-        AT.log("register", "{scan}"),
-    benchmark:
-        AT.benchmark("register", "{scan}")
-    threads: STUDY.options.get("threads", 1)
-    resources:
-        mem_mb=memory(4000),
-        runtime=240,
-    params:
-        source=STUDY.source,
-        folder=subpath(output.status, ancestor=3),
-        ids=ids,
-        code=verb_hash("studies", "step", STUDY.source_module),
-    shell:
-        "python -m studies step register --source {params.source} --options {input.options}"
-        " --scan {params.ids:q} --out {params.folder} --status {output.status:q} > {log:q} 2>&1"
+for number, step in enumerate(STUDY.source.steps):
 
-
-rule resample:
-    input:
-        options=rules.check_study.output.options,
-        registered=rules.register.output.status,
-    output:
-        status=AT.study.record("{scan}", "resample"),
-    log:
-        AT.log("resample", "{scan}"),
-    benchmark:
-        AT.benchmark("resample", "{scan}")
-    resources:
-        mem_mb=memory(4000),
-        runtime=60,
-    params:
-        source=STUDY.source,
-        folder=subpath(output.status, ancestor=3),
-        ids=ids,
-        code=verb_hash("studies", "step", STUDY.source_module),
-    shell:
-        "python -m studies step resample --source {params.source} --options {input.options}"
-        " --scan {params.ids:q} --out {params.folder} --status {output.status:q}"
-        " --requires {input.registered:q} > {log:q} 2>&1"
+    rule:
+        name:
+            step.name
+        input:
+            options=rules.check_study.output.options,
+            before=[
+                AT.study.record("{scan}", earlier.name)
+                for earlier in STUDY.source.steps[:number]
+            ],
+        output:
+            status=AT.study.record("{scan}", step.name),
+        log:
+            AT.log(step.name, "{scan}"),
+        benchmark:
+            AT.benchmark(step.name, "{scan}")
+        threads: STUDY.threads_of(step)
+        resources:
+            mem_mb=memory(step.mem_mb),
+            runtime=step.minutes,
+        params:
+            step=step.name,
+            source=STUDY.source.name,
+            folder=subpath(output.status, ancestor=3),
+            ids=ids,
+            code=verb_hash("studies", "step", STUDY.source_module),
+        shell:
+            "python -m studies step {params.step} --source {params.source} --options {input.options}"
+            " --scan {params.ids:q} --out {params.folder} --status {output.status:q}"
+            " --requires {input.before:q} > {log:q} 2>&1"
 
 
 rule prepare:
@@ -80,7 +66,7 @@ rule prepare:
         mem_mb=memory(2500),
         runtime=120,
     params:
-        source=STUDY.source,
+        source=STUDY.source.name,
         folder=subpath(output.prepared, parent=True),
         subjects=people,
         code=verb_hash("studies", "prepare", STUDY.source_module),
@@ -104,16 +90,23 @@ rule scans:
         "python -m studies gather --parts {params.parts:q} --out {output.sheet} {params.division:q} > {log} 2>&1"
 
 
-rule quality:
-    input:
-        stepped=expand(rules.resample.output.status, scan=STUDY.scans),
-    output:
-        quality=AT.study.quality,
-    log:
-        AT.log("quality"),
-    params:
-        folder=subpath(output.quality, parent=True),
-        scans=[f"{scan.subject}:{scan.scanner}" for scan in STUDY.scans.values()],
-        code=verb_hash("studies", "quality"),
-    shell:
-        "python -m studies quality {params.folder} --scans {params.scans:q} --out {output.quality} > {log} 2>&1"
+if STUDY.source.has_quality:
+
+    rule quality:
+        input:
+            stepped=[
+                AT.study.record(scan, STUDY.source.steps[-1].name)
+                for scan in STUDY.scans
+            ],
+        output:
+            quality=AT.study.quality,
+        log:
+            AT.log("quality"),
+        params:
+            source=STUDY.source.name,
+            folder=subpath(output.quality, parent=True),
+            scans=[f"{scan.subject}:{scan.scanner}" for scan in STUDY.scans.values()],
+            code=verb_hash("studies", "quality", STUDY.source_module),
+        shell:
+            "python -m studies quality {params.folder} --source {params.source} --scans {params.scans:q}"
+            " --out {output.quality} > {log} 2>&1"
