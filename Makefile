@@ -1,4 +1,4 @@
-# `make demo` runs the benchmark, `make test` its tests; both install what they need into .venv first.
+# `make demo` runs the benchmark, `make test` its tests, `make quick` those that are quick; all install what they need into .venv first.
 
 PYTHON ?= python3
 CORES ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
@@ -6,7 +6,7 @@ VENV := .venv
 INSTALLED := $(VENV)/installed
 RUN := . $(VENV)/bin/activate &&
 
-.PHONY: demo test check install clean
+.PHONY: demo test quick check install clean
 
 demo: $(INSTALLED)
 	$(RUN) snakemake --cores $(CORES) --quiet rules host reason
@@ -15,12 +15,18 @@ demo: $(INSTALLED)
 test: $(INSTALLED)
 	$(RUN) python -m pytest --numprocesses $(CORES)
 
+# what a change should pass in under a minute, before the rest
+quick: $(INSTALLED)
+	$(RUN) python -m pytest --numprocesses $(CORES) -m "not slow"
+
 check: $(INSTALLED)
 	$(RUN) ruff check .
 	$(RUN) ruff format --check .
 	$(RUN) snakefmt --check Snakefile workflow
-	$(RUN) python tests/lint.py
+	$(RUN) python tests/support/lint.py
 	$(RUN) lint-imports
+	$(RUN) mypy
+	$(RUN) codespell *.md docs core segmentation studies baselines mispel evaluation workflow tests benchmarks config
 
 install: $(INSTALLED)
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from core.boxes import Span, spans
 from core.jobs.command import progress
 from mispel.compute import ForEach
-from mispel.network import SIZE_STEP, new_encoder
+from mispel.network import SIZE_STEP, initialize, new_encoder
 
 INFERENCE_BATCH = 16
 
@@ -37,8 +37,7 @@ class Network(nn.Module):
         super().__init__()
         self.unet = new_encoder(width=width, embeddings=width, seed=seed)
         self.last = nn.Conv2d(width + 1, 1, kernel_size=1)
-        nn.init.xavier_uniform_(self.last.weight, generator=torch.Generator().manual_seed(seed + 1))
-        nn.init.zeros_(self.last.bias)
+        initialize(self.last, torch.Generator().manual_seed(seed + 1))
 
     def forward(self, slices: Tensor) -> Tensor:
         return self.last(torch.cat([self.unet(slices), slices], dim=1))

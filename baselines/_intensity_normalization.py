@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import abc
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -121,7 +121,7 @@ def _on_grid(voxels: np.ndarray, mask: np.ndarray) -> np.ndarray:
     return image
 
 
-class _Lazy(Sequence):
+class _Lazy:
     """What `read` gives for each scan, read when it is asked for: a study need not fit into memory."""
 
     def __init__(self, study: Study, read: Callable[[Scan], Any], *, what: str) -> None:

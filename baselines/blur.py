@@ -48,6 +48,8 @@ class Blur(Method):
             if not self.fwhm_mm > 0:
                 raise ValueError(f"fwhm_mm is {self.fwhm_mm:g}; it is above 0")
 
+    parameters: Parameters
+
     def transform(self, scan: Scan) -> np.ndarray:
         """The scan, blurred."""
         sigma = self.parameters.fwhm_mm / FWHM_OF_SIGMA / voxel_sizes(scan.affine)

@@ -17,6 +17,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -154,12 +155,12 @@ class Coding:
     columns: for each covariate {"name", "mean", "deviation"} or {"name", "levels"}.
     """
 
-    columns: tuple[Mapping, ...]
+    columns: tuple[Mapping[str, Any], ...]
 
     @classmethod
     def of(cls, names: Sequence[str], study: Study) -> Coding:
         """The coding that a study's values ask for.  Raises `InputError` for a missing value."""
-        columns = []
+        columns: list[dict[str, Any]] = []
         for name in names:
             texts = study.covariate(name)
             for scan, text in zip(study.scans, texts, strict=True):
@@ -216,6 +217,8 @@ class ComBat(Method):
         covariates: str = ""
         empirical_bayes: bool = True
         mean_only: bool = False
+
+    parameters: Parameters
 
     def not_applicable(self, study: Study) -> str | None:
         """A single scanner, or one whose scale has too few scans."""
@@ -293,7 +296,7 @@ class ComBat(Method):
 
     def save(self, folder: Path) -> None:
         """Write `combat.npz` and `covariates.json`."""
-        np.savez(folder / MODEL_FILE, **self.arrays)
+        np.savez(folder / MODEL_FILE, **self.arrays)  # type: ignore[arg-type]  # none is called allow_pickle
         write_json(folder / COVARIATES_FILE, {"scanners": self.scanners, "columns": list(self.coding.columns)})
 
     def load(self, folder: Path) -> None:

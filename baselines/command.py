@@ -59,6 +59,8 @@ class Command(Method):
                 if lacking:
                     raise ValueError(f"{name}='{line}' lacks {' and '.join(lacking)}; write them where the paths go")
 
+    parameters: Parameters
+
     def fit(self, study: Study) -> None:
         """Run the fitting command line on the study's sheet."""
         if not self.parameters.apply:

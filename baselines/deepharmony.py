@@ -70,6 +70,8 @@ class DeepHarmony(Method):
             if not self.learning_rate > 0:
                 raise ValueError(f"learning_rate is {self.learning_rate:g}; it is above 0")
 
+    parameters: Parameters
+
     def not_applicable(self, study: Study) -> str | None:
         """A scanner that shares nobody with the target."""
         target = self._target_of(study)

@@ -33,6 +33,8 @@ class External(Method):
 
         images: str = ""
 
+    parameters: Parameters
+
     def fit(self, study: Study) -> None:
         """Refuse a pattern that isn't one; nothing is learned."""
         if not self.parameters.images:

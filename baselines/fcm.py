@@ -25,6 +25,8 @@ class Fcm(ScanArm):
 
         tissue: Literal["wm", "gm", "csf"] = "wm"
 
+    parameters: Parameters
+
     def normalizer(self) -> Any:
         """The library's normalizer for that tissue."""
         from intensity_normalization.domain.models import TissueType

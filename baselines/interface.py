@@ -39,6 +39,11 @@ class Context:
         return generator(self.seed, *names, separator="/")
 
 
+@dataclass(frozen=True)
+class NoParameters:
+    """Of a method that has none."""
+
+
 class Method(abc.ABC):
     """One harmonization method: fitted on a study, then applied scan by scan."""
 
@@ -60,9 +65,10 @@ class Method(abc.ABC):
     control: ClassVar[bool] = False
     """Whether it is there to pin the measures, not to harmonize: it gets no rank."""
 
-    @dataclass(frozen=True)
-    class Parameters:
-        """Typed parameters with defaults; `--param name=value` sets one."""
+    Parameters: ClassVar[type[Any]] = NoParameters
+    """A frozen dataclass, nested in the method, of parameters with defaults; `--param name=value` sets one."""
+    parameters: Any
+    """Those in use.  A method with parameters says under their class `parameters: Parameters`, for type checkers."""
 
     def __init__(self, parameters: Any = None, context: Context | None = None) -> None:
         self.parameters = self.Parameters() if parameters is None else parameters

@@ -58,6 +58,8 @@ class Mica(Method):
 
         target: str | None = None
 
+    parameters: Parameters
+
     def not_applicable(self, study: Study) -> str | None:
         """A person without the target scan."""
         if self.parameters.target is None:
@@ -98,7 +100,7 @@ class Mica(Method):
 
     def save(self, folder: Path) -> None:
         """Write `targets.npz` and `target.json`."""
-        np.savez(folder / MODEL_FILE, **self.targets)
+        np.savez(folder / MODEL_FILE, **self.targets)  # type: ignore[arg-type]  # none is called allow_pickle
         write_json(folder / DESCRIPTION_FILE, {"target": self.target})
 
     def load(self, folder: Path) -> None:

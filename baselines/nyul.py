@@ -40,6 +40,8 @@ class Nyul(StudyArm):
             if self.step < 1 or 80 % self.step:
                 raise ValueError(f"step is {self.step}; it divides 80: 1, 2, 4, 5, 8, 10, 16, 20, 40 or 80")
 
+    parameters: Parameters
+
     def normalizer(self) -> Any:
         """The library's normalizer for these percentiles."""
         from intensity_normalization.normalizers.population.nyul import NyulNormalizer

@@ -7,6 +7,8 @@ no harmonization can surpass: it pins the top of the measures.
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 
 from baselines.interface import Method
@@ -31,7 +33,7 @@ class Oracle(Method):
         """Note whose scans are at hand, and whether the truth is known for all of them."""
         self._study = study
         self._true = all(scan.file(COLUMN) is not None for scan in study.scans)
-        self._subject = None
+        self._subject: str | None = None
 
     def transform(self, scan: Scan) -> np.ndarray:
         """The mean image of the person, inside the scan's mask."""
@@ -46,14 +48,14 @@ class Oracle(Method):
         count = np.zeros(scans[0].shape, np.int32)
         for scan in scans:
             mask = scan.read_mask()
-            total[mask] += (_true_image(scan, mask) if self._true else scan.read())[mask]
+            truth = scan.file(COLUMN) if self._true else None
+            total[mask] += (scan.read() if truth is None else _true_image(truth, scan, mask))[mask]
             count += mask
         return (total / np.maximum(count, 1)).astype(np.float32)
 
 
-def _true_image(scan: Scan, mask: np.ndarray) -> np.ndarray:
+def _true_image(path: Path, scan: Scan, mask: np.ndarray) -> np.ndarray:
     """The scan's true image on the study's scale."""
-    path = scan.file(COLUMN)
     image, _ = load_image(path)
     if image.shape != scan.shape:
         raise InputError(f"{path}: shape {image.shape}, its scan has {scan.shape}; give the truth on the scans' grid")

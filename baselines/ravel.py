@@ -108,6 +108,8 @@ class Ravel(Method):
             if self.erosion_mm < 0:
                 raise ValueError(f"erosion_mm is {self.erosion_mm:g}; it is 0 or more")
 
+    parameters: Parameters
+
     def fit(self, study: Study) -> None:
         """Find control voxels, their factors, and each voxel's coefficients."""
         count = len(study.scans)

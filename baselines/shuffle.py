@@ -48,6 +48,8 @@ class Shuffle(Method):
         base: str = ComBat.id
         settings: str = ""
 
+    parameters: Parameters
+
     def __init__(self, parameters: Parameters | None = None, context: Context | None = None) -> None:
         super().__init__(parameters, context)
         self._inner: Method | None = None

@@ -119,6 +119,8 @@ class WhiteStripe(Method):
             if not 0 < self.width <= 0.5:
                 raise ValueError(f"width is {self.width:g}; it is a share between 0 and 0.5")
 
+    parameters: Parameters
+
     def transform(self, scan: Scan) -> np.ndarray:
         """The scan in stripe SDs from the stripe's mean."""
         return self.normalize_scan(scan.read(), scan.read_mask(), scan.name)

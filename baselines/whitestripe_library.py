@@ -29,6 +29,8 @@ class WhiteStripeLibrary(ScanArm):
             if not 0 < self.width <= 0.5:
                 raise ValueError(f"width is {self.width:g}; it is a share between 0 and 0.5")
 
+    parameters: Parameters
+
     def normalizer(self) -> Any:
         """The library's normalizer for T1-weighted images."""
         from intensity_normalization.normalizers.individual.whitestripe import WhiteStripeNormalizer

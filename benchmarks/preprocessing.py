@@ -3,7 +3,7 @@
     python -m benchmarks.preprocessing [--voxel-size-mm 2] [--out FOLDER]
 
 Two made-up people on three scanners, one scan missing: rotated, shifted, with a bias field, on other
-voxels, one stored flipped (`tests/travelling.py`). Printed for each pair of one person's scans is how far
+voxels, one stored flipped (`tests/support/travelling.py`). Printed for each pair of one person's scans is how far
 apart the same place of the person comes to lie, in mm over the brain, before and after; and for each
 scan the SD of the logarithm of its bias field, before and after the correction.
 """
@@ -27,7 +27,7 @@ from studies.preprocessing.atlas import load_atlas
 from studies.preprocessing.options import PreprocessOptions
 from studies.preprocessing.registration import Transforms
 from studies.sources import source
-from tests import travelling
+from tests.support import travelling
 
 POINTS = 4000
 

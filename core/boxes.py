@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from types import EllipsisType
 
 import numpy as np
 
 Span = tuple[int, int]
 """The first voxel of a box along an axis, and the one after its last."""
+
+Index = tuple[EllipsisType | slice, ...]
+"""What cuts a box out of an image's last axes."""
 
 
 def spans(mask: np.ndarray) -> tuple[Span, ...] | None:
@@ -26,7 +30,7 @@ def cut(image: np.ndarray, box: Sequence[Span]) -> np.ndarray:
     leading = image.shape[: image.ndim - len(box)]
     part = np.zeros((*leading, *(stop - start for start, stop in box)), image.dtype)
     here, there = _overlap(image.shape[len(leading) :], box)
-    part[..., *there] = image[..., *here]
+    part[there] = image[here]
     return part
 
 
@@ -35,13 +39,14 @@ def paste(part: np.ndarray, box: Sequence[Span], shape: Sequence[int]) -> np.nda
     leading = part.shape[: part.ndim - len(box)]
     image = np.zeros((*leading, *shape), part.dtype)
     here, there = _overlap(shape, box)
-    image[..., *here] = part[..., *there]
+    image[here] = part[there]
     return image
 
 
-def _overlap(shape: Sequence[int], box: Sequence[Span]) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
+def _overlap(shape: Sequence[int], box: Sequence[Span]) -> tuple[Index, Index]:
     """Where box and image overlap, in the image's coordinates and in the box's."""
-    here, there = [], []
+    here: list[EllipsisType | slice] = [...]
+    there: list[EllipsisType | slice] = [...]
     for (start, stop), size in zip(box, shape, strict=True):
         first = max(start, 0)
         last = max(first, min(max(stop, 0), size))

@@ -50,11 +50,11 @@ def open_image(path: Path | str, *, dimensions: int = 3) -> nib.Nifti1Pair:
         # a header's numbers may overflow; what comes of it is refused below
         with np.errstate(all="ignore"):
             image = nib.load(path)
+            if not isinstance(image, nib.Nifti1Pair):
+                raise InputError(f"{path}: a {type(image).__name__}, not a NIfTI image; convert it to .nii.gz")
             shape, affine = image.shape, np.asarray(image.affine, dtype=np.float64)
     except UNREADABLE as error:
         raise InputError(f"{path}: not a readable NIfTI image ({error}); copy or convert it anew") from None
-    if not isinstance(image, nib.Nifti1Pair):
-        raise InputError(f"{path}: a {type(image).__name__}, not a NIfTI image; convert it to .nii.gz")
     kind = image.get_data_dtype()
     if kind.kind in "cV":
         named = f"RGB colours ({', '.join(kind.names)})" if kind.names else str(kind)
@@ -170,7 +170,8 @@ def _save(path: Path | str, voxels: np.ndarray, affine: np.ndarray) -> None:
 
 def voxel_sizes(affine: np.ndarray) -> np.ndarray:
     """Edge lengths of a voxel (3,) in mm."""
-    return nib.affines.voxel_sizes(affine)
+    sizes: np.ndarray = nib.affines.voxel_sizes(affine)
+    return sizes
 
 
 def voxel_volume_ml(affine: np.ndarray) -> float:

@@ -21,11 +21,14 @@ def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
     The code goes beside the source, or where that can't be written into the user's cache folder
     (or NUMBA_CACHE_DIR). With no such folder at all it is compiled anew in every process.
     """
-    options = {"nogil": True, "fastmath": _FASTMATH, "error_model": "numpy", "boundscheck": False}
+
+    def compiled(*, cache: bool) -> Callable[..., Any]:
+        return numba.njit(function, cache=cache, nogil=True, fastmath=_FASTMATH, error_model="numpy", boundscheck=False)
+
     try:
-        return numba.njit(cache=True, **options)(function)
+        return compiled(cache=True)
     except (RuntimeError, OSError):
-        return numba.njit(**options)(function)
+        return compiled(cache=False)
 
 
 class _Announcer(event.Listener):

@@ -59,7 +59,8 @@ class Scan:
     @cached_property
     def shape(self) -> tuple[int, int, int]:
         """Voxels along each axis."""
-        return tuple(open_image(self.image).shape[:3])
+        x, y, z = open_image(self.image).shape[:3]
+        return x, y, z
 
 
 @dataclass(frozen=True)

@@ -164,10 +164,10 @@ def paired_tests(values: pd.DataFrame, measure: Measure, pairs: Sequence[tuple[s
                 key = (tissue, scanner_a, scanner_b)
                 if (*key, arm) not in wide.index:
                     continue
-                found = wide.loc[(*key, arm)].to_numpy(dtype=float)
+                found = wide.loc[(*key, arm), :].to_numpy(dtype=float)
                 has_reference = (*key, RAW) in wide.index
                 reference = (
-                    wide.loc[(*key, RAW)].to_numpy(dtype=float) if has_reference else np.full_like(found, np.nan)
+                    wide.loc[(*key, RAW), :].to_numpy(dtype=float) if has_reference else np.full_like(found, np.nan)
                 )
                 rows.append(
                     {

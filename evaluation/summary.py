@@ -27,7 +27,7 @@ from core.files import read_table
 from core.names import RAW
 from core.run_folder import RunFolder
 from evaluation.measures import registry
-from evaluation.measures.interface import Measure, OverPeople
+from evaluation.measures.interface import Measure, OverPeople, Summary
 from evaluation.runs.arms_table import read_arms
 
 ORACLE = "oracle"
@@ -100,11 +100,11 @@ def _mean_of_people(values: np.ndarray) -> np.ndarray:
 
 
 def ends_of_scale(
-    measure: Measure, raw: np.ndarray, oracle: np.ndarray | None, *, people: int, scanners: int
+    measure: Measure, summary: Summary, raw: np.ndarray, oracle: np.ndarray | None, *, people: int, scanners: int
 ) -> tuple[np.ndarray, np.ndarray, str]:
     """The values that are 0 and 1 for a measure, each like `raw` (S,), and in words what 1 is."""
-    guess = {"people": 1 / max(people, 1), "scanners": 1 / scanners, None: None}[measure.summary.guess]
-    if measure.summary.asks == "kept":
+    guess = {"people": 1 / max(people, 1), "scanners": 1 / scanners, None: None}[summary.guess]
+    if summary.asks == "kept":
         zero = np.full_like(raw, 0.0 if guess is None else guess)
         return (zero, raw, "RAW") if oracle is None else (zero, oracle, "oracle")
     if oracle is not None:
@@ -126,7 +126,7 @@ def scores(measure: Measure, values: np.ndarray, zero: np.ndarray, one: np.ndarr
 
 def ranks(measure: Measure, values: np.ndarray, one: np.ndarray) -> np.ndarray:
     """Ranks (methods, S) of values, 1 the best, equal ones their mean rank; NaN for NaN."""
-    if measure.summary.asks == "kept":
+    if measure.summary is not None and measure.summary.asks == "kept":
         cap = np.minimum if measure.better == "higher" else np.maximum
         values = np.where(np.isfinite(one), cap(values, one), values)
     order = values if measure.better == "lower" else -values
@@ -147,6 +147,7 @@ def interval(samples: np.ndarray) -> tuple[float, float]:
 
 def summarize(
     measure: Measure,
+    summary: Summary,
     table: pd.DataFrame,
     arms: Sequence[str],
     *,
@@ -158,24 +159,24 @@ def summarize(
 ) -> pd.DataFrame:
     """One measure of every method: `COLUMNS`, a row a method.
 
-    `table` is the measure's; `oracle` the arm that pins 1, if any.
+    `summary` and `table` are the measure's; `oracle` is the arm that pins 1, if any.
     """
     values, people = over_people(
         values_by_person(table, measure.column, arms),
-        measure.summary.over_people,
+        summary.over_people,
         seed=seed,
         resamples=resamples,
     )
     place = {arm: row for row, arm in enumerate(arms)}
     top = values[place[oracle]] if oracle in place else None
-    zero, one, one_is = ends_of_scale(measure, values[place[RAW]], top, people=people, scanners=scanners)
+    zero, one, one_is = ends_of_scale(measure, summary, values[place[RAW]], top, people=people, scanners=scanners)
     scored = scores(measure, values, zero, one)
     competing = [row for arm, row in place.items() if arm not in controls]
     ranked = np.full_like(values, math.nan)
     ranked[competing] = ranks(measure, values[competing], one)
     rows = []
     for arm, row in place.items():
-        cells = {"measure": measure.name, "asks": measure.summary.asks, "method": arm, "n": people}
+        cells = {"measure": measure.name, "asks": summary.asks, "method": arm, "n": people}
         for name, low, high, sampled in (
             ("value", "ci_low", "ci_high", values),
             ("score", "score_low", "score_high", scored),
@@ -194,21 +195,22 @@ def run_summary(run: Path, *, seed: int = 0, resamples: int = RESAMPLES) -> pd.D
 
     Measures without a number, as those against an unknown truth, are left out.
     """
-    arms = read_arms(run)
-    controls = [arm.id for arm in arms.values() if arm.control]
-    oracle = next((arm.id for arm in arms.values() if arm.method == ORACLE), None)
+    described = read_arms(run).values()
+    controls = [arm.id for arm in described if arm.control]
+    oracle = next((arm.id for arm in described if arm.method == ORACLE), None)
     volumes = read_table(RunFolder(run).metric("volumes"))
     arms = list(dict.fromkeys(volumes["method"]))
     tables = []
-    for measure in registry.measures().values():
-        path = RunFolder(run).metric(measure.table) if measure.summary else None
-        if path is None or not path.is_file() or RAW not in arms:
+    for measure, summary in registry.summarized():
+        path = RunFolder(run).metric(measure.table)
+        if not path.is_file() or RAW not in arms:
             continue
         table = read_table(path)
         if measure.column in table and table[measure.column].notna().any():
             tables.append(
                 summarize(
                     measure,
+                    summary,
                     table,
                     arms,
                     oracle=oracle,

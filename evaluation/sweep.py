@@ -52,7 +52,7 @@ def on_front(scores: np.ndarray) -> np.ndarray:
     """
     no_worse = (scores[:, None] <= scores[None]).all(axis=2)
     better = (scores[:, None] < scores[None]).any(axis=2)
-    return ~(no_worse & better).any(axis=0)
+    return ~np.any(no_worse & better, axis=0)
 
 
 def score_points(study: Study, points: Mapping[str, Mapping[str, Any]], images: Path) -> pd.DataFrame:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 
@@ -27,11 +27,12 @@ def working_threads(threads: int) -> Iterator[ForEach]:
     """
     threads_before = torch.get_num_threads()
     deterministic_before = torch.are_deterministic_algorithms_enabled()
-    filling_before = torch.utils.deterministic.fill_uninitialized_memory
+    deterministic: Any = torch.utils.deterministic  # sets its attributes as it is loaded: no type checker knows them
+    filling_before = deterministic.fill_uninitialized_memory
     torch.set_num_threads(1)
     torch.use_deterministic_algorithms(True, warn_only=torch.cuda.is_available())
     # nothing here reads memory that it has not written, and filling it first takes time
-    torch.utils.deterministic.fill_uninitialized_memory = False
+    deterministic.fill_uninitialized_memory = False
     try:
         if threads == 1:
             yield lambda work, count: [work(number) for number in range(count)]
@@ -39,7 +40,7 @@ def working_threads(threads: int) -> Iterator[ForEach]:
             with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
                 yield lambda work, count: list(pool.map(work, range(count)))
     finally:
-        torch.utils.deterministic.fill_uninitialized_memory = filling_before
+        deterministic.fill_uninitialized_memory = filling_before
         torch.use_deterministic_algorithms(deterministic_before)
         torch.set_num_threads(threads_before)
 

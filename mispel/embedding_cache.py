@@ -66,7 +66,7 @@ def build_cache(model: Model, store: SliceStore, folder: Path, *, limit_gb: floa
         return np.load(path, mmap_mode="c")
 
     arrays = tuple(for_each(encode, len(store.scanners)))
-    resident = ()
+    resident: tuple[Tensor, ...] = ()
     if is_resident(model.device):
         resident = tuple(torch.from_numpy(np.array(array)).to(model.device) for array in arrays)
     return EmbeddingCache(arrays, resident)

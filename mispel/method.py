@@ -31,6 +31,7 @@ class Mispel(Method):
     unseen_subjects = True
     unseen_scanners = False
     Parameters = MispelParameters
+    parameters: MispelParameters
 
     def fit(self, study: Study) -> None:
         """Train on `study` (Algorithm 1); goes on from the checkpoints of a training that was killed."""
@@ -48,7 +49,7 @@ class Mispel(Method):
             checkpoints = None if folder is None else Checkpoints(folder, self._identity(store, device.type))
             self._training = train(
                 store,
-                self.parameters,
+                self.parameters.settings(),
                 seed=self.context.seed,
                 threads=self.context.threads,
                 device=device,
@@ -90,7 +91,7 @@ class Mispel(Method):
         save_model(folder, self._model, parameters=asdict(self.parameters), training=self._training.facts)
         write_table(folder / LOSSES_FILE, pd.DataFrame(self._training.history, columns=list(LOSS_COLUMNS)))
         with write_beside(folder / EMBEDDINGS_FILE) as temporary:
-            np.savez(temporary, **self._example)
+            np.savez(temporary, **self._example)  # type: ignore[arg-type]  # none is called allow_pickle
         if self.context.checkpoint is not None:
             # the whole training stands in the model now
             shutil.rmtree(self.context.checkpoint, ignore_errors=True)
@@ -112,7 +113,7 @@ class Mispel(Method):
 
         return {
             **{key: value for key, value in asdict(self.parameters).items() if key != "preset"},
-            "precision": choose_precision(self.parameters.precision, choose_device(device)),
+            "precision": choose_precision(self.parameters.settings().precision, choose_device(device)),
             "device": device,
             "seed": self.context.seed,
             "scanners": list(store.scanners),

@@ -67,15 +67,21 @@ def _upsample(values: Tensor) -> Tensor:
     return functional.interpolate(values, scale_factor=2, mode="nearest")
 
 
+def initialize(layer: nn.Conv2d, generator: torch.Generator) -> None:
+    """Give a convolution Glorot-uniform weights and a zero bias."""
+    nn.init.xavier_uniform_(layer.weight, generator=generator)
+    if layer.bias is not None:
+        nn.init.zeros_(layer.bias)
+
+
 def new_encoder(*, width: int, embeddings: int, seed: int) -> Encoder:
     """An encoder with Glorot-uniform weights and zero biases, drawn from `seed` alone."""
     encoder = Encoder(width=width, embeddings=embeddings)
     generator = torch.Generator().manual_seed(seed)
     for layer in encoder.modules():
         if isinstance(layer, nn.Conv2d):
-            nn.init.xavier_uniform_(layer.weight, generator=generator)
-            nn.init.zeros_(layer.bias)
-    return encoder.to(memory_format=torch.channels_last)
+            initialize(layer, generator)
+    return encoder.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's types lack it
 
 
 def new_coefficients(scanners: int, embeddings: int) -> Tensor:

@@ -4,61 +4,35 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
-from types import MappingProxyType
+from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from core.errors import nearest
 
-PAPER: Mapping[str, Any] = MappingProxyType(
-    {
-        "embeddings": 6,
-        "width": 32,
-        "decoder": "linear",
-        "lambda1": 1.0,
-        "lambda2": 0.3,
-        "lambda3": 1.0,
-        "lambda4": 4.0,
-        "learning_rate": 1e-3,
-        "batch_size": 4,
-        "step1_epochs": 100,
-        "step2_epochs": 100,
-        "slices_per_epoch": 0,
-        "loss_region": "box",
-        "step2_solver": "adam",
-        "precision": "auto",
-        "cache_limit_gb": 4.0,
-        "reconstruction_tolerance": 0.0,
-        "harmonization_tolerance": 0.0,
-        "plateau_epochs": 0,
-    }
-)
-"""The paper's text (section 4.2)."""
-
-PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
-    {
-        "paper": PAPER,
-        # the weights of Eq. 4 that the authors' README means (it prints them swapped)
-        "erratum": PAPER | {"lambda1": 0.3, "lambda2": 1.0},
-        # a narrow network and few steps: for a CPU, at 2 mm
-        "demo": PAPER
-        | {
-            "width": 8,
-            "lambda1": 0.3,
-            "lambda2": 1.0,
-            "step1_epochs": 8,
-            "slices_per_epoch": 100,
-            "step2_solver": "exact",
-        },
-    }
-)
+_SMALLEST = {
+    "embeddings": 1,
+    "width": 1,
+    "batch_size": 1,
+    "step1_epochs": 1,
+    "step2_epochs": 1,
+    "slices_per_epoch": 0,
+    "plateau_epochs": 0,
+    "lambda1": 0.0,
+    "lambda2": 0.0,
+    "lambda3": 0.0,
+    "lambda4": 0.0,
+    "learning_rate": 0.0,
+    "cache_limit_gb": 0.0,
+    "reconstruction_tolerance": 0.0,
+    "harmonization_tolerance": 0.0,
+}
+"""The least that each number may be."""
 
 
 @dataclass(frozen=True)
-class Parameters:
-    """MISPEL's parameters.  One that isn't given, or is none, takes the preset's value; none is left none.
+class Settings:
+    """What MISPEL is trained by, all of it set; the defaults are the paper's text (section 4.2).
 
-    preset: paper, erratum (the weights of Eq. 4 in the authors' README) or demo (for a CPU, at 2 mm).
     embeddings: L, how many maps an encoder makes.
     width: channels of the encoder's first level; the next ones have twice and four times as many.
     decoder: linear (the paper's) or relu (the published code's).
@@ -75,6 +49,56 @@ class Parameters:
     reconstruction_tolerance: stop Step 1 when the mean absolute error a scanner falls below; 0 never.
     harmonization_tolerance: stop Step 2 when Eq. 5 falls below; 0 never.
     plateau_epochs: stop a step when its loss has not fallen by 0.1 % for so many epochs; 0 never.
+    """
+
+    embeddings: int = 6
+    width: int = 32
+    decoder: Literal["linear", "relu"] = "linear"
+    lambda1: float = 1.0
+    lambda2: float = 0.3
+    lambda3: float = 1.0
+    lambda4: float = 4.0
+    learning_rate: float = 1e-3
+    batch_size: int = 4
+    step1_epochs: int = 100
+    step2_epochs: int = 100
+    slices_per_epoch: int = 0
+    loss_region: Literal["box", "brain"] = "box"
+    step2_solver: Literal["adam", "exact"] = "adam"
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    cache_limit_gb: float = 4.0
+    reconstruction_tolerance: float = 0.0
+    harmonization_tolerance: float = 0.0
+    plateau_epochs: int = 0
+
+    def __post_init__(self) -> None:
+        for name, smallest in _SMALLEST.items():
+            value = getattr(self, name)
+            if not math.isfinite(value) or value < smallest:
+                raise ValueError(f"{name} is {value:g}; it is at least {smallest:g}")
+        for name in ("lambda1", "lambda3", "learning_rate"):
+            if getattr(self, name) == 0:
+                raise ValueError(f"{name} is 0; it must be above 0")
+
+
+PRESETS: Mapping[str, Mapping[str, Any]] = {
+    "paper": asdict(Settings()),
+    # the weights of Eq. 4 that the authors' README means (it prints them swapped)
+    "erratum": asdict(Settings(lambda1=0.3, lambda2=1.0)),
+    # a narrow network and few steps: for a CPU, at 2 mm
+    "demo": asdict(
+        Settings(width=8, lambda1=0.3, lambda2=1.0, step1_epochs=8, slices_per_epoch=100, step2_solver="exact")
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """MISPEL's parameters as they are given: a preset, and what differs from it.
+
+    preset: paper, erratum (the weights of Eq. 4 in the authors' README) or demo (for a CPU, at 2 mm).
+    The others are those of `Settings`.  One that isn't given, or is none, takes the preset's value; none is
+    left none, so that what is shown and saved is complete.
     """
 
     preset: str = "paper"
@@ -104,29 +128,8 @@ class Parameters:
         for name, value in PRESETS[self.preset].items():
             if getattr(self, name) is None:
                 object.__setattr__(self, name, value)
-        for name, smallest in _SMALLEST.items():
-            value = getattr(self, name)
-            if not math.isfinite(value) or value < smallest:
-                raise ValueError(f"{name} is {value:g}; it is at least {smallest:g}")
-        for name in ("lambda1", "lambda3", "learning_rate"):
-            if getattr(self, name) == 0:
-                raise ValueError(f"{name} is 0; it must be above 0")
+        self.settings()  # refuses what is impossible
 
-
-_SMALLEST = {
-    "embeddings": 1,
-    "width": 1,
-    "batch_size": 1,
-    "step1_epochs": 1,
-    "step2_epochs": 1,
-    "slices_per_epoch": 0,
-    "plateau_epochs": 0,
-    "lambda1": 0.0,
-    "lambda2": 0.0,
-    "lambda3": 0.0,
-    "lambda4": 0.0,
-    "learning_rate": 0.0,
-    "cache_limit_gb": 0.0,
-    "reconstruction_tolerance": 0.0,
-    "harmonization_tolerance": 0.0,
-}
+    def settings(self) -> Settings:
+        """What training goes by."""
+        return Settings(**{name: getattr(self, name) for name in PRESETS[self.preset]})

@@ -88,7 +88,7 @@ def _steps(missing: int) -> int:
 
 def _bounds(mask: np.ndarray) -> tuple[int, int, int, int]:
     """First and last row and column of a mask (S, H, W) that isn't empty."""
-    (top, bottom), (left, right) = spans(mask.any(axis=0)) or ((0, 0), (0, 0))
+    (top, bottom), (left, right) = spans(np.any(mask, axis=0)) or ((0, 0), (0, 0))
     return top, bottom, left, right
 
 
@@ -218,7 +218,7 @@ def build_store(study: Study, folder: Path) -> SliceStore:
                 cut = box.cut(to_slices(scan.read(), grid.axis)[positions[subject]])
                 if not np.isfinite(cut).all():
                     raise InputError(f"{scan.image}: NaN or infinite voxels in the brain; repair it or leave it out")
-                digest = zlib.crc32(cut, digest)
+                digest = zlib.crc32(cut.data, digest)
                 array[begin : begin + count] = cut
                 present[begin : begin + count, number] = True
             begin += count

@@ -106,7 +106,8 @@ def _solve(matrix: np.ndarray, right: np.ndarray) -> np.ndarray:
 def _added(parts: list[tuple]) -> Sums:
     """The sums over several parts, added in their order."""
     *added, largest = zip(*parts, strict=True)
-    return Sums(*(sum(part[1:], start=part[0]) for part in added), largest=np.max(largest, axis=0))
+    sums = [sum(part[1:], start=part[0]) for part in added]
+    return Sums(*[*sums, np.max(largest, axis=0)])
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from mispel.embedding_cache import EmbeddingCache
 from mispel.losses import coupling_loss, harmonization_loss, reconstruction_loss, step1_loss, step2_loss
 from mispel.model import Model
 from mispel.network import decode
-from mispel.parameters import Parameters
+from mispel.parameters import Settings
 
 
 class Step(abc.ABC):
@@ -32,7 +32,7 @@ class Step(abc.ABC):
     epochs: int
     tolerance: tuple[str, float]
 
-    def __init__(self, model: Model, batches: Batches, parameters: Parameters) -> None:
+    def __init__(self, model: Model, batches: Batches, parameters: Settings) -> None:
         self.model, self.batches, self.parameters = model, batches, parameters
 
     @property
@@ -63,7 +63,7 @@ class EmbeddingLearning(Step):
     number = 1
 
     def __init__(
-        self, model: Model, batches: Batches, parameters: Parameters, *, precision: str, for_each: ForEach
+        self, model: Model, batches: Batches, parameters: Settings, *, precision: str, for_each: ForEach
     ) -> None:
         super().__init__(model, batches, parameters)
         self.precision, self.for_each = precision, for_each
@@ -131,7 +131,7 @@ class DecoderFitting(Step):
 
     number = 2
 
-    def __init__(self, model: Model, batches: Batches, parameters: Parameters, *, cache: EmbeddingCache) -> None:
+    def __init__(self, model: Model, batches: Batches, parameters: Settings, *, cache: EmbeddingCache) -> None:
         super().__init__(model, batches, parameters)
         self.cache = cache
         self.epochs = parameters.step2_epochs

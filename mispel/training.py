@@ -21,7 +21,7 @@ from mispel.compute import ForEach, choose_precision, working_threads
 from mispel.embedding_cache import EmbeddingCache, build_cache
 from mispel.model import Model, new_model
 from mispel.network import decode
-from mispel.parameters import Parameters
+from mispel.parameters import Settings
 from mispel.slices import SliceStore
 from mispel.step2_optimum import Problem, solve
 from mispel.steps import DecoderFitting, EmbeddingLearning, Step
@@ -44,7 +44,7 @@ class Training:
     facts: dict[str, Any] = field(default_factory=dict)
 
 
-def untrained_model(store: SliceStore, parameters: Parameters, *, seed: int, device: torch.device) -> Model:
+def untrained_model(store: SliceStore, parameters: Settings, *, seed: int, device: torch.device) -> Model:
     """The model for a store's slices, as training begins."""
     return new_model(
         store.scanners,
@@ -61,7 +61,7 @@ def untrained_model(store: SliceStore, parameters: Parameters, *, seed: int, dev
 
 def train(
     store: SliceStore,
-    parameters: Parameters,
+    parameters: Settings,
     *,
     seed: int,
     threads: int,
@@ -111,7 +111,7 @@ def solve_decoders(
     model: Model,
     batches: Batches,
     cache: EmbeddingCache,
-    parameters: Parameters,
+    parameters: Settings,
     *,
     seed: int,
     for_each: ForEach,
@@ -149,7 +149,7 @@ def solve_decoders(
     return Checkpoint(len(history) - 1, {}, history, None), solution.gap
 
 
-def batches_an_epoch(store: SliceStore, parameters: Parameters) -> int:
+def batches_an_epoch(store: SliceStore, parameters: Settings) -> int:
     """Steps of an epoch."""
     return math.ceil(min(parameters.slices_per_epoch or len(store), len(store)) / parameters.batch_size)
 

@@ -59,7 +59,7 @@ def engines() -> tuple[str, ...]:
     return tuple(sorted(module.name for module in pkgutil.iter_modules(folder.__path__)))
 
 
-def check_segmentable(image: np.ndarray, mask: np.ndarray, voxel_sizes: Sequence[float]) -> np.ndarray:
+def check_segmentable(image: np.ndarray, mask: np.ndarray, voxel_sizes: Sequence[float] | np.ndarray) -> np.ndarray:
     """Refuse what cannot be segmented, with the reason, and say which voxels can be modelled.
 
     Parameters
@@ -128,7 +128,7 @@ def check_segmentable(image: np.ndarray, mask: np.ndarray, voxel_sizes: Sequence
 def segment(
     image: np.ndarray,
     mask: np.ndarray,
-    voxel_sizes: Sequence[float],
+    voxel_sizes: Sequence[float] | np.ndarray,
     *,
     engine: str = "hmrf",
     threads: int = 1,

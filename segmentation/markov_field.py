@@ -55,7 +55,7 @@ def _exponential(x):
     part = scaled - np.float32(whole)
     series = _C4 + part * (_C5 + part * _C6)
     series = _ONE + part * (_C1 + part * (_C2 + part * (_C3 + part * series)))
-    return series * _power_of_two(whole)
+    return series * _power_of_two(whole)  # type: ignore[call-arg]  # numba gives the typing context itself
 
 
 @kernel

@@ -81,7 +81,7 @@ def volumes_ml(
     Tissue to mL, for each of `RULES` and for `partial_volume_sum`, where each voxel counts by the
     fraction that the tissue fills. NaN by partial volume if the engine doesn't estimate them.
     """
-    volumes = {}
+    volumes: dict[str, dict[str, float]] = {}
     for rule in RULES:
         if rule == "partial_volume" and segmentation.partial_volumes is None:
             volumes[rule] = dict.fromkeys(TISSUES, float("nan"))

@@ -14,15 +14,16 @@ from core.errors import InputError
 
 def read_atlas(name: str) -> np.ndarray:
     """The atlas's map of `name` (t1, gm or wm), float32 (X, Y, Z) in 0..1, as nilearn stores it."""
-    image = nib.load(atlas_file(name))
+    image = nib.Nifti1Image.from_filename(atlas_file(name))
     return np.asarray(image.dataobj, dtype=np.float32) / 255
 
 
 def atlas_file(name: str) -> Path:
     """The atlas's file of `name` (t1, gm or wm) within nilearn, found without importing it."""
     package = importlib.util.find_spec("nilearn")
+    folders = package.submodule_search_locations if package else None
     file = f"mni_icbm152_{name}_tal_nlin_sym_09a_converted.nii.gz"
-    path = Path(package.submodule_search_locations[0]) / "datasets" / "data" / file if package else None
+    path = Path(folders[0]) / "datasets" / "data" / file if folders else None
     if path is None or not path.exists():
         raise InputError(f"{file} of the package nilearn isn't there; install nilearn 0.13 (pip install nilearn)")
     return path
@@ -31,4 +32,4 @@ def atlas_file(name: str) -> Path:
 @cache
 def atlas_affine() -> np.ndarray:
     """Voxel to mm of the atlas's maps, (4, 4)."""
-    return nib.load(atlas_file("t1")).affine
+    return nib.Nifti1Image.from_filename(atlas_file("t1")).affine

@@ -13,6 +13,7 @@ from baselines.interface import Context, Method
 from core import folds
 from core.errors import InputError
 from core.files import checksum, read_json
+from core.names import Scale
 
 MODEL_FILE = "method.json"
 
@@ -20,7 +21,7 @@ DESCRIBED = {"method", "parameters", "seed", "subjects", "scanners", "scale", "f
 """What loading needs of `MODEL_FILE`."""
 
 
-def model_scale(folder: Path) -> str:
+def model_scale(folder: Path) -> Scale:
     """The scale of the scans that the model in `folder`, or the first of its folds' models, was fitted on."""
     first = next(iter(sorted(folder.glob(folds.folder_name("*")))), folder)
     return read_description(first)["scale"]

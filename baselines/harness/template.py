@@ -38,12 +38,14 @@ class {title}(Method):
 
         strength: float = 1.0
 
+    parameters: Parameters
+
     def fit(self, study: Study) -> None:
         """`scan.read()` gives float32 (X, Y, Z), 0 outside `scan.read_mask()`; read one scan at a time."""
-        sums = {{scanner: [] for scanner in study.scanners}}
+        levels: dict[str, list[float]] = {{scanner: [] for scanner in study.scanners}}
         for scan in study.scans:
-            sums[scan.scanner].append(scan.read()[scan.read_mask()].mean())
-        self.means = {{scanner: float(np.mean(values)) for scanner, values in sums.items()}}
+            levels[scan.scanner].append(float(scan.read()[scan.read_mask()].mean()))
+        self.means = {{scanner: float(np.mean(values)) for scanner, values in levels.items()}}
 
     def transform(self, scan: Scan) -> np.ndarray:
         """Return float32 of the scan's shape, 0 outside the mask; anything else is refused."""
@@ -53,12 +55,12 @@ class {title}(Method):
 
     def save(self, folder: Path) -> None:
         """Write all that `transform` needs; no pickle."""
-        np.savez(folder / "means.npz", **self.means)
+        np.savez(folder / "means.npz", scanners=list(self.means), means=list(self.means.values()))
 
     def load(self, folder: Path) -> None:
         """Read what `save` wrote."""
         with np.load(folder / "means.npz", allow_pickle=False) as stored:
-            self.means = {{scanner: float(value) for scanner, value in stored.items()}}
+            self.means = dict(zip(stored["scanners"].tolist(), stored["means"].tolist(), strict=True))
 '''
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import select
 import signal
@@ -43,6 +44,7 @@ def in_child(work: Callable[[], dict[str, Any]], *, seconds: float | None = None
     sys.stderr.flush()
     answer, to_answer = os.pipe()
     life, of_parent = os.pipe()
+    limit = math.inf if seconds is None else seconds
     begun = time.monotonic()
     child = os.fork()
     if child == 0:
@@ -52,7 +54,7 @@ def in_child(work: Callable[[], dict[str, Any]], *, seconds: float | None = None
     os.close(to_answer)
     os.close(life)
     try:
-        status, peak_mb = _wait(child, answer, None if seconds is None else begun + seconds)
+        status, peak_mb = _wait(child, answer, begun + limit)
         with open(answer, "rb", closefd=False) as stream:
             os.set_blocking(answer, False)
             content = stream.read() or b""
@@ -61,9 +63,10 @@ def in_child(work: Callable[[], dict[str, Any]], *, seconds: float | None = None
         os.close(answer)
         os.close(of_parent)
     if status is None:
-        raise Ended(f"it took longer than {seconds / 60:g} minutes (minutes_per_step) and was ended", peak_mb)
+        raise Ended(f"it took longer than {limit / 60:g} minutes (minutes_per_step) and was ended", peak_mb)
     if content and os.WIFEXITED(status) and os.WEXITSTATUS(status) == 0:
-        return json.loads(content)
+        answered: dict[str, Any] = json.loads(content)
+        return answered
     raise Ended(_how(status, time.monotonic() - begun, peak_mb), peak_mb)
 
 
@@ -92,7 +95,7 @@ def _end_with_parent(life: int) -> None:
     os.killpg(os.getpgrp(), signal.SIGKILL)
 
 
-def _wait(child: int, answer: int, deadline: float | None) -> tuple[int | None, float]:
+def _wait(child: int, answer: int, deadline: float) -> tuple[int | None, float]:
     """How the child ended, None where time ran out first, and its greatest memory in MB."""
     status: int | None = None
     family = _family()
@@ -105,7 +108,7 @@ def _wait(child: int, answer: int, deadline: float | None) -> tuple[int | None, 
             _kill(child)
             os.wait4(child, 0)
             sys.exit("error: the run that started this step is gone; start it again to go on")
-        left = LONGEST_WAIT_S if deadline is None else min(LONGEST_WAIT_S, deadline - time.monotonic())
+        left = min(LONGEST_WAIT_S, deadline - time.monotonic())
         if left <= 0:
             _kill(child)
             _, _, usage = os.wait4(child, 0)

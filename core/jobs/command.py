@@ -97,7 +97,7 @@ def run(main: Callable[[], int | None]) -> None:
     sys.exit(code or 0)
 
 
-def progress(items: Iterable[Item], *, what: str, total: int | None = None) -> Iterable[Item]:
+def progress(items: Iterable[Item], *, what: str, total: int | None = None) -> tqdm[Item]:
     """Yield `items` while saying on standard error what is done, how far it is and how long still.
 
     In a log, where lines can't be rewritten, it speaks at most every ten seconds.

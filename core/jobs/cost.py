@@ -37,5 +37,6 @@ def read_cost(log: str) -> dict[str, float] | None:
     """What the command that wrote this log took: seconds, cpu_s and peak_mb; None where it doesn't say."""
     for line in reversed(log.splitlines()):
         if line.startswith(_MARK):
-            return json.loads(line.removeprefix(_MARK))
+            told: dict[str, float] = json.loads(line.removeprefix(_MARK))
+            return told
     return None

@@ -46,8 +46,8 @@ def run_step(
         work()
         return "ok"
     begun = time.monotonic()
-    record = {"method": method, "step": step, "status": "ok", "reason": "", "device": "cpu", "peak_mb": peak_mb()}
-    record.update(_outcome_of(requires))
+    record: dict[str, Any] = {"method": method, "step": step, "status": "ok", "reason": ""}
+    record |= {"device": "cpu", "peak_mb": peak_mb()} | _outcome_of(requires)
     if record["status"] == "ok":
         try:
             answer = in_child(partial(_attempt, work), seconds=minutes * 60 or None)
@@ -69,7 +69,8 @@ def run_step(
     record["seconds"] = round(time.monotonic() - begun, 3)
     record["peak_mb"] = round(record["peak_mb"], 1)
     write_json(status_file, record)
-    return record["status"]
+    status: str = record["status"]
+    return status
 
 
 def _attempt(work: Callable[[], str | None]) -> dict[str, Any]:

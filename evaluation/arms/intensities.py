@@ -114,12 +114,12 @@ def percentiles(blocks: Callable[[], Iterable[np.ndarray]], percents: Sequence[f
         tops = keys >> 16
         for upper, counts in lower_counts.items():
             counts += np.bincount(keys[tops == upper] & 0xFFFF, minlength=1 << 16)
-    keys = [
+    at_ranks = [
         (int(upper) << 16)
         + int(np.searchsorted(np.cumsum(lower_counts[int(upper)]), rank - below[upper], side="right"))
         for rank, upper in zip(ranks, uppers, strict=True)
     ]
-    found = values_of_keys(np.array(keys, dtype=np.uint32)).astype(np.float64)
+    found = values_of_keys(np.array(at_ranks, dtype=np.uint32)).astype(np.float64)
     return np.interp(positions, ranks, found), total
 
 

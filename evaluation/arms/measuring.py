@@ -54,7 +54,7 @@ class PersonMeasures:
         }
         write_json(part_path(folder, MEASURES, batch), finite)
         with write_beside(part_path(folder, ARRAYS, batch)) as temporary:
-            np.savez_compressed(temporary, **self.arrays)
+            np.savez_compressed(temporary, **self.arrays)  # type: ignore[arg-type]  # none is called allow_pickle
 
 
 def measure_arm(
@@ -112,7 +112,7 @@ def read_person(
         reference_range=Range(reference.low, reference.high),
         truth={scan.scanner: read_truth(scan, masks[scan.scanner], box) for scan in scans},
         origin=tuple(edge.start for edge in box),
-        voxel_sizes=tuple(float(size) for size in voxel_sizes(scans[0].affine)),
+        voxel_sizes=tuple(voxel_sizes(scans[0].affine).tolist()),
     )
 
 
@@ -140,9 +140,11 @@ def common_tissues(labels: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
 def read_truth(scan: Scan, mask: np.ndarray, box: Box) -> Truth:
     """What the sheet's columns truth_image, truth_labels and truth_fractions name; true images are on RAW's scale."""
     image, labels, fractions = (scan.file(f"truth_{what}") for what in ("image", "labels", "fractions"))
-    known = labels is not None and fractions is not None
+    true_image = None if image is None else np.where(mask, cut(read_on_grid(image, scan), box), np.float32(0))
+    if labels is None or fractions is None:
+        return Truth(image=true_image)
     return Truth(
-        image=None if image is None else np.where(mask, cut(read_on_grid(image, scan), box), np.float32(0)),
-        labels=cut(read_on_grid(labels, scan).astype(np.uint8), box) if known else None,
-        volumes_ml=fraction_volumes(load_fractions(fractions), voxel_volume_ml(scan.affine)) if known else None,
+        image=true_image,
+        labels=cut(read_on_grid(labels, scan).astype(np.uint8), box),
+        volumes_ml=fraction_volumes(load_fractions(fractions), voxel_volume_ml(scan.affine)),
     )

@@ -15,6 +15,7 @@ from evaluation.arms.intensities import Intensities, map_to_reference
 from evaluation.arms.parts import VOLUME_COLUMNS
 from evaluation.measures.volumes import label_volumes
 from segmentation import labels_at, segment, volumes_ml
+from segmentation.thresholds import Rule
 
 
 def segment_arm(
@@ -25,7 +26,7 @@ def segment_arm(
     intensities: Intensities,
     reference: Intensities,
     engine: str,
-    rule: str,
+    rule: Rule,
     threshold: float,
     threads: int,
     out: Path,

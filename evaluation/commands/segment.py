@@ -44,6 +44,6 @@ def main(arguments: argparse.Namespace) -> None:
         raise InputError(f"engine {found.engine} estimates no bias field; use hmrf or fsl, or leave out --bias")
     if arguments.posteriors is not None:
         save_image(arguments.posteriors, np.moveaxis(found.posteriors, 0, -1), affine)
-    if arguments.bias is not None:
+    if arguments.bias is not None and found.bias_field is not None:
         save_image(arguments.bias, found.bias_field, affine)
     save_labels(arguments.out, labels, affine)

@@ -112,7 +112,7 @@ def draw(run: FinishedRun) -> list[Path]:
             continue
         agreement[tissue] = {name: pair_bars.by_pair(part, run.pairs, arms, column) for name, column in columns.items()}
         differences[tissue] = {
-            (pairs[a, b], arms.index(arm)): values.dropna().to_numpy(dtype=float)
+            (pairs[str(a), str(b)], arms.index(str(arm))): values.dropna().to_numpy(dtype=float)
             for (arm, a, b), values in points.groupby(keys[:3])["difference_ml"]
             if (a, b) in pairs and arm in arms
         }

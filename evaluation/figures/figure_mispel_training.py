@@ -27,7 +27,7 @@ LOSSES = {
     "total": "weighted total (Eq. 4, 6)",
 }
 NOT_LOSSES = frozenset({"step", "epoch", "fold", "seconds"})
-LINES = ("-", "--", "-.", ":")
+LINES: tuple[style.Line, ...] = ("-", "--", "-.", ":")
 
 
 @style.styled

@@ -129,7 +129,7 @@ def _keys(table: pd.DataFrame) -> list[tuple[str, str]]:
     return list(zip(table["subject"], table["scanner"], strict=True))
 
 
-def _pair(image: np.ndarray, box: tuple[slice, slice, slice]) -> np.ndarray:
+def _pair(image: np.ndarray, box: tuple[slice, ...]) -> np.ndarray:
     """An axial and a coronal slice of a canonical image beside each other, cut to the box, (rows, columns)."""
     cut = image[box]
     pictures = [slices.upright(cut, axis, int(part * (cut.shape[axis] - 1))) for axis, part in ((2, 0.53), (1, 0.5))]

@@ -26,13 +26,13 @@ def read_canonical(path: Path) -> tuple[np.ndarray, np.ndarray]:
     return canonical(*load_image(path))
 
 
-def brain_box(image: np.ndarray, margin: int = 2) -> tuple[slice, slice, slice]:
+def brain_box(image: np.ndarray, margin: int = 2) -> tuple[slice, ...]:
     """The box around all voxels that aren't 0 (X, Y, Z), with a margin; the whole grid if all are."""
     box = spans(image != 0) or tuple((0, size) for size in image.shape)
     return tuple(slice(max(0, start - margin), stop + margin) for start, stop in box)
 
 
-def example_level(box: tuple[slice, slice, slice], shape: tuple[int, ...]) -> int:
+def example_level(box: tuple[slice, ...], shape: tuple[int, ...]) -> int:
     """The axial slice that figures show: just above the middle of the brain's box (in a canonical grid).
 
     There a brain shows its lateral ventricles, deep nuclei and cortex.
@@ -55,8 +55,8 @@ def grey_range(images: Iterable[np.ndarray]) -> tuple[float, float]:
 
     (0, 1) where there is nothing to scale by.
     """
-    voxels = [image[image != 0].ravel() for image in images]
-    voxels = np.concatenate(voxels) if voxels else np.empty(0)
+    parts = [image[image != 0].ravel() for image in images]
+    voxels = np.concatenate(parts) if parts else np.empty(0)
     if voxels.size == 0:
         return 0.0, 1.0
     low, high = np.percentile(voxels, [0.5, 99.5])

@@ -13,7 +13,7 @@ import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ParamSpec, TypeVar
+from typing import Literal, ParamSpec, TypeVar
 
 import matplotlib
 import matplotlib.patches
@@ -71,6 +71,9 @@ RC = {
     "svg.hashsalt": "mispel-benchmark",
 }
 
+Line = Literal["", "-", "--", "-.", ":"]
+"""How matplotlib draws a line; empty for what isn't one."""
+
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
 
@@ -92,7 +95,7 @@ class Look:
 
     colour: str
     hatch: str = ""
-    line: str = ""
+    line: Line = ""
     """A line's style, for what is drawn as a line."""
 
 
@@ -167,7 +170,7 @@ def fit(names: Sequence[str], inches: float, size: float = TEXT_SIZE) -> tuple[l
     return [wrap(name.replace("\n", " "), 22, lines) for name in names], 90
 
 
-def set_group_labels(axis: Axes, places: Sequence[float], names: Sequence[str], inches: float) -> None:
+def set_group_labels(axis: Axes, places: Sequence[float] | np.ndarray, names: Sequence[str], inches: float) -> None:
     """Label places on the x axis, wrapped or turned so that neighbours `inches` apart don't touch."""
     texts, angle = fit(names, inches, SMALL_SIZE)
     axis.set_xticks(places, texts, rotation=angle, fontsize=SMALL_SIZE)
@@ -273,7 +276,8 @@ def settle(figure: Figure) -> None:
     They are rounded, since the layout's solver repeats only to the last digits, which an SVG's ids
     would show.
     """
-    figure.get_layout_engine().execute(figure)
+    if engine := figure.get_layout_engine():
+        engine.execute(figure)
     figure.set_layout_engine("none")
     for axis in figure.axes:
         axis.set_position(np.round(axis.get_position(original=True).bounds, 4))

@@ -13,7 +13,7 @@ from types import ModuleType
 
 import evaluation.measures
 from core.errors import InputError, nearest
-from evaluation.measures.interface import Measure
+from evaluation.measures.interface import Measure, Summary
 
 APART = ("interface", "registry")
 
@@ -50,6 +50,11 @@ def measures() -> dict[str, Measure]:
                 raise InputError(f"two measures are called '{measure.name}'; rename the one in {module.__name__}")
             found[measure.name] = measure
     return found
+
+
+def summarized() -> list[tuple[Measure, Summary]]:
+    """The measures that enter the summary, and how each does."""
+    return [(measure, measure.summary) for measure in measures().values() if measure.summary is not None]
 
 
 def find(name: str) -> Measure:

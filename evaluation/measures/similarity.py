@@ -209,13 +209,13 @@ def pairwise(
             raise InputError(f"the masks of {first} and {second} have no voxel in common")
         a, b = moments[first], moments[second]
         covariance = local_covariance(a, b, brain)
-        own, common = (
+        own_scale, common_scale = (
             float(ssim_values(a, b, covariance, shift)[both].mean(dtype=np.float64))
             for shift in (offset, reference_offset)
         )
         found[first, second] = Similarity(
-            ssim=own,
-            ssim_common_scale=common,
+            ssim=own_scale,
+            ssim_common_scale=common_scale,
             pearson=correlation(a.values[brain][both], b.values[brain][both]),
         )
     return found

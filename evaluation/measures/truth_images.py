@@ -78,7 +78,7 @@ def similarity_with_truth(
     `images` and `truths` are on RAW's scale, whose `reference` is the data range.
     """
     low, data_range = reference.low, reference.high - reference.low
-    mean = np.mean([truths[name] for name in images], axis=0, dtype=np.float32)
+    mean = np.asarray(np.mean([truths[name] for name in images], axis=0, dtype=np.float32))
     return {
         name: TruthSimilarity(
             ssim_truth=ssim(image, truths[name], masks[name], low=low, data_range=data_range),

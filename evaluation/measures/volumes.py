@@ -106,7 +106,7 @@ def rmse_interval(differences: np.ndarray, *, seed: int, resamples: int = RESAMP
         return float("nan"), float("nan")
     from scipy import stats  # here, since every job of measures would wait a second for it
 
-    interval = stats.bootstrap(
+    interval = stats.bootstrap(  # type: ignore[call-overload]  # its types want a number or an array, never either
         (differences,),
         rmse,
         n_resamples=resamples,

@@ -161,7 +161,7 @@ def arms(run: FinishedRun) -> list[dict[str, str]]:
     found = []
     for arm in run.arms:
         rows = run.status[run.status["method"] == arm]
-        worst = next((status for status in WORST_FIRST if (rows["status"] == status).any()), None)
+        worst = next((status for status in WORST_FIRST if (rows["status"] == status).any()), "")
         setback = told.get(arm)
         about = run.described.get(arm)
         found.append(

@@ -27,15 +27,15 @@ def summarize(values: pd.DataFrame, measures: dict[str, Measure | None]) -> pd.D
     groups = values.groupby(keys, sort=False, dropna=False)["value"]
     table = groups.agg(n="count", mean="mean", sd="std").reset_index()
     best = np.zeros(len(table), dtype=bool)
-    for (_, column), rows in table.groupby(["tissue", "column"], dropna=False).groups.items():
-        measure, means = measures[column], table.loc[rows, "mean"]
+    for (_, column), cells in table.groupby(["tissue", "column"], dropna=False):
+        measure, means = measures[str(column)], cells["mean"]
         if measure is not None and means.notna().any():
-            best[rows] = means == (means.max() if measure.better == "higher" else means.min())
+            best[cells.index] = means == (means.max() if measure.better == "higher" else means.min())
     table["best"] = np.where(best, "yes", "no")
     return table
 
 
-def entry(cell: Mapping[str, Any], decimals: int, *, n: str = "") -> Entry:
+def entry(cell: Mapping[Any, Any], decimals: int, *, n: str = "") -> Entry:
     """`mean (SD)` of a cell of `summarize`, or n/a where it has no mean."""
     if not np.isfinite(cell["mean"]):
         return Entry(MISSING)

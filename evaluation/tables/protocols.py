@@ -90,6 +90,8 @@ def _overview(runs: Sequence[FinishedRun]) -> Panel:
             header.append(f"{_name(measure)}, {tissue}" if tissue else _name(measure))
             for place, run in enumerate(runs):
                 table = run.table(f"metrics/{file}.tsv", ["method", "subject", column])
+                if table is None:
+                    continue
                 part = table if tissue is None else table[table["tissue"] == tissue]
                 means = part.groupby(["method", "subject"], sort=False)[column].mean().rename("value").reset_index()
                 found = summarize(means.assign(tissue=MISSING, column=column), {column: measure})

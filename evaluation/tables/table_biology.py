@@ -32,7 +32,7 @@ def make(run: FinishedRun) -> Table | None:
                         entries.append(number(cell[f"{name}{unit}"], decimals, spread))
                     rows.append([tissue, run.label(arm), str(cell["n"]), *entries])
         header = ["Tissue", "Method", "n", f"Effect, mL, {contrast}", "Variance explained", "Sample-size ratio"]
-        panels.append(Panel(covariate.capitalize(), header, rows))
+        panels.append(Panel(str(covariate).capitalize(), header, rows))
     notes = [
         "Straight line of the volumes of all scans on the covariate, as if each person had been scanned on a scanner "
         "drawn at random; covariates one at a time. [from to]: 95 % bootstrap interval over people. With few people "

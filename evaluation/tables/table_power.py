@@ -37,7 +37,7 @@ def make(run: FinishedRun) -> Table | None:
                 "people_highest": people.max(),
             }
             data.append(row)
-            label = registry.find(name).label + ("" if tissue == MISSING else f", {tissue}")
+            label = registry.find(str(name)).label + ("" if tissue == MISSING else f", {tissue}")
             rest = Entry(f"{row['people_median']:.0f}", f" [{row['people_lowest']:.0f} {row['people_highest']:.0f}]")
             rows.append([label, row["label"], str(row["n"]), rest, f"{row['pairs_shown']} of {row['pairs']}"])
     notes = [

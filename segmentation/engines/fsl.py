@@ -97,7 +97,7 @@ def _check_installed() -> None:
 
 def _read(files: list[str], shape: tuple[int, ...]) -> np.ndarray:
     """float32 (files, X, Y, Z)."""
-    maps = np.stack([np.asarray(nib.load(file).dataobj, dtype=np.float32) for file in files])
+    maps = np.stack([np.asarray(nib.Nifti1Image.from_filename(file).dataobj, dtype=np.float32) for file in files])
     if maps.shape[1:] != shape:
         raise ValueError(f"maps of shape {maps.shape[1:]} for an image of {shape}")
     return maps

@@ -107,12 +107,15 @@ def images_of_paths(paths: Iterable[str]) -> list[Image]:
 
     Raises `InputError` for a T1w image that lies or is named otherwise than BIDS has it.
     """
-    wanted = [Path(path) for path in paths if T1W.search(path) and not NOT_RAW.search(f"/{path}")]
-    return sorted((_image(path) for path in wanted), key=lambda image: (image.subject, str(image.path)))
+    images = [
+        _image(Path(path), ending[1], ending[2])
+        for path in paths
+        if (ending := T1W.search(path)) and not NOT_RAW.search(f"/{path}")
+    ]
+    return sorted(images, key=lambda image: (image.subject, str(image.path)))
 
 
-def _image(path: Path) -> Image:
-    suffix, extension = T1W.search(path.name).group(1, 2)
+def _image(path: Path, suffix: str, extension: str) -> Image:
     if (suffix, extension) != ("T1w", extension.lower()):
         raise InputError(f"{path}: ends in '_{suffix}{extension}'; BIDS has '_T1w{extension.lower()}': rename it")
     named = _entities(path.name)

@@ -8,6 +8,7 @@ was cut off goes on with the next image.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -51,24 +52,33 @@ def download(options: BidsOptions, image: Path) -> None:
     path = image.relative_to(options.folder).as_posix()
     files = read_json(_place(options))
     if path not in files:
-        raise InputError(f"{path}: not in {options.openneuro['id']} {options.openneuro['version']}")
+        dataset = _dataset(options)
+        raise InputError(f"{path}: not in {dataset['id']} {dataset['version']}")
     _fetch(options, path, files[path])
 
 
+def _dataset(options: BidsOptions) -> Mapping[str, str]:
+    """The public dataset's `id` and `version`, and `server` where one is given."""
+    assert options.openneuro is not None, "only a public dataset is listed and downloaded"
+    return options.openneuro
+
+
 def _place(options: BidsOptions) -> Path:
-    return options.folder / f".openneuro-{options.openneuro['id']}-{options.openneuro['version']}.json"
+    dataset = _dataset(options)
+    return options.folder / f".openneuro-{dataset['id']}-{dataset['version']}.json"
 
 
 def _ask(options: BidsOptions) -> dict[str, dict[str, Any]]:
     """Of every file of the version its address and size, by its path."""
     import requests
 
-    name = f"{options.openneuro['id']} {options.openneuro['version']}"
-    server = options.openneuro.get("server", SERVER)
+    dataset = _dataset(options)
+    name = f"{dataset['id']} {dataset['version']}"
+    server = dataset.get("server", SERVER)
     try:
         answer = requests.post(
             server,
-            json={"query": QUERY, "variables": {key: options.openneuro[key] for key in ("id", "version")}},
+            json={"query": QUERY, "variables": {key: dataset[key] for key in ("id", "version")}},
             timeout=SECONDS,
         )
         answer.raise_for_status()

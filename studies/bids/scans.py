@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from core.errors import InputError, nearest
 from core.names import MISSING_CELLS
@@ -13,9 +12,6 @@ from core.sheet import check_id
 from studies.bids.images import Image, models_of
 from studies.bids.options import ENTITIES, BidsOptions
 from studies.bids.tables import covariates_of, read_rows_of, why_no_rows
-
-if TYPE_CHECKING:
-    pass
 
 MISSING_VALUES = (*MISSING_CELLS, "N/A")
 
@@ -75,7 +71,8 @@ def find_scans(images: Sequence[Image], options: BidsOptions) -> Found:
     chosen = chosen_images(images, options)
     names = options.named_scanners
     scans: dict[tuple[str, str], list[Image]] = {}
-    without, left_out = [], {}
+    without: list[Image] = []
+    left_out: dict[str, int] = {}
     values = scanner_values(options.folder, chosen, options.scanner or "")
     for image, value in zip(chosen, values, strict=True):
         if value in MISSING_VALUES:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import nibabel as nib
 import numpy as np
@@ -32,9 +32,9 @@ _LPS = np.diag([-1.0, -1.0, 1.0])
 
 @dataclass(frozen=True)
 class Grid:
-    """A box of voxels: its shape and its affine (4, 4)."""
+    """A box of voxels: its shape (X, Y, Z) and its affine (4, 4)."""
 
-    shape: tuple[int, int, int]
+    shape: tuple[int, ...]
     affine: np.ndarray
 
 
@@ -84,7 +84,9 @@ def smooth_for(image: np.ndarray, affine: np.ndarray, voxel_size_mm: float) -> n
     return ndimage.gaussian_filter(image, np.where(ratio > 1.2, 0.425 * np.sqrt(np.maximum(ratio**2 - 1, 0)), 0))
 
 
-def sample(image: np.ndarray, affine: np.ndarray, grid: Grid, *, mode: str = "constant") -> np.ndarray:
+def sample(
+    image: np.ndarray, affine: np.ndarray, grid: Grid, *, mode: Literal["constant", "nearest"] = "constant"
+) -> np.ndarray:
     """The image (X, Y, Z) on another grid, linearly interpolated; 0 beyond it, or as scipy's `mode` says."""
     matrix = np.linalg.inv(affine) @ grid.affine
     return ndimage.affine_transform(image, matrix[:3, :3], matrix[:3, 3], grid.shape, order=1, mode=mode)

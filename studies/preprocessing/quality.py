@@ -76,7 +76,7 @@ def flag(table: pd.DataFrame) -> pd.Series:
         ("similarity_own", "the odd one out of this person's scans"),
     ):
         median = table[column].median()
-        for place in np.flatnonzero(odd(table[column].to_numpy(dtype=float))):
+        for place in np.flatnonzero(odd(table[column].to_numpy(dtype=float))).tolist():
             value = table[column].iloc[place]
             reasons[place].append(f"{words}: similarity {value:.2f}, the study's median is {median:.2f}")
     return pd.Series(["; ".join(told) for told in reasons], index=table.index)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -34,7 +35,8 @@ def gather(folder: Path, scans: Sequence[tuple[str, str]]) -> pd.DataFrame:
         for scanner in (scanner for person, scanner in scans if person == subject):
             name = scan_name(subject, scanner)
             failure = outcome(folder, name)
-            row = {"subject": subject, "scanner": scanner, "status": "failed" if failure else "ok", "flags": failure}
+            row: dict[str, Any] = {"subject": subject, "scanner": scanner}
+            row |= {"status": "failed" if failure else "ok", "flags": failure}
             if not failure:
                 own.append((row, name))
                 row |= read_json(StudyFolder(folder).preprocessed(name, "quality.json"))
@@ -53,7 +55,7 @@ def gather(folder: Path, scans: Sequence[tuple[str, str]]) -> pd.DataFrame:
 
 def write(table: pd.DataFrame, out: Path) -> None:
     """Write the table as TSV, and beside it as Markdown for people."""
-    write_table(out, table.replace({"flags": {"": None}}))
+    write_table(out, table.assign(flags=table["flags"].replace({"": None})))
     write_text(out.with_suffix(".md"), markdown(table))
 
 

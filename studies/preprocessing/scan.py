@@ -39,6 +39,7 @@ def register(image_file: Path, name: str, folder: Path, options: PreprocessOptio
     native = Grid(image.shape, affine)
     own = own_mask(image_file, image, affine, options, mask_file)
     if options.registration == "none":
+        assert own is not None, "options refuse brain: atlas without a registration"
         save_labels(StudyFolder(folder).native_mask(name), own, affine)
         return
     arrays.load_ants(options.threads)

@@ -26,14 +26,14 @@ weights sum to 1/(2 sqrt(pi))."""
 
 
 def random_field(
-    random: np.random.Generator, shape: tuple[int, int, int], voxel_size_mm: float, scale_mm: float
+    random: np.random.Generator, shape: tuple[int, ...], voxel_size_mm: float, scale_mm: float
 ) -> np.ndarray:
     """A Gaussian random field of mean 0 and variance 1 (in expectation), float32 of `shape`.
 
     Parameters
     ----------
     random : the source of the noise; the draws depend on the box and `scale_mm` alone.
-    shape : voxels of the grid, which fills a box of shape x voxel_size_mm.
+    shape : (X, Y, Z) voxels of the grid, which fills a box of shape x voxel_size_mm.
     voxel_size_mm : edge of its voxels.
     scale_mm : SD of the Gaussian that smooths the noise; at least `voxel_size_mm` / 2.
     """
@@ -61,7 +61,7 @@ def spline(coefficients: np.ndarray, positions: list[np.ndarray]) -> np.ndarray:
         ) / np.float32(6)
         column = [1, 1, 1]
         column[axis] = -1
-        total = 0
+        total: np.ndarray = np.zeros((), dtype=np.float32)
         for offset, weight in zip((-1, 0, 1, 2), weights, strict=True):
             index = np.clip(node + offset, 0, coefficients.shape[axis] - 1)
             total = total + np.take(coefficients, index, axis=axis) * weight.reshape(column)

@@ -101,7 +101,7 @@ def _participants(path: Path) -> dict[str, dict[str, str]]:
 
 
 def _people_of_list(path: Path) -> list[Person]:
-    people = []
+    people: list[Person] = []
     for number, row in enumerate(_rows(path), start=2):
         if not row.get("subject") or not row.get("image"):
             raise InputError(f"{path}, row {number}: subject and image are needed in each row")

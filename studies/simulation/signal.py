@@ -52,7 +52,7 @@ def signal(
     tissue: Tissue,
     scanner: Scanner,
     b1: np.ndarray | float = 1.0,
-    t1_factor: np.ndarray | float = 1.0,
+    t1_factor: np.ndarray | np.float32 | float = 1.0,
 ) -> np.ndarray:
     """Signal of a voxel full of `tissue`, in units of the proton density of water.
 
