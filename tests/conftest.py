@@ -1,66 +1,14 @@
-"""Small made-up studies that many tests share."""
+"""Fixtures that many tests share."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import pytest
-from scipy.ndimage import gaussian_filter
 
-from core.images import save_image, save_labels
-from core.sheet import read_sheet, write_sheet
-from core.study import Scan, Study
-
-AFFINE = np.diag([6.0, 6.0, 6.0, 1.0])
-SHAPE = (24, 28, 22)
-
-
-def made_up_brain(seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Labels (0 none, 1 CSF, 2 GM, 3 WM) and mask of a ball with a wavy ribbon; 6 mm voxels, about 1 L."""
-    generator = np.random.default_rng(seed)
-    grid = np.meshgrid(*(np.linspace(-1, 1, n) for n in SHAPE), indexing="ij")
-    radius = np.sqrt(sum(axis**2 for axis in grid))
-    wave = gaussian_filter(generator.normal(size=SHAPE), 2.0)
-    depth = radius + 0.15 * wave / wave.std()
-    mask = radius < 0.9
-    labels = np.where(depth < 0.55, 3, np.where(depth < 0.78, 2, 1))
-    labels = np.where(radius < 0.2, 1, labels)
-    return np.where(mask, labels, 0), mask
-
-
-def scanned(labels: np.ndarray, mask: np.ndarray, contrast: tuple[float, float, float], seed: int) -> np.ndarray:
-    """A made-up scan of the labels: CSF, GM and WM at `contrast`, with noise; positive, 0 outside."""
-    generator = np.random.default_rng(seed)
-    image = np.array([0.0, *contrast])[labels]
-    image = gaussian_filter(image, 0.5) + generator.normal(0, 0.03, labels.shape)
-    return np.where(mask, np.clip(image, 0.02, None), 0).astype(np.float32)
-
-
-CONTRASTS = {
-    "Alpha": (0.30, 0.80, 1.30),
-    "Beta 2": (0.45, 0.95, 1.25),
-    "Gamma": (0.25, 0.90, 1.50),
-}
-
-
-def write_study(folder: Path, *, subjects: int = 3, missing: tuple[str, str] | None = None) -> Path:
-    """Write scans of made-up people on three made-up scanners and their sheet; returns the sheet's path."""
-    scans = []
-    for number in range(subjects):
-        subject = f"{number + 1:02d}"
-        labels, mask = made_up_brain(number)
-        save_labels(folder / f"{subject}_mask.nii.gz", mask, AFFINE)
-        for place, (scanner, contrast) in enumerate(CONTRASTS.items()):
-            if (subject, scanner) == missing:
-                continue
-            image = folder / f"{subject}_{place}.nii.gz"
-            save_image(image, 700 * scanned(labels, mask, contrast, 10 * number + place), AFFINE)
-            covariates = {"age": str(60 + 5 * number)}
-            scans.append(Scan(subject, scanner, image, folder / f"{subject}_mask.nii.gz", covariates))
-    sheet = folder / "scans.tsv"
-    write_sheet(sheet, Study(tuple(scans)))
-    return sheet
+from core.sheet import read_sheet
+from core.study import Study
+from tests.support.made_up_study import write_study
 
 
 @pytest.fixture(scope="session")

@@ -24,7 +24,7 @@ from core.errors import InputError
 from core.images import load_image, save_image, save_labels
 from core.sheet import read_sheet
 from core.study import Scan, Study
-from tests.conftest import write_study
+from tests.support.made_up_study import write_study
 
 # smaller than any real fit, so that the battery stays short; the rest are the methods' defaults
 QUICK = {
@@ -265,6 +265,7 @@ def test_the_template_is_a_method(study, tmp_path, monkeypatch):
     assert "TODO" not in TEMPLATE
 
 
+@pytest.mark.slow
 def test_by_hand(sheet, tmp_path):
     def command(*words: str) -> subprocess.CompletedProcess:
         return subprocess.run([sys.executable, "-m", "baselines", *words], capture_output=True, text=True)

@@ -1,0 +1,118 @@
+"""Images and programs from elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+
+import numpy as np
+import pytest
+
+from baselines.command import Command
+from baselines.external import External
+from baselines.harness.applying import apply_method
+from baselines.harness.fitting import fit_method
+from core.errors import InputError
+from core.images import load_image, save_image
+from core.study import Study
+from tests.support.methods import fitted, with_covariates
+
+
+def test_external_images(study, tmp_path):
+    arm = External(External.Parameters(images=f"{tmp_path}/{{subject}}/{{scanner}}.nii.gz"))
+    with pytest.raises(InputError, match=r"9 of 9 images are missing, the first is .*/01/Alpha\.nii\.gz"):
+        arm.fit(study)
+    for scan in study.scans:
+        save_image(arm.path_of(scan), scan.read() + 5, scan.affine)
+    fitted(arm, study)
+    scan = study.scans[2]
+    np.testing.assert_allclose(arm.transform(scan), np.where(scan.read_mask(), scan.read() + 5, 0))
+    save_image(arm.path_of(scan), scan.read(), np.diag([5.0, 6.0, 6.0, 1.0]))
+    with pytest.raises(InputError, match="differs from the first scan's by up to 1"):
+        arm.fit(study)
+    for pattern, message in (("", "give --param images="), ("/x/{subject}.nii", "lacks {scanner}")):
+        with pytest.raises(InputError, match=message):
+            External(External.Parameters(images=pattern)).fit(study)
+
+
+PROGRAM = r"""
+import sys
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+
+verb, scans, model, *out = sys.argv[1:]
+header, *rows = [line.split("\t") for line in Path(scans).read_text().splitlines()]
+if verb == "fit":
+    (Path(model) / "header.tsv").write_text("\t".join(header))
+    sys.exit()
+with open(Path(__file__).with_name("calls"), "a") as calls:
+    print(len(rows), (Path(model) / "header.tsv").read_text(), file=calls)
+for row in rows:
+    row = dict(zip(header, row))
+    image = nib.load(Path(scans).parent / row["image"])
+    out_image = nib.Nifti1Image(np.asarray(image.dataobj) * 3, image.affine)
+    nib.save(out_image, f"{out[0]}/sub-{row['subject']}_scanner-{row['scanner']}_T1w.nii.gz")
+"""
+
+
+def test_a_program_is_called_once_for_all_scans(study, tmp_path, monkeypatch):
+    awkward = tmp_path / "it's a folder; with $things"
+    awkward.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(awkward))
+    program = tmp_path / "program.py"
+    program.write_text(PROGRAM)
+    parameters = Command.Parameters(
+        fit=f"{sys.executable} {program} fit {{scans}} {{model}}",
+        apply=f"{sys.executable} {program} apply {{scans}} {{model}} {{out}}",
+    )
+    told = with_covariates(study, age=lambda scan: "70", truth_image=lambda scan: "secret.nii.gz")
+    fit_method("command", told, tmp_path / "model", parameters=parameters)
+    assert (tmp_path / "model" / "command" / "header.tsv").read_text() == "subject\tscanner\timage\tmask\tage"
+    apply_method("command", tmp_path / "model", told, tmp_path / "out")
+    assert (tmp_path / "calls").read_text() == "9 subject\tscanner\timage\tmask\tage\n"
+    scan = told.scans[4]
+    found = load_image(tmp_path / "out" / f"{scan.name}_T1w.nii.gz")[0]
+    np.testing.assert_allclose(found, 3 * scan.read(), rtol=1e-6)
+    assert not list(awkward.iterdir())
+
+
+SHELL = r"""
+tail -n +2 "$1" | while IFS="$(printf '\t')" read -r subject scanner image rest; do
+    cp "$image" "$2/sub-${subject}_scanner-${scanner}_T1w.nii.gz"
+done
+"""
+
+
+def test_a_shell_script_is_a_method_too(study, tmp_path):
+    script = tmp_path / "copy.sh"
+    script.write_text(SHELL)
+    parameters = Command.Parameters(apply=f"sh {script} {{scans}} {{out}}")
+    fit_method("command", study, tmp_path / "model", parameters=parameters)
+    apply_method("command", tmp_path / "model", study, tmp_path / "out")
+    for scan in study.scans:
+        np.testing.assert_allclose(load_image(tmp_path / "out" / f"{scan.name}_T1w.nii.gz")[0], scan.read(), rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("exit 7 # {scans} {out}", "ended with status 7"),
+        ("true {scans} {out}", "9 of 9 images were not written, the first is sub-01_scanner-Alpha_T1w.nii.gz"),
+    ],
+)
+def test_a_program_that_fails(study, line, message):
+    arm = Command(Command.Parameters(apply=line))
+    arm.fit(study)
+    with pytest.raises(InputError, match=message):
+        arm.prepare(study)
+
+
+def test_command_lines_without_their_places():
+    with pytest.raises(ValueError, match="lacks {out}"):
+        Command.Parameters(apply="x {scans}")
+    with pytest.raises(ValueError, match="lacks {scans} and {model}"):
+        Command.Parameters(fit="x")
+    with pytest.raises(InputError, match="no program"):
+        Command().fit(Study(()))

@@ -1,0 +1,61 @@
+"""Both protocols in one table."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from core.errors import InputError
+from core.files import read_table, write_table
+from evaluation.tables.protocols import write_protocols
+from tests.support.example_run import write_example_run
+
+
+def hold_out(run: Path) -> Path:
+    """Make an example run one of held-out people."""
+    scans = pd.read_csv(run / "scans.tsv", sep="\t", dtype=str)
+    write_table(run / "scans.tsv", scans.assign(fold=scans["subject"].astype(int) % 3 + 1))
+    return run
+
+
+def test_a_row_a_method_and_protocol(tmp_path):
+    together = write_example_run(tmp_path / "together", seed=1)
+    apart = hold_out(write_example_run(tmp_path / "apart", seed=2, failed=["ravel"]))
+    paths = write_protocols([together, apart])
+    assert [path.name for path in paths] == [f"table_protocols.{ending}" for ending in ("tsv", "md", "tex")]
+    assert paths[0].parent == apart / "tables"
+
+    table = read_table(paths[0])
+    for run, protocol in ((together, "transductive"), (apart, "held out, 3 folds")):
+        ssim = read_table(run / "metrics" / "ssim.tsv")
+        for method in ("raw", "mispel"):
+            part = ssim[(ssim["method"] == method) & (ssim["scanner_a"] == "GE") & (ssim["scanner_b"] == "Trio")]
+            of_method = (table["measure"] == "ssim") & (table["method"] == method) & (table["pair"] == "GE-Trio")
+            row = table[of_method & (table["protocol"] == protocol)]
+            assert row["mean"].item() == pytest.approx(part["ssim"].mean(), rel=1e-5)
+            assert row["n"].item() == 5
+    text = paths[1].read_text()
+    assert "Simulated: these scans" in text and "(simulated)" in text.splitlines()[0]
+    assert "Absolute difference of volumes, mL, GM" in text
+    rows = [line.split("|")[1:3] for line in text.split("####")[1].splitlines() if line.startswith("| ")]
+    assert [[cell.strip() for cell in row] for row in rows[2:]] == [
+        ["RAW", "transductive"],
+        ["RAW", "held out, 3 folds"],
+        ["WS", "transductive"],
+        ["WS", "held out, 3 folds"],
+        ["RAVEL", "transductive"],
+        ["MISPEL", "transductive"],
+        ["MISPEL", "held out, 3 folds"],
+    ]
+    assert "Without RAVEL (fit: failed" in text
+
+
+def test_runs_that_cannot_stand_side_by_side(tmp_path):
+    one = write_example_run(tmp_path / "one", subjects=4)
+    with pytest.raises(InputError, match="all are transductive; give a run of each protocol"):
+        write_protocols([one, write_example_run(tmp_path / "two", subjects=4, seed=1)])
+    other = hold_out(write_example_run(tmp_path / "three", subjects=3))
+    with pytest.raises(InputError, match="other subjects or scanners"):
+        write_protocols([one, other])

@@ -1,0 +1,248 @@
+"""The report: one page, offline, with the run's own numbers, and the same bytes for the same files."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import shutil
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from core.errors import InputError
+from core.files import read_table, write_json, write_table, write_text
+from evaluation import figures
+from evaluation.figures import slices
+from evaluation.report import content, render, viewer
+from evaluation.runs.finished_run import read_run
+from tests.support.example_run import PAPER_METHODS, PAPER_SCANNERS, write_example_run
+from tests.support.pictures import a_picture
+
+
+class Page(HTMLParser):
+    """The parts of a page that tests ask for."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.addresses: list[str] = []
+        self.tags: list[str] = []
+        self.ids: set[str] = set()
+        self.words: list[str] = []
+        self.scripts: dict[str, str] = {}
+        self._open: list[tuple[str, dict]] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        given = dict(attributes)
+        self.tags.append(tag)
+        self.addresses += [given[name] for name in ("src", "href", "data", "action", "srcset") if name in given]
+        self.ids.add(given.get("id", ""))
+        if tag in ("script", "style"):
+            self._open.append((tag, given))
+
+    def handle_endtag(self, tag):
+        if self._open and self._open[-1][0] == tag:
+            self._open.pop()
+
+    def handle_data(self, text):
+        if not self._open:
+            self.words.append(" ".join(text.split()))
+        elif self._open[-1][0] == "script":
+            self.scripts[self._open[-1][1].get("id", "")] = text
+
+    @property
+    def text(self) -> str:
+        return " ".join(word for word in self.words if word)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory) -> Path:
+    """A run with a failed arm, a missing scan and one figure; not to be changed."""
+    folder = tmp_path_factory.mktemp("runs") / "example"
+    write_example_run(folder, failed=["ravel"], missing=[("02", "Prisma")])
+    a_picture(folder / "figures" / "figure5_rmse.png")
+    render(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def page(run) -> Page:
+    return Page((run / "report.html").read_text(encoding="utf-8"))
+
+
+def test_the_page_needs_nothing_but_itself(page):
+    assert page.addresses
+    inside = [address for address in page.addresses if not address.startswith("data:")]
+    assert all(address.startswith("#") and address[1:] in page.ids for address in inside)
+    assert not {"link", "iframe", "object", "embed"} & set(page.tags)
+
+
+def test_the_same_files_give_the_same_bytes(run, tmp_path):
+    elsewhere = tmp_path / "example"
+    shutil.copytree(run, elsewhere)
+    (elsewhere / "report.html").unlink()
+    assert render(elsewhere).read_bytes() == (run / "report.html").read_bytes()
+
+
+def test_it_says_what_was_run_and_that_it_is_simulated(page):
+    assert "5 subjects, each scanned on 4 scanners (GE, Philips, Prisma, Trio): 19 scans, 1 missing" in page.text
+    assert "Simulated data." in page.text and "simulated" in page.text
+
+
+def test_real_scans_are_not_called_simulated(tmp_path):
+    folder = write_example_run(tmp_path / "run", subjects=2, simulated=False)
+    shutil.rmtree(folder / "images")
+    assert "imulated" not in Page(render(folder).read_text(encoding="utf-8")).text
+
+
+def test_a_failed_arm_stands_in_the_summary_and_among_the_arms_with_its_reason(run, page):
+    assert "RAVEL: failed at step fit: no control voxel is CSF in all images; try prob 0.9" in page.text
+    found = {arm["id"]: arm for arm in content.arms(read_run(run))}
+    assert found["ravel"]["status"] == "failed" and found["ravel"]["reason"].startswith("fit: no control voxel")
+    assert found["raw"]["status"] == "ok" and found["raw"]["reason"] == ""
+    assert found["mispel"]["citation"] and found["mispel"]["limits"]
+
+
+def test_headline_numbers_are_means_over_the_pairs_of_the_runs_tables(tmp_path):
+    folder = write_example_run(tmp_path / "run")
+    path = folder / "tables" / "table3_volume_differences.tsv"
+    table = read_table(path)
+    mispel = (table["tissue"] == "GM") & (table["method"] == "mispel")
+    table.loc[mispel, "mean"] = [1.0, 2.0, 3.0, 4.0, 5.0, 9.0]
+    table.loc[mispel & (table["pair"] == "GE-Trio"), "significant"] = "no"
+    write_table(path, table)
+    found = content.headline(read_run(folder))
+    column = found["columns"].index("GM difference, mL")
+    cells = {row["label"]: row["cells"][column] for row in found["rows"]}
+    assert cells["MISPEL"] == {"value": "4.0", "best": True, "stars": "5 of 6"}
+    assert cells["RAW"] == {"value": "45.6", "best": False, "stars": ""}
+    assert "Smallest mean difference of GM volumes: MISPEL, 4.0 mL (RAW: 45.6 mL)." in found["sentences"]
+
+
+def test_the_headline_names_the_best_even_where_it_is_raw(tmp_path):
+    folder = write_example_run(tmp_path / "run")
+    path = folder / "tables" / "table2_ssim.tsv"
+    table = read_table(path)
+    table.loc[table["method"] == "raw", "mean"] = 0.99
+    write_table(path, table)
+    assert "Highest mean SSIM: RAW, 0.990." in content.headline(read_run(folder))["sentences"]
+
+
+def test_tables_keep_bold_stars_and_notes_and_mark_the_papers_rows():
+    html = content.table_html("### T\n\n| a | b |\n| --- | --- |\n| RAW, paper | **1.2** (0.3)\\* |\n\n\\*: |x| < 1\n")
+    assert '<tr class="paper">\n<td>RAW, paper</td>\n<td><strong>1.2</strong> (0.3)*</td>' in html
+    assert "<p>*: |x| &lt; 1</p>" in html
+    assert 'class="sortable"' in html
+
+
+def test_the_papers_tables_come_first(tmp_path):
+    folder = write_example_run(tmp_path / "run", subjects=2)
+    write_text(folder / "tables" / "a_further_one.md", "### Further\n")
+    found = [(table["title"], str(table["html"])) for table in content.tables(read_run(folder))]
+    titles = ["SSIM between scanners", "Differences of volumes, mL, between scanners", "Further"]
+    assert [title for title, _ in found] == titles
+    assert all(title in html for title, html in found)
+
+
+def test_every_figure_has_a_tab_to_stand_in():
+    assert all(figures.load(name).TOPIC for name in figures.names())
+
+
+def test_nothing_from_a_run_becomes_html(tmp_path):
+    folder = write_example_run(tmp_path / "run", subjects=2)
+    evil = "</script><script>alert(1)</script><img src=x>"
+    status = read_table(folder / "status.tsv").astype({"reason": object})
+    status.loc[0, ["status", "reason"]] = ["failed", evil]
+    write_table(folder / "status.tsv", status)
+    write_text(folder / "tables" / "table_evil.md", f"### {evil}\n\n| {evil} |\n| --- |\n| {evil} |\n")
+    write_json(folder / "provenance.json", {"config": {"run": evil}, "note": evil})
+    scripts = Page(render(folder).read_text(encoding="utf-8"))
+    assert scripts.tags.count("script") == 2
+    assert "x" not in scripts.addresses
+
+
+def test_figures_are_inside_with_their_captions(run, page):
+    picture = (run / "figures" / "figure5_rmse.png").read_bytes()
+    assert f"data:image/png;base64,{base64.b64encode(picture).decode()}" in page.addresses
+    assert "whiskers are bootstrap intervals over subjects" in page.text
+    assert "figure6_dice" not in page.ids
+
+
+def test_times_add_up_by_arm(run):
+    found = content.times(read_run(run))
+    assert found["steps"] == ["fit", "apply", "segment", "measure"]
+    assert [row["total"] for row in found["rows"]] == ["6.0", "10.0", "14.0", "18.0"]
+    assert [row["peak"] for row in found["rows"]] == ["300", "301", "302", "303"]
+
+
+def test_provenance_is_all_there(page):
+    for word in ("Provenance", "0" * 40, "made up", "seed: 0", "scans.tsv"):
+        assert word in page.text
+
+
+def test_a_run_with_little_in_it_still_has_a_report(tmp_path):
+    folder = write_example_run(tmp_path / "run", subjects=2)
+    for name in ("images", "metrics", "statistics", "tables", "models", "segmentations"):
+        shutil.rmtree(folder / name)
+    (folder / "status.tsv").unlink()
+    (folder / "provenance.json").unlink()
+    found = Page(render(folder).read_text(encoding="utf-8"))
+    assert "Not recorded." in found.text
+    with pytest.raises(InputError, match="scans.tsv"):
+        render(tmp_path)
+
+
+# --- the slice viewer -------------------------------------------------------------------------------
+
+
+def test_the_viewers_sprites_hold_each_scans_slices(run, page):
+    data = json.loads(page.scripts["viewer-data"])
+    assert [method for method, _ in data["arms"]] == ["raw", "whitestripe", "mispel"]
+    assert data["scanners"] == list(PAPER_SCANNERS)
+    assert "02/raw/Prisma" in data["missing"] and len(data["missing"]) == 3
+    opened = read_run(run)
+    height, width = data["cell"]
+    with Image.open(io.BytesIO(base64.b64decode(data["sprites"]["02/mispel"]))) as picture:
+        sheet = np.asarray(picture).astype(float)
+    assert sheet.shape == (len(data["views"]) * height, 4 * width)
+    images = {
+        scanner: slices.read_canonical(opened.image_path("mispel", "02", scanner))
+        for scanner in ("GE", "Philips", "Trio")
+    }
+    grey = slices.grey_range(image for image, _ in images.values())
+    box = slices.brain_box(images["GE"][0])
+    for place, scanner in enumerate(PAPER_SCANNERS):
+        for row in range(len(viewer.VIEWS)):
+            cell = sheet[row * height : (row + 1) * height, place * width : (place + 1) * width]
+            if scanner == "Prisma":
+                assert cell.mean() < 8
+                continue
+            expected = viewer.to_bytes(viewer.views_of(*images[scanner], box)[row], grey)
+            top, left = (height - expected.shape[0]) // 2, (width - expected.shape[1]) // 2
+            shown = cell[top : top + expected.shape[0], left : left + expected.shape[1]]
+            # the codec costs a few grey levels
+            assert np.abs(shown - expected).mean() < 8
+            assert np.corrcoef(shown.ravel(), expected.ravel())[0, 1] > 0.98
+
+
+def test_grey_levels_fill_the_scale_and_the_background_is_black():
+    pixels = np.array([[0.0, -2.0], [1.0, 9.0]])
+    assert viewer.to_bytes(pixels, (-1.0, 3.0)).tolist() == [[0, 0], [128, 255]]
+
+
+def test_views_have_square_pixels():
+    image = np.ones((10, 12, 6), dtype=np.float32)
+    views = viewer.views_of(image, np.array([1.0, 1.0, 2.0]), [slice(None)] * 3)
+    assert [view.shape for view in views] == [(12, 10)] * 3 + [(12, 10), (12, 12)]
+
+
+def test_a_large_run_shows_fewer_people_and_says_so(tmp_path, monkeypatch):
+    folder = write_example_run(tmp_path / "run", subjects=4)
+    monkeypatch.setattr(viewer, "MOST_IMAGES", 2 * len(PAPER_METHODS) * len(PAPER_SCANNERS))
+    found = viewer.build(read_run(folder))
+    assert (list(found.subjects), found.left_out) == (["01", "02"], 2)
+    assert "The first 2 people are here; 2 more" in Page(render(folder).read_text(encoding="utf-8")).text

@@ -1,0 +1,108 @@
+"""`python -m mispel` and its bench."""
+
+from __future__ import annotations
+
+import runpy
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from benchmarks import gpu
+from mispel import bench
+from mispel.network import new_encoder
+from tests.support.mispel_data import write_study
+
+SETTINGS = ["width=4", "embeddings=3", "step1_epochs=3", "precision=float32", "learning_rate=0.01"]
+
+
+def mispel(monkeypatch, *arguments: object) -> int:
+    """Run `python -m mispel` in this process; returns its exit status."""
+    monkeypatch.setattr(sys, "argv", ["mispel", *map(str, arguments)])
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_module("mispel", run_name="__main__")
+    return ended.value.code
+
+
+@pytest.fixture(scope="module")
+def sheet(tmp_path_factory) -> Path:
+    return write_study(tmp_path_factory.mktemp("study"), subjects=2, shape=(20, 24, 16))
+
+
+def test_fit_then_harmonize_people_never_seen(sheet, tmp_path, monkeypatch, capsys):
+    settings = [f"--param={setting}" for setting in SETTINGS]
+    model = tmp_path / "model"
+    assert mispel(monkeypatch, "fit", "--scans", sheet, "--model", model, "--preset", "demo", *settings) == 0
+    assert "above the optimum" in capsys.readouterr().err
+    losses = pd.read_csv(model / "losses.tsv", sep="\t")
+    assert list(losses.columns) == ["step", "epoch", "reconstruction", "coupling", "harmonization", "total"]
+    assert list(losses["epoch"][losses["step"] == 1]) == [1, 2, 3]
+
+    new = write_study(tmp_path / "new", subjects=1, scanners=("Philips",), shape=(20, 24, 16), first_seed=30)
+    assert mispel(monkeypatch, "harmonize", "--model", model, "--scans", new, "--out", tmp_path / "out") == 0
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["sub-30_scanner-Philips_T1w.nii.gz"]
+
+    other = write_study(tmp_path / "other", subjects=1, scanners=("Elsewhere",), shape=(20, 24, 16))
+    assert mispel(monkeypatch, "harmonize", "--model", model, "--scans", other, "--out", tmp_path / "out") == 2
+    assert "GE, Philips, Prisma, Trio" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("setting", "told"),
+    [("widht=4", "did you mean 'width'"), ("width=wide", "give a whole number"), ("lambda4=-1", "lambda4 is -1")],
+)
+def test_a_wrong_setting_is_named_before_anything_is_read(setting, told, tmp_path, monkeypatch, capsys):
+    arguments = ["--scans", tmp_path / "none.tsv", "--model", tmp_path / "model", "--param", setting]
+    assert mispel(monkeypatch, "fit", *arguments) == 2
+    assert told in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("task", sorted(bench.TASKS))
+def test_each_measurement_runs(task, tmp_path):
+    sizes = {
+        "step1": {"steps": 1},
+        "step2_epoch": {"slices": 4},
+        "step2_solver": {"slices": 5},
+        "growth": {"slices": 4},
+    }
+    variants = {"step1": ("plain", "bfloat16"), "step2_epoch": ("anew", "float16"), "step2_solver": ("adam", "exact")}
+    for variant in variants.get(task, (None,)):
+        options = {"slices": 4} if variant is None else {**sizes[task], "variant": variant}
+        figures = bench.TASKS[task](tmp_path, height=16, width=24, **options)
+        assert figures["cpu_s"] > 0
+
+
+def test_the_bench_compares_with_a_groups_first_variant(monkeypatch, capsys, tmp_path):
+    class Ended:
+        returncode = 0
+
+        def __init__(self, command, **_):
+            seconds = 4.0 if '"plain"' in command[-1] else 1.0
+            self.stdout = f'told\n{{"cpu_s": {seconds}, "wall_s": {seconds}, "peak_mb": 100.0, "gap": 0.5}}\n'
+
+    monkeypatch.setattr(bench.subprocess, "run", Ended)
+    assert mispel(monkeypatch, "bench", "--rounds", 2, "--small", "--out", tmp_path / "bench.tsv") == 0
+    table = pd.read_csv(tmp_path / "bench.tsv", sep="\t")
+    step1 = table[table["what"].str.startswith("Step 1")]
+    assert list(step1["cpu_ratio"]) == [1.0] + [0.25] * (len(step1) - 1)
+    assert all(task in bench.TASKS for _, _, task, _ in bench.plans(small=False))
+
+
+def test_the_gpu_benchmark_runs_on_the_cpu(capsys):
+    """Where no GPU is at hand, at least its code is tried."""
+    gpu.main(["--device", "cpu", "--height", "16", "--width", "16", "--slices", "8", "--steps", "2"])
+    assert "ms" in capsys.readouterr().out
+
+
+def test_multiplications_are_counted():
+    """A 3x3 convolution of c to d channels multiplies 9 c d times a pixel."""
+    encoder = new_encoder(width=4, embeddings=3, seed=0)
+    fine, middle, coarse = 16 * 16, 8 * 8, 4 * 4
+    pairs = {
+        fine: [(1, 4), (4, 4), (8, 4), (8, 4), (4, 4), (4, 3)],
+        middle: [(4, 8), (8, 8), (16, 8), (16, 8), (8, 8)],
+        coarse: [(8, 16), (16, 16)],
+    }
+    expected = sum(9 * a * b * pixels for pixels, convolutions in pairs.items() for a, b in convolutions)
+    assert gpu.multiply_adds(encoder, (16, 16)) == expected

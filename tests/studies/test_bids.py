@@ -1,0 +1,430 @@
+"""BIDS datasets: which scans are found, how scanners are told apart, and what is refused."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+import yaml
+
+from core.errors import InputError
+from core.options import make
+from studies.bids.checking import check_image
+from studies.bids.images import images_of_paths, read_images
+from studies.bids.options import BidsOptions
+from studies.bids.preview import describe
+from studies.bids.scans import find_scans, scanner_values, study_scans
+from studies.sources import source
+from tests.support.bids_dataset import make_dataset, t1w
+from tests.support.paths import ROOT
+from tests.support.shared import shared
+
+
+def scans_of(folder: Path, images=None, **options) -> list[tuple[str, str, str]]:
+    images = read_images(folder) if images is None else images
+    found = study_scans(make(BidsOptions, {"dataset": str(folder), **options}), images)
+    return [(scan.subject, scan.scanner, scan.image.name) for scan in found]
+
+
+def test_sessions_ragged_and_named(tmp_path):
+    make_dataset(
+        tmp_path,
+        t1w("007", "B"),
+        t1w("007", "A", ending=".nii"),
+        t1w("01", "B"),
+        t1w("01", "C"),
+        "sub-01/ses-B/anat/sub-01_ses-B_T2w.nii.gz",
+        "derivatives/prep/sub-01/anat/sub-01_desc-preproc_T1w.nii.gz",
+        "sub-01/ses-B/func/sub-01_ses-B_task-rest_bold.nii.gz",
+    )
+    assert [scan[:2] for scan in scans_of(tmp_path, scanner="ses")] == [
+        ("007", "A"),
+        ("007", "B"),
+        ("01", "B"),
+        ("01", "C"),
+    ]
+    named = scans_of(tmp_path, scanner="ses", scanners={"B": "GE one", "A": "Trio"})
+    assert [scan[:2] for scan in named] == [("007", "GE one"), ("007", "Trio"), ("01", "GE one")]
+    assert [scan[0] for scan in scans_of(tmp_path, scanner="ses", subjects=["01"])] == ["01", "01"]
+
+
+def test_a_derivative_is_a_dataset_of_its_own(tmp_path):
+    make_dataset(tmp_path, t1w("01"))
+    derivative = make_dataset(
+        tmp_path / "derivatives" / "prep",
+        "sub-01/anat/sub-01_acq-GE_desc-preproc_T1w.nii.gz",
+        "sub-01/anat/sub-01_acq-GE_space-MNI_desc-preproc_T1w.nii.gz",
+    )
+    with pytest.raises(InputError, match="2 images of subject 01 on scanner GE.*`select: {space: null}`"):
+        scans_of(derivative, scanner="acq")
+    (found,) = scans_of(derivative, scanner="acq", select={"space": "MNI"})
+    assert "space-MNI" in found[2]
+
+
+def test_runs_are_chosen(tmp_path):
+    make_dataset(
+        tmp_path,
+        *(t1w(subject, "a", middle=f"run-{run}_") for subject in ("1", "2") for run in ("9", "10")),
+        t1w("3", "a"),
+    )
+    with pytest.raises(InputError, match="2 images of subject 1 on scanner a.*run-10_T1w.*`repeats: first`"):
+        scans_of(tmp_path, scanner="ses")
+    last = [scan[2] for scan in scans_of(tmp_path, scanner="ses", repeats="last")]
+    assert [name.count("run-10") for name in last] == [1, 1, 0]
+    chosen = scans_of(tmp_path, scanner="ses", select={"run": [9, None]})
+    assert [scan[2].count("run-9") for scan in chosen] == [1, 1, 0]
+    assert scans_of(tmp_path, scanner="ses", select={"run": "09"})[0][2] == "sub-1_ses-a_run-9_T1w.nii.gz"
+
+
+def test_scanners_by_model_are_inherited(tmp_path):
+    make_dataset(
+        tmp_path,
+        t1w("01", "a"),
+        t1w("01", "b"),
+        **{
+            "T1w.json": json.dumps({"ManufacturersModelName": "Achieva"}),
+            t1w("01", "b", ending=".json"): json.dumps({"ManufacturersModelName": "Prisma fit"}),
+        },
+    )
+    assert [scan[1] for scan in scans_of(tmp_path, scanner="model")] == ["Achieva", "Prisma fit"]
+
+
+def test_scanners_by_columns_and_covariates(tmp_path):
+    make_dataset(
+        tmp_path,
+        t1w("01", "a"),
+        t1w("01", "b"),
+        t1w("02", "a"),
+        **{
+            "participants.tsv": "participant_id\tage\tsite\timage\nsub-01\t71\tX\tno\nsub-02\tn/a\tn/a\tno\n",
+            "sub-01/sub-01_sessions.tsv": "session_id\tmachine\tage\nses-a\tGE\t71.5\nses-b\tTrio\t72\n",
+            "sub-01/ses-a/sub-01_ses-a_scans.tsv": "filename\tcoil\nanat/sub-01_ses-a_T1w.nii.gz\t32\n",
+        },
+    )
+    images = read_images(tmp_path)
+    options = BidsOptions(dataset=str(tmp_path), scanner="sessions:machine", subjects=("01",))
+    first, second = study_scans(options, images)
+    assert (first.scanner, second.scanner) == ("GE", "Trio")
+    assert first.covariates == {"age": "71.5", "site": "X", "machine": "GE", "coil": "32"}
+    with pytest.raises(InputError, match="gives 1 images no scanner .sub-02"):
+        scans_of(tmp_path, scanner="participants:site")
+    with pytest.raises(InputError, match="no column 'sight' in participants.tsv .columns: age, image, site"):
+        scans_of(tmp_path, scanner="participants:sight")
+
+
+def test_paths_alone_give_the_same(tmp_path):
+    names = [t1w("007", "A"), t1w("01", "A", middle="run-01_"), "derivatives/x/sub-9/anat/sub-9_T1w.nii.gz", "CHANGES"]
+    make_dataset(tmp_path, *names)
+    assert images_of_paths(names) == read_images(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "names, options, message",
+    [
+        ([], {}, "no T1w image"),
+        (["sub-01/anat/sub-02_T1w.nii.gz"], {}, "lies in the folder 'sub-01' and names subject '02'"),
+        (["sub-01/ses-b/anat/sub-01_ses-a_T1w.nii.gz"], {}, "lies in the folder 'ses-b' and names session 'a'"),
+        ([t1w("01"), "sub-01_T1w.nii.gz"], {}, "sub-01_T1w.nii.gz: lies in the dataset's own folder.*sub-01/anat/"),
+        ([t1w("01"), "old/sub-01_T1w.nii.gz"], {}, "old/sub-01_T1w.nii.gz: lies in the folder 'old'.*sourcedata/"),
+        ([t1w("01"), "sub-01/func/sub-01_T1w.nii.gz"], {}, "in the folder 'func'; move it to anat/"),
+        ([t1w("01"), "sub-01/anat/sub-01_run-2_t1w.nii.gz"], {}, "ends in '_t1w.nii.gz'; BIDS has '_T1w.nii.gz'"),
+        ([t1w("01"), "sub-01/anat/sub-01_run-2_T1W.NII.GZ"], {}, "ends in '_T1W.NII.GZ'; BIDS has '_T1w.nii.gz'"),
+        ([t1w("01"), "sub-01/anat/sub-01_run-2_T1w.nii.gz/0.dcm"], {}, "run-2_T1w.nii.gz: a folder"),
+        ([t1w("01", "a")], {"scanner": "ses", "select": {"ses": 9}}, "leaves none of the 1 images .* ses is a"),
+        (
+            [t1w("01", "a"), t1w("02", "b")],
+            {"scanner": "ses", "select": {"ses": "a"}, "subjects": ["02"]},
+            "`select` leaves no T1w image of '02'",
+        ),
+        (
+            [t1w("01", "a"), t1w("01", "b")],
+            {"scanner": "ses", "scanners": {"a": "X", "b": "X"}},
+            "a name for each ses in `scanners`",
+        ),
+        ([t1w("01", "a"), t1w("01", "b")], {"scanner": "one"}, "`scanner: ses` if it tells scanners apart"),
+        (["sub-0 1/anat/sub-0 1_T1w.nii.gz", t1w("0")], {"scanner": "ses"}, "gives .* no scanner"),
+        ([t1w("01")], {}, "what tells its scanners apart"),
+        ([t1w("01", "a")], {"scanner": "sess"}, "give ses, acq, model"),
+        ([t1w("01", "a")], {"scanner": "ses", "scanners": ["b"]}, "no image of 'b'"),
+        ([t1w("01", "a")], {"scanner": "ses", "subjects": ["02"]}, "'02' has no T1w image"),
+        ([t1w("01", "a")], {"scanner": "ses", "select": {"rum": 1}}, "did you mean 'run'"),
+        ([t1w("01", "a")], {"scaner": "ses"}, "did you mean 'scanner'"),
+    ],
+)
+def test_refused_datasets(tmp_path, names, options, message):
+    make_dataset(tmp_path, *names)
+    with pytest.raises(InputError, match=message):
+        scans_of(tmp_path, **options)
+
+
+@pytest.mark.parametrize("session", ["2020-01-01", "pre-op", "day 1", "prä"])
+def test_labels_are_whole(tmp_path, session):
+    make_dataset(
+        tmp_path,
+        t1w("01", session, middle="acq-GE-450_"),
+        t1w("01", session, middle="acq-GE-750_"),
+        ".trash/sub-02/anat/sub-02_T1w.nii.gz",
+        "sub-01/anat/._sub-01_T1w.nii.gz",
+        **{"sub-01/anat/acq-GE-450_T1w.json": json.dumps({"ManufacturersModelName": " elsewhere "})},
+    )
+    assert [scan[1] for scan in scans_of(tmp_path, scanner="acq")] == ["GE-450", "GE-750"]
+    (chosen,) = scans_of(tmp_path, scanner="ses", select={"acq": "GE-450"}, scanners={session: "one"})
+    assert "GE-450" in chosen[2]
+    assert scanner_values(tmp_path, read_images(tmp_path), "model") == ["", ""]
+    preview(tmp_path)
+
+
+def test_a_link_into_itself_ends(tmp_path):
+    make_dataset(tmp_path / "set", t1w("01", "a"))
+    (tmp_path / "set" / "sub-01" / "all").symlink_to(tmp_path / "set")
+    (tmp_path / "set" / "sub-02").symlink_to(make_dataset(tmp_path / "other", "anat/sub-02_T1w.nii.gz"))
+    assert [image.subject for image in read_images(tmp_path / "set")] == ["01", "02"]
+
+
+@pytest.mark.parametrize(
+    "content, message",
+    [
+        ("{", "not JSON as UTF-8"),
+        ("", "not JSON as UTF-8"),
+        ("[1]", "holds a list"),
+        ('{"Institution": "Köln"}', "not JSON as UTF-8"),
+    ],
+)
+def test_a_bad_sidecar_matters_where_it_is_read(tmp_path, content, message):
+    make_dataset(tmp_path, t1w("01", "a"))
+    (tmp_path / "T1w.json").write_text(content, encoding="latin-1")
+    assert scans_of(tmp_path, scanner="ses") and "1 T1w image" in preview(tmp_path, scanner="ses")
+    with pytest.raises(InputError, match=f"T1w.json: {message}.*; correct it or leave it out"):
+        scans_of(tmp_path, scanner="model")
+
+
+@pytest.mark.parametrize(
+    "table, message",
+    [
+        ("participant_id,site\nsub-01,X\n", "no column participant_id .columns: participant_id,site.*tabs"),
+        ('participant_id\tsite\nsub-01\t"X\nsub-02\tY\n', "a cell of several lines, beginning 'X.*quote"),
+        ("participant_id\tsite\nsub-01\tX\tY\n", "3 cells in the row of 'sub-01', the header has 2"),
+        ("participant_id\tsite\tsite\nsub-01\tX\tY\n", "2 columns 'site'; rename or remove"),
+        ("participant_id\tsite\nsub-01\t" + "x" * 140000, "field larger than field limit .*; correct or shorten"),
+        ("participant_id\tsite\nsub-01\tKöln\n", "save it anew as UTF-8"),
+        ("participant_id\tsite\nsub-1\tX\n", "participants.tsv has no row of sub-01, but one of 'sub-1'"),
+        ("participant_id\nsub-01\n", "participants.tsv has no column but participant_id"),
+        ("participant_id\tsite\n", "there is no participants.tsv with rows"),
+    ],
+)
+def test_refused_tables(tmp_path, table, message):
+    make_dataset(tmp_path, t1w("01"))
+    (tmp_path / "participants.tsv").write_text(table, encoding="latin-1")
+    with pytest.raises(InputError, match=message):
+        scans_of(tmp_path, scanner="participants:site")
+
+
+def test_refused_scans_table(tmp_path):
+    table = "filename\tmachine\nfunc/sub-01_bold.nii.gz\tA\nanat/sub-01_T1w.nii\tA\n"
+    make_dataset(tmp_path, t1w("01"), **{"sub-01/sub-01_scans.tsv": table})
+    with pytest.raises(
+        InputError, match=r"_scans.tsv has no row of anat/sub-01_T1w.nii.gz, but one of 'anat.*T1w.nii'"
+    ):
+        scans_of(tmp_path, scanner="scans:machine")
+
+
+def test_padded_cells_are_stripped(tmp_path):
+    make_dataset(tmp_path, t1w("01"), **{"participants.tsv": "participant_id \tsite\n sub-01 \t X \n"})
+    assert [scan[1] for scan in scans_of(tmp_path, scanner="participants:site")] == ["X"]
+
+
+def test_no_dataset_at_all(tmp_path):
+    with pytest.raises(InputError, match="no such folder"):
+        read_images(tmp_path / "absent")
+    with pytest.raises(InputError, match="no dataset_description.json"):
+        read_images(tmp_path)
+
+
+def preview(folder: Path, **options) -> str:
+    images = read_images(folder)
+    return "\n".join(describe(make(BidsOptions, {"dataset": str(folder), **options}), images))
+
+
+def test_the_preview_finds_the_way(tmp_path):
+    make_dataset(
+        tmp_path,
+        t1w("01", "GE"),
+        t1w("01", "Trio"),
+        t1w("02", "GE", middle="run-1_"),
+        t1w("02", "GE", middle="run-2_"),
+        t1w("02", "Trio"),
+        t1w("03", "GE"),
+        **{"participants.tsv": "participant_id\tsex\nsub-01\tF\nsub-02\tM\nsub-03\tF\n"},
+    )
+    told = preview(tmp_path)
+    assert "6 T1w images of 3 subjects" in told
+    assert "ses " in told and "participants:sex" not in told
+    assert "Missing (allowed; every table shows its n): 03 on Trio" in told
+    assert "Ambiguous, 1 to decide" in told and "`select: {run: 1}`" in told
+    assert "2 subjects on 2 scanners or more" in told and "scanner: ses}" in told
+
+
+def test_the_preview_names_scanners_and_counts_covariates(tmp_path):
+    models = {
+        t1w(subject, session, ending=".json"): json.dumps({"ManufacturersModelName": model})
+        for subject in ("01", "02")
+        for session, model in (("1", "SIGNA/Premier"), ("2", "Prisma"))
+    }
+    table = "participant_id\tage\tsex\nsub-02\tn/a\tF\nsub-03\t50\tF\n"
+    folder = tmp_path / "a: set, {mine}"
+    make_dataset(folder, *(name.replace(".json", ".nii") for name in models), **models, **{"participants.tsv": table})
+    told = preview(folder)
+    assert "Covariates: age (0 of 2 people), sex (1 of 2 people)" in told
+    (row,) = (line for line in told.splitlines() if line.startswith("  model"))
+    assert "needs names in `scanners`" in row
+    told = preview(folder, scanner="model", scanners={"Prisma": "P", "SIGNA/Premier": "S"}, select={"ses": [1, 2]})
+    study = yaml.safe_load(told[told.index("  study: ") :])["study"]
+    assert study["bids"] == {
+        "dataset": str(folder),
+        "scanner": "model",
+        "scanners": {"Prisma": "P", "SIGNA/Premier": "S"},
+        "select": {"ses": ["1", "2"]},
+    }
+    with pytest.raises(InputError, match="'04' has no T1w image"):
+        preview(folder, subjects=["04"])
+
+
+def test_the_preview_of_one_scanner():
+    told = preview(shared("data/ds002748"))
+    assert "18 T1w images of 18 subjects" in told
+    assert "Nothing tells scanners apart" in told
+    assert "needs at least 2 people who were each scanned on 2 scanners" in told
+    assert "Covariates: age, sex, group" in told
+
+
+def save(path: Path, voxels: np.ndarray, affine=None, **codes: int) -> Path:
+    image = nib.Nifti1Image(voxels, np.diag([2.0, 2.0, 2.0, 1.0]) if affine is None else affine)
+    if codes:
+        image.set_sform(image.affine, codes["sform_code"])
+        image.set_qform(image.affine, codes["qform_code"])
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image.to_filename(path)
+    return path
+
+
+VOXELS = np.arange(60, dtype=np.float32).reshape(3, 4, 5)
+
+
+@pytest.mark.parametrize(
+    "voxels, codes, message",
+    [
+        (np.stack([VOXELS, VOXELS], axis=-1), {}, "4 dimensions"),
+        (VOXELS, {"sform_code": 0, "qform_code": 0}, "no orientation"),
+        (np.ones((3, 4, 5), np.float32), {}, "1 everywhere"),
+        (np.where(VOXELS == 5, np.nan, VOXELS), {}, "1 NaN or infinite"),
+        (VOXELS.astype(np.complex64), {}, "voxels are complex64"),
+        (np.zeros((3, 4, 5), [("R", "u1"), ("G", "u1"), ("B", "u1")]), {}, "voxels are RGB"),
+    ],
+)
+def test_refused_images(tmp_path, voxels, codes, message):
+    path = save(tmp_path / "a.nii.gz", voxels, **codes)
+    with pytest.raises(InputError, match=f"a.nii.gz: .*{message}"):
+        check_image(path)
+
+
+@pytest.mark.parametrize("change", ["checksum", "cut", "empty", "not gzip", "link"])
+def test_refused_streams(tmp_path, change):
+    """Also a stream whose voxels nibabel reads without a word."""
+    path = save(tmp_path / "a.nii.gz", np.random.default_rng(0).integers(0, 999, (9, 9, 9), dtype=np.int16))
+    whole = bytearray(path.read_bytes())
+    whole[-8] ^= 1
+    path.unlink()
+    if change == "link":
+        path.symlink_to("absent")
+    else:
+        path.write_bytes({"checksum": whole, "cut": whole[:-4], "empty": b"", "not gzip": bytes(400)}[change])
+    message = {"empty": r"empty \(0 bytes", "not gzip": "not a readable.*; copy or convert", "link": "git annex get"}
+    with pytest.raises(InputError, match=f"a.nii.gz: .*{message.get(change, 'cannot be read.*; copy it anew')}"):
+        check_image(path)
+
+
+def test_refused_grids(tmp_path):
+    sheared = np.array([[2.0, 0.5, 0, 0], [0, 2, 0, 0], [0, 0, 2, 0], [0, 0, 0, 1]])
+    with pytest.raises(InputError, match="right angles"):
+        check_image(save(tmp_path / "a.nii", VOXELS, sheared))
+    with pytest.raises(InputError, match="voxels of 2 x 2 x 40 mm"):
+        check_image(save(tmp_path / "b.nii", VOXELS, np.diag([2.0, 2.0, 40.0, 1.0])))
+    check_image(save(tmp_path / "c.nii", VOXELS))
+
+
+def test_the_command_names_a_corrupt_image(tmp_path):
+    folder = make_dataset(tmp_path / "set")
+    save(folder / t1w("01", "a"), VOXELS)
+    broken = folder / t1w("01", "b")
+    whole = save(broken, np.random.default_rng(0).random((20, 20, 20), dtype=np.float32)).read_bytes()
+    broken.write_bytes(whole[: len(whole) // 2])
+    done = subprocess.run(
+        [sys.executable, "-m", "studies", "bids", str(folder), "--scanner", "ses"], capture_output=True, text=True
+    )
+    assert done.returncode == 2
+    assert "2 T1w images of 1 subject" in done.stdout
+    assert "sub-01_ses-b_T1w.nii.gz: its voxels cannot be read" in done.stderr and "Traceback" not in done.stderr
+
+
+@pytest.mark.slow
+def test_every_scan_is_a_job_of_its_own(tmp_path):
+    """A study run plans the steps of the scans that there are, and no others."""
+    dataset = make_dataset(tmp_path / "set", t1w("01", "a"), t1w("01", "b"), t1w("02", "a"))
+    (tmp_path / "mine.yaml").write_text(
+        f"run: mine\nstudy: {{source: bids, bids: {{dataset: {dataset}, scanner: ses}}}}\n"
+        "methods: {whitestripe: null, ravel: null, mispel: null}\n"
+    )
+    command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--directory", str(tmp_path)]
+    done = subprocess.run(
+        [*command, "--dry-run", "--cores", "1", "--configfile", str(tmp_path / "mine.yaml")],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    counts = dict(line.split() for line in done.stdout.splitlines() if len(line.split()) == 2)
+    assert (counts["register"], counts["resample"], counts["quality"]) == ("3", "3", "1")
+
+
+def test_found_counts_what_is_left_out(tmp_path):
+    make_dataset(tmp_path, t1w("01", "a"), t1w("01", "b"), t1w("02", "b"))
+    options = make(BidsOptions, {"dataset": str(tmp_path), "scanner": "ses", "scanners": {"a": "GE"}})
+    found = find_scans(read_images(tmp_path), options)
+    assert found.left_out == {"b": 2} and found.scanners == ("GE",) and found.missing == []
+
+
+def test_the_shipped_masivar_configuration():
+    """One image a person and scanner: the first of those in the first session."""
+    block = yaml.safe_load((ROOT / "config" / "masivar.yaml").read_text())["study"]["bids"]
+    people = block["subjects"]
+    sessions = ("s1Ax1", "s1Ax2", "s1Bx1", "s3x1")
+    paths = [
+        f"sub-{person}/ses-{session}/anat/sub-{person}_ses-{session}_run-{run}_T1w.nii.gz"
+        for person in (*people, "cIs1")
+        for session in sessions
+        for run in (101, 99)
+    ]
+    scans = study_scans(source("bids").options(block), images_of_paths(paths))
+    assert [(scan.subject, scan.scanner) for scan in scans[:3]] == [
+        ("cIIs00", "site1A"),
+        ("cIIs00", "site1B"),
+        ("cIIs00", "site3"),
+    ]
+    assert len(scans) == 15 and all("x1_run-99_" in scan.image.name for scan in scans)
+
+
+def test_an_image_that_pybids_does_not_know_is_refused(tmp_path):
+    make_dataset(tmp_path, t1w("01", "a"), t1w("01", "T.v1"))
+    with pytest.raises(InputError, match="ses-T.v1_T1w.nii.gz: its name isn't one that BIDS has; .*rename it"):
+        read_images(tmp_path)
+
+
+def test_a_dataset_by_its_relative_path(tmp_path, monkeypatch):
+    model = json.dumps({"ManufacturersModelName": "Trio"})
+    make_dataset(tmp_path / "set", t1w("01", "a"), **{t1w("01", "a", ending=".json"): model})
+    monkeypatch.chdir(tmp_path)
+    assert scanner_values(Path("set"), read_images("set"), "model") == ["Trio"]

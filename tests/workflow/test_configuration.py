@@ -1,0 +1,146 @@
+"""The configuration: what is refused, and what the rules get from it."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import typing
+
+import pytest
+import yaml
+
+from core.errors import InputError
+from core.options import typed
+from studies.sources import RUN_WIDE, source, sources
+from tests.support.paths import ROOT
+from workflow.configuration import Configuration
+
+
+@pytest.fixture
+def config() -> dict:
+    return yaml.safe_load((ROOT / "config" / "config.yaml").read_text())
+
+
+def test_the_demo(config):
+    demo = Configuration(config)
+    assert list(demo.arms) == ["raw", "whitestripe", "ravel", "mispel"]
+    assert demo.scanners == ["GE", "Philips", "Prisma", "Trio"]
+    assert len(demo.subjects) >= 6
+    assert [subject for batch in demo.batches.values() for subject in batch] == demo.subjects
+    demo.check_arms()
+
+
+@pytest.mark.parametrize("name", ["paper", "real-anatomy", "heldout", "all-methods"])
+def test_every_key_of_the_other_files_is_known(config, name, tmp_path):
+    overlay = yaml.safe_load((ROOT / "config" / f"{name}.yaml").read_text())
+
+    def merge(under: dict, over: dict) -> dict:
+        return under | {
+            key: merge(under[key], value) if isinstance(value, dict) and isinstance(under.get(key), dict) else value
+            for key, value in over.items()
+        }
+
+    for subject in ("sub-01", "sub-02"):
+        image = tmp_path / subject / "anat" / f"{subject}_T1w.nii.gz"
+        image.parent.mkdir(parents=True)
+        image.touch()
+    merged = merge(config, overlay) | {"anatomy": str(tmp_path)}
+    assert Configuration(merged).run == f"results/{name}"
+
+
+@pytest.mark.parametrize("name", sources())
+def test_every_option_of_a_source_stands_in_the_configuration_with_its_default(config, name):
+    chosen = source(name)
+    block = config["study"][name]
+    assert set(block) == set(chosen.keys) - set(RUN_WIDE)
+    defaults = {field.name: field for field in dataclasses.fields(chosen.module.Options)}
+    annotations = typing.get_type_hints(chosen.module.Options)
+    for key, value in block.items():
+        field = defaults[key]
+        default = field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
+        assert typed(value, annotations[key], key) == default, key
+
+
+@pytest.mark.parametrize(
+    "study, message",
+    [
+        ({"fantom": {"subjects": 3}}, "unknown key 'study.fantom' .did you mean 'phantom'"),
+        ({"bids": {"datset": "x"}}, "unknown key 'study.bids.datset' .did you mean 'dataset'"),
+        ({"bids": {"scans_found": []}}, "unknown key 'study.bids.scans_found'"),
+    ],
+)
+def test_blocks_that_are_not_used_are_checked_too(config, study, message):
+    config["study"] |= study
+    with pytest.raises(InputError, match=message):
+        Configuration(config).check_other_blocks()
+
+
+@pytest.mark.parametrize(
+    "path, value, message",
+    [
+        (["sede"], 1, "unknown key 'sede' .did you mean 'seed'"),
+        (["study", "phantom", "voxel_size"], 1, "'study.phantom.voxel_size' .did you mean 'voxel_size_mm'"),
+        (["study", "source"], "phantm", "phantm.*did you mean 'phantom'"),
+        (["segmentation", "threshold"], 2, "segmentation.threshold"),
+        (["methods", "raw"], None, "'raw' is missing"),
+        (["study", "phantom", "subjects"], 1, "1 subject"),
+        (["study", "phantom", "scanners"], ["GE"], "1 scanner"),
+        (["protocol"], "kfolds", "protocol: 'kfolds' is not one of"),
+        (["folds", "counts"], 3, "'folds.counts' .did you mean 'count'"),
+    ],
+)
+def test_refused_at_once(config, path, value, message):
+    spoilt = copy.deepcopy(config)
+    place = spoilt
+    for key in path[:-1]:
+        place = place[key]
+    place[path[-1]] = value
+    with pytest.raises(InputError, match=message):
+        Configuration(spoilt)
+
+
+@pytest.mark.parametrize(
+    "methods, message",
+    [
+        ({"ravle": {}}, "no method 'ravle' .did you mean 'ravel'"),
+        ({"ravel": {"factor": 2}}, "no parameter 'factor' .did you mean 'factors'"),
+        ({"ravel": {"factors": "two"}}, "ravel.factors: 'two'; give a whole number"),
+        ({"twice": {"method": "ravel", "factors": 0}}, "factors is 0"),
+    ],
+)
+def test_methods_and_parameters_are_checked(config, methods, message):
+    config["methods"].update(methods)
+    with pytest.raises(InputError, match=message):
+        Configuration(config).check_arms()
+
+
+def test_the_protocol_of_held_out_people(config):
+    assert Configuration(config).folds == Configuration(config).division == []
+    config |= {"protocol": "kfold", "folds": {"count": 3, "stratify": "diagnosis"}}
+    held_out = Configuration(config)
+    assert held_out.folds == ["1", "2", "3"]
+    assert held_out.division == ["--folds=3", "--seed=0", "--stratify=diagnosis"]
+    config["folds"]["stratify"] = "diagnosys"
+    with pytest.raises(InputError, match="folds.stratify: no scan has a covariate 'diagnosys' .did you mean 'diagn"):
+        Configuration(config)
+    config["folds"]["count"] = 7
+    with pytest.raises(InputError, match="folds.count is 7 for 6 people"):
+        Configuration(config)
+
+
+def test_a_method_twice_under_two_ids(config):
+    config["methods"]["ravel_two"] = {"method": "ravel", "factors": 2, "seed": 5}
+    checked = Configuration(config)
+    checked.check_arms()
+    assert checked.method_of("ravel_two") == "ravel"
+    assert checked.parameters_of("ravel_two") == {"factors": 2}
+    assert (checked.seed_of("ravel"), checked.seed_of("ravel_two")) == (config["seed"], 5)
+
+
+def test_a_method_that_wraps_another_is_refitted_with_it(config, monkeypatch):
+    """One that the configuration names counts beside its own file."""
+    monkeypatch.setattr("workflow.source_hash.verb_hash", lambda package, verb, *modules: modules)
+    config["methods"] |= {"shuffle": {}, "shuffled": {"method": "shuffle", "base": "nyul", "settings": "step=20"}}
+    checked = Configuration(config)
+    assert checked.code_of("fit", "shuffled") == ("baselines.shuffle", "baselines.nyul")
+    assert checked.code_of("fit", "mispel") == ("mispel.method",)
