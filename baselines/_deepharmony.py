@@ -19,7 +19,7 @@ INFERENCE_BATCH = 16
 def aligned_box(mask: np.ndarray) -> tuple[Span, ...]:
     """The smallest box around a mask (X, Y, Z), not empty, whose edges are multiples of 4.
 
-    It may reach beyond the image.  Voxels keep their place on the U-Net's pooled grids whatever the box.
+    It may reach beyond the image. Voxels keep their place on the U-Net's pooled grids whatever the box.
     """
     return tuple(
         (start // SIZE_STEP * SIZE_STEP, -(-stop // SIZE_STEP) * SIZE_STEP) for start, stop in spans(mask) or ()
@@ -30,7 +30,7 @@ class Network(nn.Module):
     """Slices (B, 1, H, W) to slices, float32; H and W divisible by 4.
 
     MISPEL's U-Net of `width` channels gives as many feature maps; the input joins them before the 1x1
-    convolution.  Weights are Glorot-uniform and depend on `seed` alone.
+    convolution. Weights are Glorot-uniform and depend on `seed` alone.
     """
 
     def __init__(self, width: int, seed: int) -> None:

@@ -1,4 +1,4 @@
-"""Control: every scan blurred.  Scanners come nearer to each other while detail is lost.
+"""Control: every scan blurred. Scanners come nearer to each other while detail is lost.
 
 It pins measures that a blur pleases; contrast-to-noise, sharpness and overlap with the truth must fall.
 """

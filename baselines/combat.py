@@ -1,13 +1,13 @@
 """ComBat: each scanner's shift and scale at each voxel, shrunk towards the scanner's own over all voxels.
 
-Johnson et al., Biostatistics 8 (2007) 118-127; Fortin et al., NeuroImage 161 (2017) 149-170.  The model
+Johnson et al., Biostatistics 8 (2007) 118-127; Fortin et al., NeuroImage 161 (2017) 149-170. The model
 of voxel v in scan j of scanner i is  y = alpha_v + x_j beta_v + gamma_iv + delta_iv e,  with normal and
 inverse gamma priors of gamma and delta over the scanner's voxels.
 
 Our own: neuroHarmonize (2.5.2) wants numpy < 2, combatlearn (2.3.0) brings plotly and umap-learn, and
 these, neuroCombat (0.2.12) and combaters (0.1.0) want all voxels of all scans in memory and every voxel in
-every scan; neuroCombat cannot harmonize a new scan by its own covariates either.  Numbers agree with
-neuroCombat's.  Here voxels are taken in chunks from a file, and each is fitted on the scans whose mask
+every scan; neuroCombat cannot harmonize a new scan by its own covariates either. Numbers agree with
+neuroCombat's. Here voxels are taken in chunks from a file, and each is fitted on the scans whose mask
 holds it.
 """
 
@@ -41,9 +41,9 @@ MOST_ITERATIONS = 1000
 class Location:
     """Least squares at voxels (v): what all scanners share, and what is each scanner's own.
 
-    mean: (v,), the grand mean alpha.  slopes: (c, v), of the covariates.  deviation: (v,), pooled SD.
-    shift: (m, v), gamma hat, in pooled SDs.  scale: (m, v), delta hat squared, a variance ratio.
-    counts: (m, v), scans behind each.  usable: (v,), whether the model can be fitted there; the rest is 0.
+    mean: (v,), the grand mean alpha. slopes: (c, v), of the covariates. deviation: (v,), pooled SD.
+    shift: (m, v), gamma hat, in pooled SDs. scale: (m, v), delta hat squared, a variance ratio.
+    counts: (m, v), scans behind each. usable: (v,), whether the model can be fitted there; the rest is 0.
     """
 
     mean: np.ndarray
@@ -62,7 +62,7 @@ def locate(values: np.ndarray, scanners: np.ndarray, covariates: np.ndarray, *, 
     ----------
     values : (n, v), float64; NaN where the scan's mask does not hold the voxel.
     scanners : (n,), each scan's scanner as 0..m-1.
-    covariates : (n, c), centred.
+    covariates : (n, c), centered.
     mean_only : scanners differ in shift alone; one scan a scanner is then enough, else it takes two.
     """
     covered = np.isfinite(values)
@@ -150,7 +150,7 @@ def adjust(
 
 @dataclass(frozen=True)
 class Coding:
-    """How covariates become numbers: numeric ones centred and in SDs, others one column a level but the first.
+    """How covariates become numbers: numeric ones centered and in SDs, others one column a level but the first.
 
     columns: for each covariate {"name", "mean", "deviation"} or {"name", "levels"}.
     """
@@ -159,7 +159,7 @@ class Coding:
 
     @classmethod
     def of(cls, names: Sequence[str], study: Study) -> Coding:
-        """The coding that a study's values ask for.  Raises `InputError` for a missing value."""
+        """The coding that a study's values ask for. Raises `InputError` for a missing value."""
         columns: list[dict[str, Any]] = []
         for name in names:
             texts = study.covariate(name)
@@ -175,7 +175,7 @@ class Coding:
         return cls(tuple(columns))
 
     def code(self, scan: Scan) -> np.ndarray:
-        """A scan's covariates (c,).  Raises `InputError` for one it lacks or a level never seen."""
+        """A scan's covariates (c,). Raises `InputError` for one it lacks or a level never seen."""
         values: list[float] = []
         for column in self.columns:
             name = column["name"]

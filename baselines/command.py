@@ -4,7 +4,7 @@
         --param apply="Rscript apply.R {scans} {model} {out}"
 
 {scans} is a sheet of scans with full paths, {model} a folder for what was learned, {out} a folder for the harmonized
-images, `sub-<subject>_scanner-<scanner>_T1w.nii.gz`; all three are quoted for the shell.  `apply` runs once
+images, `sub-<subject>_scanner-<scanner>_T1w.nii.gz`; all three are quoted for the shell. `apply` runs once
 for all the scans that are asked for, since starting R or Matlab takes longer than a scan.
 """
 

@@ -1,12 +1,12 @@
 """DeepHarmony: a U-Net from each scanner to a target scanner, trained on people seen by both.
 
-Dewey et al., Magnetic Resonance Imaging 64 (2019) 160-170.  Slices of a scan go in, the same slices of the
+Dewey et al., Magnetic Resonance Imaging 64 (2019) 160-170. Slices of a scan go in, the same slices of the
 person's target scan are to come out (mean absolute error, Adam); the scan itself joins the last feature maps
-before the 1x1 convolution that makes the output.  The paper harmonizes two scanners; here each scanner but
+before the 1x1 convolution that makes the output. The paper harmonizes two scanners; here each scanner but
 the target has its own network.
 
 Simplified against the paper: one contrast in place of four; the U-Net is MISPEL's encoder (two levels of
-max-pooling, LeakyReLU, nearest-neighbour upsampling), so that the two differ by method and not by network;
+max-pooling, LeakyReLU, nearest-neighbor upsampling), so that the two differ by method and not by network;
 axial slices alone by default, while the paper trains a network for each of three orientations and combines
 them (`orientations=three`, by their median).
 """

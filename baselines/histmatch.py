@@ -1,6 +1,6 @@
 """Histogram matching: every scan's brain gets the mean histogram of the training scans.
 
-The classical technique (Gonzalez and Woods, Digital Image Processing, 3.3.2) by scikit-image.  The
+The classical technique (Gonzalez and Woods, Digital Image Processing, 3.3.2) by scikit-image. The
 reference is the mean of the training scans' quantile functions and not one of the scans, so that no
 scanner's contrast and no person's tissue volumes are made the standard.
 """

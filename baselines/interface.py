@@ -1,7 +1,7 @@
 """What a harmonization method is to the benchmark.
 
 A method is one class in one file of this folder (or a package, like `mispel`, or an entry point of
-another distribution in the group `mispel_benchmark.methods`).  `python -m baselines new NAME` writes
+another distribution in the group `mispel_benchmark.methods`). `python -m baselines new NAME` writes
 a commented template.
 """
 
@@ -68,7 +68,7 @@ class Method(abc.ABC):
     Parameters: ClassVar[type[Any]] = NoParameters
     """A frozen dataclass, nested in the method, of parameters with defaults; `--param name=value` sets one."""
     parameters: Any
-    """Those in use.  A method with parameters says under their class `parameters: Parameters`, for type checkers."""
+    """Those in use. A method with parameters says under their class `parameters: Parameters`, for type checkers."""
 
     def __init__(self, parameters: Any = None, context: Context | None = None) -> None:
         self.parameters = self.Parameters() if parameters is None else parameters
@@ -80,13 +80,13 @@ class Method(abc.ABC):
         return None
 
     def fit(self, study: Study) -> None:
-        """Learn from `study`.  Raises `InputError` for scans it cannot learn from."""
+        """Learn from `study`. Raises `InputError` for scans it cannot learn from."""
 
     def prepare(self, study: Study) -> None:
         """Called once before `transform`, with all the scans that will be asked for.
 
         For what a single scan doesn't tell, such as the same person's scan from a target scanner.
-        Nothing is learned here.  Raises `NotApplicable` or `InputError` for scans it cannot harmonize.
+        Nothing is learned here. Raises `NotApplicable` or `InputError` for scans it cannot harmonize.
         """
 
     @abc.abstractmethod
@@ -97,7 +97,7 @@ class Method(abc.ABC):
         """Write into the existing `folder` all that `transform` needs beyond the parameters; no pickle."""
 
     def load(self, folder: Path) -> None:
-        """Read what `save` wrote.  Raises `InputError` for what does not match."""
+        """Read what `save` wrote. Raises `InputError` for what does not match."""
 
     def describe_parameters(self) -> dict[str, Any]:
         """The parameters in use, as plain values."""

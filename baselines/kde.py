@@ -19,7 +19,7 @@ class Kde(ScanArm):
     """The library's mode normalization, with scans handed over in SDs.
 
     The library takes a width in the image's unit, its maximum / 80, for a multiple of the SD, so that an
-    image of 0..1000 is smoothed until grey matter is its only mode.  Both mean the same in SDs.
+    image of 0..1000 is smoothed until gray matter is its only mode. Both mean the same in SDs.
     """
 
     id = "kde"

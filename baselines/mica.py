@@ -1,10 +1,10 @@
 """mica: each scan's intensities are warped until they are distributed as in the same person's target scan.
 
-Wrobel et al., NeuroImage 223 (2020) 117242.  With F the cumulative distribution of a scan's brain voxels
+Wrobel et al., NeuroImage 223 (2020) 117242. With F the cumulative distribution of a scan's brain voxels
 and F* that of the person's scan from the target scanner, an intensity x becomes h(x) = F*^-1(F(x)): the
 one increasing map that makes the two distributions equal.
 
-The person's own target scan is needed, which a study that wants harmonizing hasn't got: an oracle.  Our
+The person's own target scan is needed, which a study that wants harmonizing hasn't got: an oracle. Our
 own, since there is only an R package; both distributions are taken on one grid of probabilities, as there.
 """
 

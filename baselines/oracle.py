@@ -1,7 +1,7 @@
 """Control: the answer itself, the same for every scan of a person.
 
 On a phantom or simulated scanners the mean over a person's scanners of their noise-free true images (the
-sheet's column `truth_image`); on other scans, or where one lacks it, the mean of the person's scans.  What
+sheet's column `truth_image`); on other scans, or where one lacks it, the mean of the person's scans. What
 no harmonization can surpass: it pins the top of the measures.
 """
 

@@ -1,9 +1,9 @@
 """RAVEL: removes what cerebrospinal fluid says about the scanner from every voxel, after White Stripe.
 
-Fortin et al., NeuroImage 132 (2016) 198-212.  Voxels of CSF are controls: what varies in them from
-scan to scan is taken to be unwanted.  Its first factors are regressed out of every voxel.
+Fortin et al., NeuroImage 132 (2016) 198-212. Voxels of CSF are controls: what varies in them from
+scan to scan is taken to be unwanted. Its first factors are regressed out of every voxel.
 
-Our own, since the only Python version (`intensity-normalization`) dropped RAVEL in 3.0.  The factors
+Our own, since the only Python version (`intensity-normalization`) dropped RAVEL in 3.0. The factors
 come from the small scans x scans Gram matrix in float64 and images are read one by one, so memory
 doesn't grow with voxels x scans.
 """
@@ -48,8 +48,8 @@ def control_mask(csf_counts: np.ndarray, brain: np.ndarray, scans: int, probabil
 def unwanted_factors(control: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
     """The first `count` right singular vectors (scans, count) and singular values of `control` (voxels, scans).
 
-    Neither centred nor scaled (Fortin et al. 2016, section 2.4; centring moves the result by more than
-    the whole correction).  Each vector's sign, which is arbitrary, makes its sum positive.
+    Neither centered nor scaled (Fortin et al. 2016, section 2.4; centering moves the result by more than
+    the whole correction). Each vector's sign, which is arbitrary, makes its sum positive.
     """
     values, vectors = np.linalg.eigh(control.T @ control)
     first = np.argsort(values)[::-1][:count]

@@ -1,7 +1,7 @@
 """Control: another method, fitted after each person's scanner labels were permuted.
 
 What it then learns of scanners is noise: where it comes out as well as the method itself, the method's gain
-wasn't knowledge of scanners.  ComBat by default: it is quick and looks at labels, which RAVEL, Nyul and
+wasn't knowledge of scanners. ComBat by default: it is quick and looks at labels, which RAVEL, Nyul and
 histogram matching don't, so that shuffling would change nothing in them.
 """
 
@@ -43,7 +43,7 @@ class Shuffle(Method):
 
     @dataclass(frozen=True)
     class Parameters:
-        """base: the id of the method that is fitted.  settings: its parameters, `name=value name=value`."""
+        """base: the id of the method that is fitted. settings: its parameters, `name=value name=value`."""
 
         base: str = ComBat.id
         settings: str = ""
@@ -56,7 +56,7 @@ class Shuffle(Method):
 
     @property
     def inner(self) -> Method:
-        """The method that is fitted.  Raises `InputError` for an unknown one, its parameters, or this one."""
+        """The method that is fitted. Raises `InputError` for an unknown one, its parameters, or this one."""
         if self._inner is None:
             from baselines.harness.parameters import parse_parameters
             from baselines.harness.registry import method

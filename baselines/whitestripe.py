@@ -1,6 +1,6 @@
 """White Stripe: one affine map a scan, so that normal-appearing white matter has mean 0 and SD 1.
 
-Shinohara et al., NeuroImage: Clinical 6 (2014) 9-19.  The stripe is the tenth of the brain's voxels
+Shinohara et al., NeuroImage: Clinical 6 (2014) 9-19. The stripe is the tenth of the brain's voxels
 around the white matter mode of the T1 histogram.
 
 Our own, since the White Stripe of `intensity-normalization` (3.0.1, the newest for Python 3.11) puts
@@ -24,7 +24,7 @@ HISTOGRAM_BINS = 2000
 SMOOTHING = 1 / 60
 """Standard deviation of the smoothing, as a share of the 99.9th percentile.
 
-A high quantile and not the maximum: one bright vessel would widen it until the white and grey matter
+A high quantile and not the maximum: one bright vessel would widen it until the white and gray matter
 peaks run together.
 """
 SMALLEST_PEAK = 0.2
@@ -48,7 +48,7 @@ def last_mode(brain: np.ndarray, *, smoothing: float = SMOOTHING) -> float:
     """The last mode of a T1 image's brain voxels (n,): the white matter peak.
 
     A fine histogram, smoothed by a Gaussian of `smoothing` x the 99.9th percentile; the rightmost local
-    maximum of at least a fifth of the highest.  It follows R's `get.last.mode` (a penalised spline on a
+    maximum of at least a fifth of the highest. It follows R's `get.last.mode` (a penalized spline on a
     2000-bin histogram) to within 0.3 stripe SDs without being it.
     """
     low, high = float(brain.min()), float(np.quantile(brain, 0.999))
@@ -60,8 +60,8 @@ def last_mode(brain: np.ndarray, *, smoothing: float = SMOOTHING) -> float:
     # room on both sides, so that a peak in the first or last bin is a maximum too
     margin = int(4 * deviation) + 1
     smooth = gaussian_filter1d(np.pad(counts.astype(np.float64), margin), deviation, mode="constant")
-    centre = smooth[1:-1]
-    peaks = np.flatnonzero((centre > smooth[:-2]) & (centre >= smooth[2:])) + 1
+    center = smooth[1:-1]
+    peaks = np.flatnonzero((center > smooth[:-2]) & (center >= smooth[2:])) + 1
     peaks = peaks[smooth[peaks] >= SMALLEST_PEAK * smooth.max()]
     if peaks.size == 0:
         raise InputError("the histogram of the brain has no peak; White Stripe needs a T1 image with white matter")
@@ -72,7 +72,7 @@ def white_stripe(brain: np.ndarray, *, width: float = 0.05, mode: float | None =
     """The white stripe of a T1 image's brain voxels (n,), n > 0.
 
     The mode's quantile plus and minus `width` gives the bounds; the stripe holds what lies strictly
-    between them, 2 x `width` of the voxels.  (Shinohara et al. 2014, section 2.2; R package WhiteStripe.)
+    between them, 2 x `width` of the voxels. (Shinohara et al. 2014, section 2.2; R package WhiteStripe.)
     Raises `InputError` where there is no peak or the stripe is empty or constant.
     """
     mode = last_mode(brain) if mode is None else mode
@@ -83,7 +83,7 @@ def white_stripe(brain: np.ndarray, *, width: float = 0.05, mode: float | None =
     if not sd > 0:
         raise InputError(
             f"the white stripe between {lower:g} and {upper:g} holds {inside.size} voxels of one intensity; "
-            "an image with few grey levels has none: raise --param width"
+            "an image with few gray levels has none: raise --param width"
         )
     return Stripe(mode, quantile, float(lower), float(upper), float(inside.mean()), sd, int(inside.size))
 

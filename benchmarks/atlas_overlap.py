@@ -1,10 +1,10 @@
-"""How well preprocessed scans lie on the atlas: Dice of their grey and white matter with the atlas's own.
+"""How well preprocessed scans lie on the atlas: Dice of their gray and white matter with the atlas's own.
 
     python -m studies preprocess DATASET --out FOLDER ...
     python -m benchmarks.atlas_overlap FOLDER --dataset DATASET [--voxel-size-mm 2]
 
 Each scan is segmented on its own grid (engine `hmrf`), and its tissues are brought onto the atlas's grid
-three ways: shifted so that the brains' centres meet, by the affine, and by the affine and SyN's warp. The
+three ways: shifted so that the brains' centers meet, by the affine, and by the affine and SyN's warp. The
 atlas is nilearn's ICBM152; a voxel is a tissue's where its probability is above one half.
 """
 
@@ -54,12 +54,12 @@ def overlaps(image: np.ndarray, mask: np.ndarray, affine: np.ndarray, transforms
     """Dice with the atlas's tissues of a native image (X, Y, Z) and its brain mask, a step of the registration each."""
     brain = scale_to_mean(np.where(mask, image / bias_field(image, mask, affine), 0), mask, "brain") * 1000
     labels = segment(brain, mask, voxel_sizes(affine)).labels
-    centres = [
+    centers = [
         nib.affines.apply_affine(place, np.argwhere(there).mean(axis=0))
         for place, there in ((affine, mask), (atlas.grid.affine, atlas.mask))
     ]
     moved = affine.copy()
-    moved[:3, 3] += centres[1] - centres[0]
+    moved[:3, 3] += centers[1] - centers[0]
     linear = Transforms(transforms.affine, transforms.warp.with_name("none"), transforms.inverse_warp)
     wanted, found = atlas_tissues(atlas), {}
     for tissue in COMPARED:

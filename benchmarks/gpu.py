@@ -3,8 +3,8 @@
     python -m benchmarks.gpu
     python -m benchmarks.gpu --device cpu --height 16 --width 16 --slices 8 --steps 2     how it works, anywhere
 
-Slices are random: the arithmetic does not depend on what they show.  The floor is the time that the
-convolutions' multiplications would take at the plain convolution's rate.  `the paper's job` is 18 people
+Slices are random: the arithmetic does not depend on what they show. The floor is the time that the
+convolutions' multiplications would take at the plain convolution's rate. `the paper's job` is 18 people
 x 4 scanners at 1 mm, 100 epochs of Step 1.
 """
 

@@ -3,8 +3,8 @@
     python benchmarks/kill.py --configfile small.yaml --folder /tmp/kill --times 20
     python benchmarks/kill.py --configfile small.yaml --folder /tmp/kill --times 20 -- --profile $PWD/slurm
 
-Paths in the configuration must be absolute.  What follows `--` goes to Snakemake; with Slurm's profile it is
-jobs of Slurm that are killed.  Ends with 1 where a finished run differs from the undisturbed one in any
+Paths in the configuration must be absolute. What follows `--` goes to Snakemake; with Slurm's profile it is
+jobs of Slurm that are killed. Ends with 1 where a finished run differs from the undisturbed one in any
 byte of its results, or holds files that the other doesn't.
 """
 
@@ -100,7 +100,7 @@ def wait_for_work(run: subprocess.Popen, slurm: bool) -> None:
 def disturb(
     folder: Path, configfile: Path, words: Sequence[str], chance: random.Random, longest: float, times: int
 ) -> int:
-    """Kill and restart until a run in `folder` is done; at most `times` kills.  Returns how many there were.
+    """Kill and restart until a run in `folder` is done; at most `times` kills. Returns how many there were.
 
     One kill in ten falls while the run plans, the others up to `longest` seconds after its first step began.
     """

@@ -5,7 +5,7 @@
     python benchmarks/phantom.py --points 3 --subjects 6 --voxel-size-mm 2
 
 1 the signal's closed form against a Bloch loop; 2 fractions and volumes; 3 similarity of RAW beside the
-paper's Table 2; 4 grey-matter differences between scanners, and how many are left when all scanners run
+paper's Table 2; 4 gray-matter differences between scanners, and how many are left when all scanners run
 one sequence; 5 time and memory. Everything is simulated.
 """
 
@@ -43,22 +43,22 @@ SEGMENTER_UNIT = 1000
 def bloch_signal(tissue: Tissue, scanner: Scanner, b1: float, cycles: int = 60) -> float:
     """The signal by playing cycle after cycle of inversion, readouts and rest until it's steady."""
     flip = np.deg2rad(scanner.flip_degrees) * b1
-    before = scanner.inversion_time_ms - scanner.readouts_before_centre * scanner.readout_spacing_ms
+    before = scanner.inversion_time_ms - scanner.readouts_before_center * scanner.readout_spacing_ms
     rest = scanner.cycle_ms - before - scanner.readouts * scanner.readout_spacing_ms
 
     def recover(magnetization: float, milliseconds: float) -> float:
         return 1 + (magnetization - 1) * np.exp(-milliseconds / tissue.t1_ms)
 
-    magnetization = centre = 1.0
+    magnetization = center = 1.0
     for _ in range(cycles):
         magnetization = recover(-scanner.inversion_efficiency * magnetization, before)
         for readout in range(scanner.readouts):
-            if readout == scanner.readouts_before_centre:
-                centre = magnetization
+            if readout == scanner.readouts_before_center:
+                center = magnetization
             magnetization = recover(magnetization * np.cos(flip), scanner.readout_spacing_ms)
         magnetization = recover(magnetization, rest)
     echoes = np.exp(-np.asarray(scanner.echo_times_ms) / tissue.t2star_ms)
-    return tissue.proton_density * abs(centre) * np.sin(flip) * np.sqrt(np.mean(echoes**2))
+    return tissue.proton_density * abs(center) * np.sin(flip) * np.sqrt(np.mean(echoes**2))
 
 
 def point_1() -> None:

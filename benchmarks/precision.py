@@ -4,7 +4,7 @@
     python -m benchmarks.precision results/precision
 
 A row a table's quantity and pair of scanners: the mean over three seeds in float32 and in bfloat16, their
-difference, and the standard deviation between seeds (within a precision, pooled).  `z` is the difference by
+difference, and the standard deviation between seeds (within a precision, pooled). `z` is the difference by
 its standard error: means of three seeds that differ by chance alone give about a normal z, so that |z| > 2
 in about one row of ten (Student's t with 4 degrees of freedom).
 """

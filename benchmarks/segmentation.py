@@ -135,7 +135,7 @@ def ours(engine: str) -> Segmenter:
 
 
 def atropos(image: np.ndarray, mask: np.ndarray, voxel_sizes: Sequence[float]) -> np.ndarray:
-    """ANTs Atropos with its usual settings: k-means start, Markov field 0.2 over direct neighbours."""
+    """ANTs Atropos with its usual settings: k-means start, Markov field 0.2 over direct neighbors."""
     import ants
 
     spacing = [float(size) for size in voxel_sizes]

@@ -12,7 +12,7 @@ PLACE_TROUBLES = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 class InputError(Exception):
     """A mistake in what the user gave.
 
-    The message names the file or key, the number or value found, and the remedy.  Commands print it
+    The message names the file or key, the number or value found, and the remedy. Commands print it
     without a traceback and exit with status 2.
     """
 

@@ -25,7 +25,7 @@ TEXT_COLUMNS = ("subject", "scanner", "scanner_a", "scanner_b", "arm", "method",
 def write_beside(path: Path | str) -> Iterator[Path]:
     """A temporary path in the folder of `path`, renamed onto it when the block succeeds.
 
-    The suffix is kept, since libraries choose a format by it.  On any error the temporary file is
+    The suffix is kept, since libraries choose a format by it. On any error the temporary file is
     removed and whatever stood under `path` stays as it was.
     """
     path = Path(path)

@@ -1,6 +1,6 @@
 """People divided into folds, so that each can be judged by what was fitted without them.
 
-The division is by person: all scans of a person are in one fold.  It stands in the column `fold` of the
+The division is by person: all scans of a person are in one fold. It stands in the column `fold` of the
 run's sheet, from which every step reads it.
 """
 
@@ -45,7 +45,7 @@ def assign_folds(
     """Each subject's fold, by chance from `seed`; the folds' sizes differ by one at most.
 
     `strata` gives each subject's value of a covariate: of every value (and, where all values are numbers,
-    of every range between two of them) the folds get the same number of people, or one more.  Raises
+    of every range between two of them) the folds get the same number of people, or one more. Raises
     `InputError` for fewer than two folds or more than there are people.
 
     Our own, since scikit-learn's divisions take groups but no numbers such as age.
@@ -105,7 +105,7 @@ def fold_of(scan: Scan) -> str:
 
 
 def held_out(study: Study, fold: str) -> Study:
-    """The people of a fold.  Raises `InputError` for a fold that the sheet doesn't know."""
+    """The people of a fold. Raises `InputError` for a fold that the sheet doesn't know."""
     found = _of(study, (scan for scan in study.scans if fold_of(scan) == fold))
     if not found.scans:
         known = ", ".join(dict.fromkeys(map(fold_of, study.scans)))
@@ -114,7 +114,7 @@ def held_out(study: Study, fold: str) -> Study:
 
 
 def training(study: Study, fold: str) -> Study:
-    """Everyone but the people of a fold.  Raises `InputError` for a fold that the sheet doesn't know."""
+    """Everyone but the people of a fold. Raises `InputError` for a fold that the sheet doesn't know."""
     held_out(study, fold)
     return _of(study, (scan for scan in study.scans if fold_of(scan) != fold))
 

@@ -57,7 +57,7 @@ def open_image(path: Path | str, *, dimensions: int = 3) -> nib.Nifti1Pair:
         raise InputError(f"{path}: not a readable NIfTI image ({error}); copy or convert it anew") from None
     kind = image.get_data_dtype()
     if kind.kind in "cV":
-        named = f"RGB colours ({', '.join(kind.names)})" if kind.names else str(kind)
+        named = f"RGB colors ({', '.join(kind.names)})" if kind.names else str(kind)
         raise InputError(f"{path}: its voxels are {named}; give an image of one real number a voxel")
     if len(shape) == 4 and shape[3] == 1 and dimensions == 3:
         shape = shape[:3]

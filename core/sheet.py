@@ -79,7 +79,7 @@ def read_sheet(path: Path | str, *, scale: Scale = "none", check: bool = True) -
 
     With `check`, every image and mask is opened and read once: refused are an absent or unreadable
     file, a shape or affine that differs from the first scan's, a mask that is empty or not 0/1, NaN or
-    infinite voxels in the brain, and an all-constant image.  Raises `InputError` naming file and row.
+    infinite voxels in the brain, and an all-constant image. Raises `InputError` naming file and row.
     """
     path = Path(path)
     table = read_rows(path)

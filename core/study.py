@@ -21,7 +21,7 @@ from core.run_folder import scan_name
 class Scan:
     """One image of one subject on one scanner, on the study's grid.
 
-    `scale` is applied whenever the image is read (see `core.images.scale_to_mean`).  `folder` is the
+    `scale` is applied whenever the image is read (see `core.images.scale_to_mean`). `folder` is the
     sheet's, from which paths in its further columns count.
     """
 
@@ -65,7 +65,7 @@ class Scan:
 
 @dataclass(frozen=True)
 class Study:
-    """Scans of the same people on several scanners, all on one grid.  A missing scan is allowed."""
+    """Scans of the same people on several scanners, all on one grid. A missing scan is allowed."""
 
     scans: tuple[Scan, ...]
 

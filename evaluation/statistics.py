@@ -1,6 +1,6 @@
 """Paired tests of each arm against RAW, as in the paper, with what the paper leaves out beside them.
 
-The unit is the subject: one value a subject, pair of scanners and tissue.  Pairs of scanners are never
+The unit is the subject: one value a subject, pair of scanners and tissue. Pairs of scanners are never
 pooled, since a subject's pairs aren't independent.
 """
 
@@ -82,7 +82,7 @@ class PairedTest:
 def people_needed(sought: float, deviation: float, *, power: float = POWER, alpha: float = SIGNIFICANCE) -> float:
     """How many people a two-sided paired t-test needs to show a mean difference `sought` with that power.
 
-    `deviation` is the standard deviation of the paired differences, in the same unit.  At least 2; NaN
+    `deviation` is the standard deviation of the paired differences, in the same unit. At least 2; NaN
     where nothing is sought or nothing varies, or more than `MOST_PEOPLE` would be needed.
     """
     size = abs(sought) / deviation if deviation > 0 else math.nan
@@ -106,7 +106,7 @@ def _power(size: float, people: int, alpha: float) -> float:
 def paired_test(values: np.ndarray, reference: np.ndarray) -> PairedTest:
     """Test paired values (N,) against the reference's (N,), the same subjects in the same order.
 
-    Subjects whose value is NaN on either side are left out; n says how many remain.  With n < 2, or
+    Subjects whose value is NaN on either side are left out; n says how many remain. With n < 2, or
     differences that are all the same, there is no test: t, p, dz and Wilcoxon's p are NaN.
     """
     both = np.isfinite(values) & np.isfinite(reference)
@@ -153,7 +153,7 @@ def paired_tests(values: pd.DataFrame, measure: Measure, pairs: Sequence[tuple[s
     """Test every method against RAW for each tissue and pair of scanners: one table, `COLUMNS`.
 
     `values` has method, subject, scanner_a, scanner_b, tissue (NaN for a measure without) and value, in
-    any order of subjects; methods and tissues come out in the order they first appear.  p is adjusted
+    any order of subjects; methods and tissues come out in the order they first appear. p is adjusted
     over the whole table, RAW's own rows left out; those say "n/a", as does a test without an answer.
     """
     wide = values.pivot(index=["tissue", "scanner_a", "scanner_b", "method"], columns="subject", values="value")

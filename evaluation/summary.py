@@ -2,15 +2,15 @@
 
 Two questions have scales of their own, and no measure answers both:
 
-- removed: what of the scanners' differences is gone?  RAW is 0; 1 is the oracle, or, in a run without
+- removed: what of the scanners' differences is gone? RAW is 0; 1 is the oracle, or, in a run without
   it, the best value there can be.
-- kept: what of the person is still there?  0 is nothing (or a guess); 1 is the oracle, or RAW in a run
+- kept: what of the person is still there? 0 is nothing (or a guess); 1 is the oracle, or RAW in a run
   without it.
 
-A score may lie below 0 (worse than RAW, than nothing) or above 1.  Where the oracle is no better than
-RAW, or than nothing, the measure has no scale in this run and no score.  Intervals resample people, with
+A score may lie below 0 (worse than RAW, than nothing) or above 1. Where the oracle is no better than
+RAW, or than nothing, the measure has no scale in this run and no score. Intervals resample people, with
 the same draws for every arm, through value, scale and rank alike; the classifier isn't trained anew, nor
-the others among whom a person is recognised drawn anew.  Ranks are among the arms that aren't controls; in what
+the others among whom a person is recognized drawn anew. Ranks are among the arms that aren't controls; in what
 is to be kept, all that is as good as 1 ranks alike.
 """
 
@@ -72,8 +72,8 @@ def over_people(
 ) -> tuple[np.ndarray, int]:
     """A measure of each method, (methods, 1 + resamples): of all people, then of people drawn with replacement.
 
-    `values` are as `values_by_person` gives them.  Without a function it is the mean of the people's
-    means; with one, people with a gap in any method that has values are left out.  Returns how many
+    `values` are as `values_by_person` gives them. Without a function it is the mean of the people's
+    means; with one, people with a gap in any method that has values are left out. Returns how many
     people it is about, too.
     """
     there = np.isfinite(values).any(axis=(1, 2, 3))

@@ -1,8 +1,8 @@
 """A sweep of an arm's parameters, judged on people that no fit has seen.
 
-A training's losses grow with their weights and cannot choose them.  Two numbers on held-out people can:
+A training's losses grow with their weights and cannot choose them. Two numbers on held-out people can:
 how far the harmonized image is from the scan it was made of, and how far one person's harmonized images
-are from each other.  One is easily had at the other's cost, so what comes out is a front, not a winner.
+are from each other. One is easily had at the other's cost, so what comes out is a front, not a winner.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ SCORES = ("reconstruction_error", "pairwise_difference")
 def reconstruction_error(harmonized: np.ndarray, scan: np.ndarray, mask: np.ndarray) -> float:
     """Mean absolute difference of a harmonized image (X, Y, Z) and its scan in the mask; lower is better.
 
-    In the unit of the scan.  Torbati et al. (2021), Eq. 2, over the image that comes out.
+    In the unit of the scan. Torbati et al. (2021), Eq. 2, over the image that comes out.
     """
     return float(np.abs(harmonized[mask] - scan[mask]).mean(dtype=np.float64))
 
@@ -35,7 +35,7 @@ def reconstruction_error(harmonized: np.ndarray, scan: np.ndarray, mask: np.ndar
 def pairwise_difference(images: Sequence[np.ndarray], masks: Sequence[np.ndarray]) -> float:
     """Mean absolute difference of one person's images (M of X, Y, Z), over pairs; lower is better.
 
-    A pair counts where both have brain; NaN for fewer than two images.  Torbati et al. (2021), Eq. 5.
+    A pair counts where both have brain; NaN for fewer than two images. Torbati et al. (2021), Eq. 5.
     """
     differences = [
         np.abs(images[a][both] - images[b][both]).mean(dtype=np.float64)
@@ -59,7 +59,7 @@ def score_points(study: Study, points: Mapping[str, Mapping[str, Any]], images: 
     """The table of a sweep over the held-out people of `study`; `images/<point>` has each point's images.
 
     Columns: point, a column a parameter, the two scores (means over people, in units of RAW), their standard
-    deviations over people, n people, on_front.  The last row, `raw`, is the scans themselves.  Raises
+    deviations over people, n people, on_front. The last row, `raw`, is the scans themselves. Raises
     `InputError` for people with fewer than two scans alone.
     """
     rows = []

@@ -37,7 +37,7 @@ class Batches:
 def shuffled_batches(count: int, *, size: int, draw: int, seed: int, step: int, epoch: int) -> list[np.ndarray]:
     """The batches of one epoch: slice numbers in an order that depends on seed, step and epoch alone.
 
-    `draw` > 0 takes only so many slices.  No generator is carried from epoch to epoch, so that a resumed
+    `draw` > 0 takes only so many slices. No generator is carried from epoch to epoch, so that a resumed
     training draws what an undisturbed one would.
     """
     order = np.random.default_rng([seed, step, epoch]).permutation(count)[: draw or count]

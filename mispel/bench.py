@@ -2,7 +2,7 @@
 
 Every figure is the median over rounds in which all variants run in turn, each in a process of its own:
 CPU and wall seconds without imports and warming up, and how far the process's memory rose above what it
-was after imports.  Slices are random; the arithmetic does not depend on what they show.
+was after imports. Slices are random; the arithmetic does not depend on what they show.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The paper's losses, Eq. 2 to 6, as means over the slices of a batch.
 
-Shapes: B slices, M scanners, L embeddings, H x W pixels.  `present` (B, M) is 1 where a slice was
+Shapes: B slices, M scanners, L embeddings, H x W pixels. `present` (B, M) is 1 where a slice was
 scanned and 0 where the scan is missing; Eq. 2, 3 and 5 then run over the scanners and pairs present and
-are normalised by their number, so that a complete study gives the paper's sums.  `region` (B, H, W) is 1
+are normalized by their number, so that a complete study gives the paper's sums. `region` (B, H, W) is 1
 for the pixels that count; without it all do.
 """
 
@@ -23,7 +23,7 @@ def pixel_mean(values: Tensor, region: Tensor | None) -> Tensor:
 
 
 def present_mean(values: Tensor, present: Tensor) -> Tensor:
-    """Mean of `values` (B, n) over the entries that are present (B, n); 0 where none is.  Returns (B,)."""
+    """Mean of `values` (B, n) over the entries that are present (B, n); 0 where none is. Returns (B,)."""
     return (values * present).sum(dim=1) / present.sum(dim=1).clamp(min=1)
 
 

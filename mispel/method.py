@@ -97,7 +97,7 @@ class Mispel(Method):
             shutil.rmtree(self.context.checkpoint, ignore_errors=True)
 
     def load(self, folder: Path) -> None:
-        """Read a saved model.  Raises `InputError` for what is missing, changed or of another version."""
+        """Read a saved model. Raises `InputError` for what is missing, changed or of another version."""
         from mispel.compute import choose_device
         from mispel.model import load_model
 

@@ -52,7 +52,7 @@ class Model:
         return self.coefficients.device
 
     def number(self, scanner: str, where: str = "") -> int:
-        """The scanner's number.  Raises `InputError`, beginning with `where`, for one it wasn't trained on."""
+        """The scanner's number. Raises `InputError`, beginning with `where`, for one it wasn't trained on."""
         if scanner not in self.scanners:
             raise InputError(
                 f"{where}scanner '{scanner}' is not among those MISPEL was trained on: "
@@ -156,11 +156,11 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str,
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """What `write_tensors` wrote.  Raises `InputError` when the file is absent, truncated or changed."""
+    """What `write_tensors` wrote. Raises `InputError` when the file is absent, truncated or changed."""
     try:
         with safetensors.safe_open(path, framework="pt") as opened:
             about = json.loads((opened.metadata() or {})["about"])
-            tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+            tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118  (safetensors' handle can't be iterated)
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
     except (SafetensorError, OSError, KeyError, json.JSONDecodeError) as error:

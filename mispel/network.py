@@ -1,7 +1,7 @@
 """MISPEL's networks: a 2-D U-Net encoder and a linear decoder for each scanner (paper, section 3.1).
 
 The U-Net's details, which the paper leaves open, are those of the authors' published network: two
-max-pools, two 3x3 convolutions a level, LeakyReLU of slope 0.3, no normalisation, nearest-neighbour
+max-pools, two 3x3 convolutions a level, LeakyReLU of slope 0.3, no normalization, nearest-neighbor
 upsampling and a 3x3 convolution without activation before each skip concatenation.
 """
 
@@ -35,6 +35,7 @@ class Level(nn.Module):
         self.second = convolution(channels_out, channels_out)
 
     def forward(self, values: Tensor) -> Tensor:
+        """Features (B, C, H, W) of the same height and width."""
         return activate(self.second(activate(self.first(values))))
 
 
@@ -53,6 +54,7 @@ class Encoder(nn.Module):
         self.last = convolution(width, embeddings)
 
     def forward(self, slices: Tensor) -> Tensor:
+        """Embeddings (B, L, H, W) of slices (B, 1, H, W)."""
         fine = self.down1(slices)
         middle = self.down2(functional.max_pool2d(fine, 2))
         coarse = self.bottom(functional.max_pool2d(middle, 2))

@@ -97,7 +97,7 @@ class Parameters:
     """MISPEL's parameters as they are given: a preset, and what differs from it.
 
     preset: paper, erratum (the weights of Eq. 4 in the authors' README) or demo (for a CPU, at 2 mm).
-    The others are those of `Settings`.  One that isn't given, or is none, takes the preset's value; none is
+    The others are those of `Settings`. One that isn't given, or is none, takes the preset's value; none is
     left none, so that what is shown and saved is complete.
     """
 

@@ -1,7 +1,7 @@
 """MISPEL's Step 1 and Step 2 as plainly as they can be written: what tests and the bench measure the fast ones against.
 
 Float32, contiguous memory, one joint graph over all scanners, one optimizer, Step 2 encoding anew in
-every epoch.  Complete studies only, losses over the whole box.
+every epoch. Complete studies only, losses over the whole box.
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ class PlainEncoder(nn.Module):
         self.activation = nn.LeakyReLU(0.3)
 
     def forward(self, slices: Tensor) -> Tensor:
+        """Embeddings (B, L, H, W) of slices (B, 1, H, W)."""
         layers, activation = self.layers, self.activation
         fine = activation(layers[1](activation(layers[0](slices))))
         middle = activation(layers[3](activation(layers[2](self.pool(fine)))))

@@ -2,7 +2,7 @@
 
 With linear decoders Eq. 6 is a weighted sum of absolute values of functions that are linear in the M x L
 coefficients g: for every voxel a row x_i - g_i z_i for each scanner and a row g_i z_i - g_k z_k for each
-pair.  Each absolute value is rounded off below a width (as Huber does) that shrinks step by step, and
+pair. Each absolute value is rounded off below a width (as Huber does) that shrinks step by step, and
 Newton's method finds the optimum: first over voxels drawn at random, then over all of them.
 
 The proof is a point of the dual problem: any slopes y, one a row and none larger than the row's weight,
@@ -46,8 +46,8 @@ SMALLEST_FALL = 1e-6
 class Voxels:
     """Part of the problem, B slices of P voxels.
 
-    embeddings: of each scanner (B, L, P), float32.  images: of each scanner (B, P).  weights: of the
-    M + M(M-1)/2 rows (B, rows).  region: (B, P), or (0, 0) where all voxels count.
+    embeddings: of each scanner (B, L, P), float32. images: of each scanner (B, P). weights: of the
+    M + M(M-1)/2 rows (B, rows). region: (B, P), or (0, 0) where all voxels count.
     """
 
     embeddings: tuple[np.ndarray, ...]
@@ -246,7 +246,7 @@ def _overshot(sums: Sums, step: np.ndarray, downhill: float) -> bool:
 class Solution:
     """What was reached.
 
-    coefficients: (M, L), float32.  passes: the losses at every pass over all voxels, the start first.
+    coefficients: (M, L), float32. passes: the losses at every pass over all voxels, the start first.
     lower_bound, gap: of Eq. 6, and the loss's distance from it as a share of the loss; None with ReLU.
     """
 
@@ -259,7 +259,7 @@ class Solution:
 def solve(problem: Problem, coefficients: np.ndarray, *, seed: int) -> Solution:
     """Minimize Eq. 6 from `coefficients` (M, L).
 
-    With linear decoders the gap is at most `LARGEST_GAP`, or a warning says what it is.  With ReLU Eq. 6 is
+    With linear decoders the gap is at most `LARGEST_GAP`, or a warning says what it is. With ReLU Eq. 6 is
     not convex: there is no bound, and a step is taken only where the loss over all voxels fell.
     """
     drawn = problem.drawn_voxels(seed)

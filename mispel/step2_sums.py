@@ -14,13 +14,13 @@ BLOCK = 512
 
 
 @kernel
-def row_sums(embeddings, images, weights, region, coefficients, width, relu, second):  # noqa: ANN001, ANN201
+def row_sums(embeddings, images, weights, region, coefficients, width, relu, second):
     """Sums over B slices of P voxels, float64.
 
-    embeddings: for each scanner (B, L, P).  images: for each scanner (B, P).  weights: (B, rows), the M
-    reconstruction rows x_i - o_i first, then the pairs' rows o_i - o_k.  region: (B, P), or (0, 0) for all
-    voxels.  coefficients: (M, L).  width: below which absolute values are rounded (Huber).  relu: whether
-    outputs are cut at 0.  second: whether the last four sums are wanted, 0 otherwise.
+    embeddings: for each scanner (B, L, P). images: for each scanner (B, P). weights: (B, rows), the M
+    reconstruction rows x_i - o_i first, then the pairs' rows o_i - o_k. region: (B, P), or (0, 0) for all
+    voxels. coefficients: (M, L). width: below which absolute values are rounded (Huber). relu: whether
+    outputs are cut at 0. second: whether the last four sums are wanted, 0 otherwise.
 
     Returns the rows' losses (rows,); slopes x images; the rounded loss's gradient (M, L) and second
     derivatives x width (M L, M L); the same second derivatives with each row's weight times its slack,

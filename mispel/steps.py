@@ -25,7 +25,7 @@ from mispel.parameters import Settings
 class Step(abc.ABC):
     """One of the two steps.
 
-    number: 1 or 2.  epochs: at most so many.  tolerance: the loss, and the value below which the step ends.
+    number: 1 or 2. epochs: at most so many. tolerance: the loss, and the value below which the step ends.
     """
 
     number: int
@@ -75,6 +75,7 @@ class EmbeddingLearning(Step):
         self.optimizers = {f"optimizer.{i}": used for i, used in enumerate([*self.encoders, self.decoders])}
 
     def train(self, indices: np.ndarray, watch: OutputWatch) -> Tensor:
+        """One update of encoders and decoders by Eq. 4."""
         batches, encoders = self.batches, self.encoders
         images = batches.images(indices)
         present = batches.present[indices]
@@ -112,12 +113,14 @@ class EmbeddingLearning(Step):
             return self.model.encoders[number](slices)
 
     def tensors(self) -> dict[str, Tensor]:
+        """Encoders, decoders and the state of every Adam."""
         state = self.model.tensors()
         for name, optimizer in self.optimizers.items():
             state |= optimizer_tensors(optimizer, name)
         return state
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
+        """Take over what `tensors` gave."""
         self.model.load_tensors(state)
         for name, optimizer in self.optimizers.items():
             load_optimizer(optimizer, name, state)
@@ -140,6 +143,7 @@ class DecoderFitting(Step):
         self.optimizer = Adam([self.coefficients], parameters.learning_rate)
 
     def train(self, indices: np.ndarray, watch: OutputWatch) -> Tensor:
+        """One update of the decoders by Eq. 6, from cached embeddings."""
         images = self.batches.images(indices)
         present = self.batches.present[indices]
         region = self.batches.region(images)
@@ -157,10 +161,12 @@ class DecoderFitting(Step):
         return torch.stack([reconstruction, none, harmonization, total]).detach()
 
     def tensors(self) -> dict[str, Tensor]:
+        """Decoders and their Adam's state; the encoders stay as they are."""
         coefficients = self.coefficients.detach().cpu().contiguous()
         return {"coefficients": coefficients, **optimizer_tensors(self.optimizer, "optimizer")}
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
+        """Take over what `tensors` gave."""
         with torch.no_grad():
             self.coefficients.copy_(state["coefficients"])
         load_optimizer(self.optimizer, "optimizer", state)

@@ -160,7 +160,7 @@ def run_step(
     """Run a step's epochs from its last checkpoint on, until they are done or a stopping rule applies.
 
     `settled`: whether a flat output is an error or a warning; None, an error after `WARM_UP_STEPS` batches.
-    Changes the step's model in place.  Raises `TrainingError` for a dead, collapsed or diverged output.
+    Changes the step's model in place. Raises `TrainingError` for a dead, collapsed or diverged output.
     """
     parameters, store, device = step.parameters, step.batches.store, step.batches.device
     state = None if checkpoints is None else checkpoints.latest(step.name)
@@ -230,7 +230,7 @@ def example_slice(model: Model, store: SliceStore) -> dict[str, np.ndarray]:
     """What a figure of the embeddings needs (Fig. 2): the middle slice of the first subject with all scans.
 
     images (M, rows, columns), embeddings (M, L, rows, columns), outputs (M, rows, columns), coefficients
-    (M, L), and whose slice it is.  Rows run from the front of the head to its back.
+    (M, L), and whose slice it is. Rows run from the front of the head to its back.
     """
     complete = np.flatnonzero(store.present.all(axis=1))
     candidates = complete if complete.size else np.arange(len(store))

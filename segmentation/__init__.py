@@ -1,4 +1,4 @@
-"""Tissue segmentation of brain images into CSF, grey matter and white matter."""
+"""Tissue segmentation of brain images into CSF, gray matter and white matter."""
 
 from __future__ import annotations
 

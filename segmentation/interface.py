@@ -16,7 +16,7 @@ ENGINES = "segmentation.engines"
 
 # A newborn's brain has about 350 mL, an adult's 1000 to 1600. A seventh of the newborn's leaves
 # room for a single lobe or a shrunk test brain, and still tells a mask that went wrong (one slice,
-# the eyes, millimetres taken for metres) from a brain.
+# the eyes, millimeters taken for meters) from a brain.
 SMALLEST_BRAIN_ML = 50.0
 
 # A Gaussian class needs a variance, so at least two values; there are three classes.
@@ -27,9 +27,9 @@ _SAMPLE = 10_000
 
 @dataclass(frozen=True)
 class Segmentation:
-    """Tissue classes of one image, in the order of `TISSUES`; 0 outside the modelled voxels.
+    """Tissue classes of one image, in the order of `TISSUES`; 0 outside the modeled voxels.
 
-    The modelled voxels are those of the mask with an intensity above 0.
+    The modeled voxels are those of the mask with an intensity above 0.
 
     Attributes
     ----------
@@ -60,7 +60,7 @@ def engines() -> tuple[str, ...]:
 
 
 def check_segmentable(image: np.ndarray, mask: np.ndarray, voxel_sizes: Sequence[float] | np.ndarray) -> np.ndarray:
-    """Refuse what cannot be segmented, with the reason, and say which voxels can be modelled.
+    """Refuse what cannot be segmented, with the reason, and say which voxels can be modeled.
 
     Parameters
     ----------
@@ -115,14 +115,14 @@ def check_segmentable(image: np.ndarray, mask: np.ndarray, voxel_sizes: Sequence
             f"only {distinct.size} different intensities in the mask; three classes with "
             f"a variance each need at least {FEWEST_VALUES}; give the image, not a label map"
         )
-    modelled = mask if lowest > 0 else mask & (image > 0)
-    volume = np.count_nonzero(modelled) * float(sizes.prod()) / 1000
+    modeled = mask if lowest > 0 else mask & (image > 0)
+    volume = np.count_nonzero(modeled) * float(sizes.prod()) / 1000
     if volume < SMALLEST_BRAIN_ML:
         raise InputError(
             f"{volume:.3g} mL in the mask and above 0, less than any brain "
             f"({SMALLEST_BRAIN_ML:g} mL); check the mask and the voxel sizes"
         )
-    return modelled
+    return modeled
 
 
 def segment(

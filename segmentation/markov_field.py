@@ -6,7 +6,7 @@ installs comes near FAST's result, and numpy would take minutes an image.
 
 Shapes: the box has (I, J, K) voxels. Log intensities, the field and their like are float32
 (I, J, K). Posteriors are three arrays, one a class, float32 (I + 2, J + 2, K + 2): the box with a
-rim of zeros, so that every voxel has all its neighbours; outside the mask they are 0.
+rim of zeros, so that every voxel has all its neighbors; outside the mask they are 0.
 ``first`` and ``last`` (I, J) int32 are the part of each row that the mask touches (0 and 0 where it
 doesn't), and ``inside`` uint8 (I, J, K) is the mask. A class is a row of ``gaussians`` float32 (3,
 3): its mean, -1 / (2 variance) and -log(variance) / 2.
@@ -60,11 +60,11 @@ def _exponential(x):
 
 @kernel
 def sweep(start, stop, step, posteriors, log_image, field, inside, first, last, gaussians, weights, beta):
-    """Update every ``step``-th plane's posteriors in place from their neighbours and the Gaussians.
+    """Update every ``step``-th plane's posteriors in place from their neighbors and the Gaussians.
 
-    p_k is proportional to exp(beta x weighted sum of the neighbours' p_k) x density_k; a row's own
-    neighbours are taken as they were before the row. With beta 0 it is the mixture without a field.
-    ``weights`` float32 (6,): of the neighbours along i, j, k, and diagonally in ij, ik, jk.
+    p_k is proportional to exp(beta x weighted sum of the neighbors' p_k) x density_k; a row's own
+    neighbors are taken as they were before the row. With beta 0 it is the mixture without a field.
+    ``weights`` float32 (6,): of the neighbors along i, j, k, and diagonally in ij, ik, jk.
     """
     columns = log_image.shape[2]
     beside = np.empty(columns + 2, np.float32)
@@ -125,12 +125,12 @@ def sweep(start, stop, step, posteriors, log_image, field, inside, first, last, 
 
 
 @kernel
-def nearest_sums(start, stop, step, log_image, inside, first, last, centres, sums):
-    """The sums of `posterior_sums` with each voxel wholly in the class of the nearest centre.
+def nearest_sums(start, stop, step, log_image, inside, first, last, centers, sums):
+    """The sums of `posterior_sums` with each voxel wholly in the class of the nearest center.
 
-    ``centres`` float64 (3,), rising; of two as near the lower one.
+    ``centers`` float64 (3,), rising; of two as near the lower one.
     """
-    low_edge, high_edge = (centres[0] + centres[1]) / 2, (centres[1] + centres[2]) / 2
+    low_edge, high_edge = (centers[0] + centers[1]) / 2, (centers[1] + centers[2]) / 2
     for i in range(start, stop, step):
         sums[i] = 0
         for j in range(log_image.shape[1]):
@@ -198,14 +198,14 @@ def posterior_sums(start, stop, step, posteriors, log_image, field, first, last,
 
 
 @numba.njit(inline="always")
-def _smooth_row(out, rows, centre, taps):
-    """out = sum over t of taps[|t|] x rows[centre + t], for float32 rows of out's length."""
+def _smooth_row(out, rows, center, taps):
+    """out = sum over t of taps[|t|] x rows[center + t], for float32 rows of out's length."""
     count = out.shape[0]
-    middle = rows[centre, :count]
+    middle = rows[center, :count]
     for n in range(count):
         out[n] = taps[0] * middle[n]
     for t in range(1, taps.shape[0]):
-        before, after, tap = rows[centre - t, :count], rows[centre + t, :count], taps[t]
+        before, after, tap = rows[center - t, :count], rows[center + t, :count], taps[t]
         for n in range(count):
             out[n] += tap * (before[n] + after[n])
 
@@ -215,7 +215,7 @@ def residual(start, stop, step, posteriors, log_image, first, last, gaussians, t
     """The two images whose low-passed ratio is the field, smoothed along their rows.
 
     ``numerator`` = sum_k p_k (y0 - mu_k) / var_k and ``denominator`` = sum_k p_k / var_k, y0 the
-    uncorrected log image. ``taps`` float32 (radius + 1,): the kernel's half, centre first.
+    uncorrected log image. ``taps`` float32 (radius + 1,): the kernel's half, center first.
     """
     radius = taps.shape[0] - 1
     columns = log_image.shape[2]

@@ -3,7 +3,7 @@
 A voxel is either pure or a mixture of two tissues: six types. In a mixture with a share a of one
 tissue the intensity is Gaussian with mean a mu_1 + (1 - a) mu_2 and variance a**2 var_1 +
 (1 - a)**2 var_2, on the scale of intensities, not of their logarithm. A type's likelihood is the
-mean over all shares; neighbours favour equal and, less so, akin types; then a mixture's share is
+mean over all shares; neighbors favor equal and, less so, akin types; then a mixture's share is
 the most likely one, on a grid of 0.01. FAST's own stage isn't published: this form and its three
 numbers below were chosen to give its volumes, and do so within 4 % on five
 images (sums of fractions: 1 %).
@@ -78,10 +78,10 @@ def type_table(means: np.ndarray, variances: np.ndarray) -> TypeTable:
 
 
 def affinities() -> np.ndarray:
-    """float32 (types + 1, types): `BETA` x how much a neighbour of one type favours each other.
+    """float32 (types + 1, types): `BETA` x how much a neighbor of one type favors each other.
 
     1 for the same type, `AKIN` between a pure type and a mixture that holds it, else 0; nothing
-    from a neighbour that is `OUTSIDE`.
+    from a neighbor that is `OUTSIDE`.
     """
     table = np.zeros((len(TYPES) + 1, len(TYPES)), dtype=np.float32)
     for a, one in enumerate(TYPES):
@@ -93,7 +93,7 @@ def affinities() -> np.ndarray:
     return table
 
 
-def neighbours(voxel_sizes: tuple[float, float, float], shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
+def neighbors(voxel_sizes: tuple[float, float, float], shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
     """The 18 nearest voxels: int64 (18,) how far in a flattened grid, float32 (18,) their weights.
 
     The weight is 1 / distance in units of a cube of the voxel's volume, so 1 across the faces of
@@ -113,11 +113,11 @@ def _log_density(values: np.ndarray, mean: np.ndarray, variance: np.ndarray) -> 
 
 
 @kernel
-def sweep_types(start, stop, step, types, steps, log_likelihoods, affinity, neighbours, weights):
-    """Give every ``step``-th plane's voxels, one by one, their best type among their neighbours'.
+def sweep_types(start, stop, step, types, steps, log_likelihoods, affinity, neighbors, weights):
+    """Give every ``step``-th plane's voxels, one by one, their best type among their neighbors'.
 
     ``types`` uint8 (I + 2, J + 2, K + 2), `OUTSIDE` outside the mask and on the rim, is changed in
-    place. ``steps`` uint16 (I, J, K). ``neighbours`` int64 (N,): how far they are in the flattened
+    place. ``steps`` uint16 (I, J, K). ``neighbors`` int64 (N,): how far they are in the flattened
     ``types``, with ``weights`` float32 (N,).
     """
     lines, columns = steps.shape[1], steps.shape[2]
@@ -133,15 +133,15 @@ def sweep_types(start, stop, step, types, steps, log_likelihoods, affinity, neig
                 e0, e1, e2, e3, e4, e5 = (
                     likely[0], likely[1], likely[2], likely[3], likely[4], likely[5]
                 )  # fmt: skip
-                for n in range(neighbours.shape[0]):
+                for n in range(neighbors.shape[0]):
                     weight = weights[n]
-                    favour = affinity[flat[here + neighbours[n]]]
-                    e0 += weight * favour[0]
-                    e1 += weight * favour[1]
-                    e2 += weight * favour[2]
-                    e3 += weight * favour[3]
-                    e4 += weight * favour[4]
-                    e5 += weight * favour[5]
+                    favor = affinity[flat[here + neighbors[n]]]
+                    e0 += weight * favor[0]
+                    e1 += weight * favor[1]
+                    e2 += weight * favor[2]
+                    e3 += weight * favor[3]
+                    e4 += weight * favor[4]
+                    e5 += weight * favor[5]
                 best, most = 0, e0
                 for n, energy in ((1, e1), (2, e2), (3, e3), (4, e4), (5, e5)):
                     if energy > most:

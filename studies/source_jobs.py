@@ -35,7 +35,7 @@ def take_steps(
 ) -> dict[PlannedScan, str]:
     """Take every scan through its source's steps into the folder `out`, `jobs` scans at once.
 
-    What is there from an earlier start stays.  Returns the scans whose steps failed, with the reason.
+    What is there from an earlier start stays. Returns the scans whose steps failed, with the reason.
     """
     if jobs < 1:
         raise InputError(f"--jobs {jobs}: at least 1")

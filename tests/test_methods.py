@@ -82,7 +82,10 @@ every_model = pytest.mark.parametrize("model", list(methods()), indirect=True)
 def test_declares_itself(name):
     method = methods()[name]
     assert method.id == name == name.lower()
-    assert method.label and method.citation and method.limits and method.__doc__
+    assert method.label
+    assert method.citation
+    assert method.limits
+    assert method.__doc__
     assert method.fits_on in ("study", "scan")
     assert method.needs <= {"paired", "gpu"}
     assert label(name) == method.label

@@ -29,7 +29,7 @@ SCHEMA = ROOT / "workflow" / "schemas" / "config.schema.yaml"
 
 
 class Configuration:
-    """A checked configuration.  Raises `InputError` naming the key, what was found and the remedy."""
+    """A checked configuration. Raises `InputError` naming the key, what was found and the remedy."""
 
     def __init__(self, config: dict[str, Any]) -> None:
         config = json.loads(json.dumps(config))
@@ -38,7 +38,7 @@ class Configuration:
         self.run = f"results/{config['run']}"
         # Snakemake merges a user's file before the shipped one, which would put the user's arms first
         shipped = yaml.safe_load(DEFAULTS.read_text(encoding="utf-8"))["methods"]
-        ordered = {arm: None for arm in shipped} | config["methods"]
+        ordered = dict.fromkeys(shipped) | config["methods"]
         self.arms: dict[str, dict[str, Any]] = {
             arm: settings for arm, settings in ordered.items() if settings is not None
         }
@@ -134,7 +134,7 @@ class Configuration:
                 raise InputError(f"configuration: unknown key 'study.{chosen.name}.{key}'{nearest(key, chosen.keys)}")
 
     def check_other_blocks(self) -> None:
-        """Refuse blocks of no source, and unknown keys in those that this run doesn't use.  Imports them all."""
+        """Refuse blocks of no source, and unknown keys in those that this run doesn't use. Imports them all."""
         for name in self.content["study"]:
             if name not in ("source", *sources()):
                 raise InputError(f"configuration: unknown key 'study.{name}'{nearest(name, sources())}")
@@ -142,7 +142,7 @@ class Configuration:
                 self._check_block(source(name))
 
     def check_arms(self) -> None:
-        """Refuse unknown methods, parameters and engines.  Imports every method, so not for every job."""
+        """Refuse unknown methods, parameters and engines. Imports every method, so not for every job."""
         from baselines.harness.parameters import make_parameters
         from baselines.harness.registry import method
         from segmentation.interface import engines

@@ -63,7 +63,7 @@ def method_hash(verb: str, method: str, parameters: Mapping[str, Any]) -> str:
     """A hash of what `python -m baselines verb` loads for a method.
 
     That is its file, and the methods and engines that its parameters name, as `base` of `shuffle` does; a
-    parameter that isn't given has its default, as it stands in that file.  Another distribution's method adds
+    parameter that isn't given has its default, as it stands in that file. Another distribution's method adds
     its own file and the distribution's version.
     """
     own = configured_modules(method)

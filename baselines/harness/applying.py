@@ -20,7 +20,7 @@ from core.study import Scan, Study
 def apply_method(name: str, folder: Path, study: Study, out: Path, *, context: Context | None = None) -> str:
     """Harmonize every scan of `study` with the model in `folder`; images go to `out`, named after their scans.
 
-    Refuses, before any work, subjects or scanners that the method cannot be applied to.  Returns the
+    Refuses, before any work, subjects or scanners that the method cannot be applied to. Returns the
     device that was used.
     """
     description = read_description(folder)
@@ -42,7 +42,7 @@ def apply_by_fold(
 
     `training/fold-<fold>` gets the images of the people that the model was fitted on, of which the arm's
     range of intensities is taken; a method that learns nothing from a study gives the same images in every
-    fold, so that it needs none.  Raises `InputError` for a model that has seen people of its fold.  Returns
+    fold, so that it needs none. Raises `InputError` for a model that has seen people of its fold. Returns
     the devices used.
     """
     devices = []

@@ -19,7 +19,7 @@ from core.study import Study
 def fit_method(name: str, study: Study, folder: Path, *, parameters: Any = None, context: Context | None = None) -> str:
     """Fit method `name` on `study` and save it into `folder`, whole or not at all.
 
-    Returns the device that was used.  Raises `NotApplicable` with the method's reason, `InputError` for
+    Returns the device that was used. Raises `NotApplicable` with the method's reason, `InputError` for
     unusable scans.
     """
     arm = method(name)(parameters, context)

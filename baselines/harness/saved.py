@@ -28,6 +28,7 @@ def model_scale(folder: Path) -> Scale:
 
 
 def read_description(folder: Path) -> dict[str, Any]:
+    """What a folder's model says of itself. Raises InputError where there is none, or a broken one."""
     path = folder / MODEL_FILE
     if not path.exists():
         raise InputError(f"{folder}: no model there ({MODEL_FILE} is missing); fit one with `python -m baselines fit`")

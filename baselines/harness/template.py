@@ -22,7 +22,7 @@ from core.study import Scan, Study
 
 
 class {title}(Method):
-    """Shifts every scanner's scans to the study's mean intensity.  Replace it by your method."""
+    """Shifts every scanner's scans to the study's mean intensity. Replace it by your method."""
 
     id = "{name}"
     label = "{title}"

@@ -35,8 +35,8 @@ def in_child(work: Callable[[], dict[str, Any]], *, seconds: float | None = None
     """Do `work` in a child process and return its answer, a small mapping that JSON can hold.
 
     The child and all that it started end when it has answered, when `seconds` are over, when this process
-    ends, however that happens, and when the run that started this process ends.  Raises `Ended` where there
-    is no answer.  Without `os.fork` the work is done here.
+    ends, however that happens, and when the run that started this process ends. Raises `Ended` where there
+    is no answer. Without `os.fork` the work is done here.
     """
     if not hasattr(os, "fork"):
         return work()

@@ -35,8 +35,8 @@ def call_verb(package: str, about: str | None, argv: Sequence[str] | None = None
     """Do what a command line asks of `python -m package`; returns the exit status.
 
     The verbs are the files of the folder `commands` in the package, a hyphen for an underscore; a file that
-    begins with an underscore is none.  Only the file of the verb asked for is loaded, since each needs other
-    libraries; `--help` loads all.  Raises `InputError` for a verb that isn't there.
+    begins with an underscore is none. Only the file of the verb asked for is loaded, since each needs other
+    libraries; `--help` loads all. Raises `InputError` for a verb that isn't there.
     """
     words = list(sys.argv[1:] if argv is None else argv)
     names = verbs_of(package)

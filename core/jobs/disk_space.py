@@ -29,7 +29,7 @@ PAGES = 10_000_000
 def bytes_to_write(*, scans: int, voxels: int, arms: int, beside: float) -> int:
     """About how many bytes a run leaves in its folder: the study's scans, and every arm's images and labels.
 
-    `voxels` are those of the grid; `beside` is what a scan's source keeps beside it, in bytes a voxel.  What
+    `voxels` are those of the grid; `beside` is what a scan's source keeps beside it, in bytes a voxel. What
     it was calibrated on it overestimates by 8 to 17 %.
     """
     of_study = scans * voxels * (IMAGE + beside)
@@ -40,7 +40,7 @@ def bytes_to_write(*, scans: int, voxels: int, arms: int, beside: float) -> int:
 def check_room(folder: Path | str, needed: int, free: int | None = None) -> str:
     """Say what a run will write into `folder`; raises `InputError` where the disk hasn't the room.
 
-    What an earlier run left there counts as written.  `free`: bytes, by default the disk's.
+    What an earlier run left there counts as written. `free`: bytes, by default the disk's.
     """
     folder = Path(folder)
     written = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file() and not path.is_symlink())

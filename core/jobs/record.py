@@ -33,11 +33,11 @@ def run_step(
     """Do `work` (which may return the device it used), record in `status_file` how it ended, return that.
 
     The record holds method, step, status (ok, not_applicable, failed), reason, seconds, peak_mb and
-    device.  The work is done in a child process, so that being killed, or taking longer than `minutes`
-    (0: no limit), is a failure like others.  When a step named in `requires` (status files) did not end
-    ok, the work is left out and this step ends the same way, with that step's name in the reason.  With
+    device. The work is done in a child process, so that being killed, or taking longer than `minutes`
+    (0: no limit), is a failure like others. When a step named in `requires` (status files) did not end
+    ok, the work is left out and this step ends the same way, with that step's name in the reason. With
     `on_failure="record"` a failure is recorded and the command goes on to succeed; with "stop" an
-    `InputError` is raised as it was, and any other failure ends the command with 1 and a sentence.  A full
+    `InputError` is raised as it was, and any other failure ends the command with 1 and a sentence. A full
     or read-only disk is no arm's fault: it ends the command so in either case.
     `placeholders` are the files that the workflow expects: where the work made none, they are empty.
     Without a `status_file` only the work is done, here and without a limit, as by hand.

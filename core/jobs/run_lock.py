@@ -31,7 +31,7 @@ def check_writable(folder: Path | str) -> None:
 def claim(folder: Path | str) -> int | None:
     """Claim a run's folder for this process until it ends.
 
-    Returns the open file, None where the file system has no locks.  Raises `InputError` naming the process
+    Returns the open file, None where the file system has no locks. Raises `InputError` naming the process
     that has claimed it.
     """
     try:

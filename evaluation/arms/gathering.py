@@ -24,7 +24,7 @@ IDS = ("method", "subject", "scanner", "scanner_a", "scanner_b", "tissue")
 def read_volumes(run: Path, arms: Sequence[str], batches: Sequence[str] | None) -> pd.DataFrame:
     """The arms' volumes from their parts; an empty file holds no rows.
 
-    Without `batches`, all that are there.  Raises `InputError` where a row comes twice, as it does
+    Without `batches`, all that are there. Raises `InputError` where a row comes twice, as it does
     when parts of an earlier division into batches are left.
     """
     tables = [pd.DataFrame(columns=VOLUME_COLUMNS)]
@@ -84,7 +84,7 @@ def gather(
 ) -> list[Path]:
     """Join the arms' parts into `RUN/metrics/*.tsv`; returns the files written.
 
-    `seed` and `resamples` are those of the bootstrap, which the intervals of some tables are from.  Where
+    `seed` and `resamples` are those of the bootstrap, which the intervals of some tables are from. Where
     people are divided into folds, tables by subject end in the column `fold`.
     """
     tables: dict[str, pd.DataFrame] = {}

@@ -1,8 +1,8 @@
 """An arm's intensities over all its scans, and the one rule by which they reach the segmenter.
 
-RAW goes in multiplied by 1000.  Every other arm first goes through ONE affine map an arm, which takes
-its 0.5th and 99.5th percentile (brain voxels of all its scans) to RAW's.  So an arm that is an affine
-copy of RAW gives RAW's segmentation.  Held out, there is a map a fold, from the training scans alone.
+RAW goes in multiplied by 1000. Every other arm first goes through ONE affine map an arm, which takes
+its 0.5th and 99.5th percentile (brain voxels of all its scans) to RAW's. So an arm that is an affine
+copy of RAW gives RAW's segmentation. Held out, there is a map a fold, from the training scans alone.
 """
 
 from __future__ import annotations
@@ -89,10 +89,10 @@ def values_of_keys(keys: np.ndarray) -> np.ndarray:
 def percentiles(blocks: Callable[[], Iterable[np.ndarray]], percents: Sequence[float]) -> tuple[np.ndarray, int]:
     """Exact percentiles of all values of `blocks`, of which only one is in memory at a time.
 
-    `blocks` is called twice and gives the same finite float32 vectors each time.  The first pass
+    `blocks` is called twice and gives the same finite float32 vectors each time. The first pass
     counts values by the upper 16 bits of an integer in their order, the second by the lower 16 bits
     within the few upper ones that matter; so memory is a block and some 65536 counts, and nothing is
-    binned.  (`numpy.percentile` gives the same from one array, which for 72 scans at 1 mm would be
+    binned. (`numpy.percentile` gives the same from one array, which for 72 scans at 1 mm would be
     half a gigabyte and its copies.)
 
     Returns the percentiles (P,) by linear interpolation, as float64, and the number of values.

@@ -72,7 +72,7 @@ def measure_arm(
     """Add to `measures` what every file of `evaluation.measures` gives of an arm's scans of some subjects.
 
     `reference_segmentations` is the folder of RAW's labels, `intensities` and `reference` are the arm's range
-    and RAW's.  Raises `InputError` for an image or labels that aren't there or can't be used.
+    and RAW's. Raises `InputError` for an image or labels that aren't there or can't be used.
     """
     for subject in progress(subjects, what=f"measures of {arm}"):
         person = read_person(

@@ -1,4 +1,4 @@
-"""`segment`: one image by hand.  Imports little, so that little memory is used beside the engine's."""
+"""`segment`: one image by hand. Imports little, so that little memory is used beside the engine's."""
 
 from __future__ import annotations
 

@@ -3,8 +3,8 @@
 Such a module has a `TITLE`, a `TOPIC` (the report's tab that shows it; without one, it is "Further"), a
 `CAPTION` (what the report prints under it) and
 `draw(run: FinishedRun) -> list[Path]`, which writes `run.folder/figures/<module>.png` and `.svg` and
-returns their paths, or nothing where the run has nothing for it.  Title, topic and caption go into
-`<module>.json` beside them, from which the report is made.  Dropping a file in is all it takes to
+returns their paths, or nothing where the run has nothing for it. Title, topic and caption go into
+`<module>.json` beside them, from which the report is made. Dropping a file in is all it takes to
 add a figure; `python -m evaluation figures RUN` draws it and the report shows it.
 """
 
@@ -40,8 +40,8 @@ def about(figure: ModuleType) -> dict[str, str]:
 def draw(run: Path | str, *, threads: int = 1) -> list[Path]:
     """Draw every figure of a finished run into `run/figures/`, from the files in its folder alone.
 
-    `threads` figures are drawn at a time, in processes of their own.  A figure that the run has nothing for
-    is left out, and an old picture of it removed.  Returns what was written.  Raises `InputError` where the
+    `threads` figures are drawn at a time, in processes of their own. A figure that the run has nothing for
+    is left out, and an old picture of it removed. Returns what was written. Raises `InputError` where the
     folder holds no run or a table lacks a column.
     """
     if threads == 1:

@@ -15,8 +15,8 @@ from evaluation.runs.finished_run import FinishedRun
 TITLE = "Figure 1. Scanner effects"
 TOPIC = "Images"
 CAPTION = (
-    "One subject's RAW scans from all scanners. Top: the same axial slice on one grey scale, front at the top, "
-    "the subject's left on the left. Bottom: the intensities of the whole brain, on identical axes; the grey "
+    "One subject's RAW scans from all scanners. Top: the same axial slice on one gray scale, front at the top, "
+    "the subject's left on the left. Bottom: the intensities of the whole brain, on identical axes; the gray "
     "lines repeat the other scanners' histograms. The slices show the same tissue, so whatever differs between "
     "them comes from the scanners."
 )
@@ -37,7 +37,7 @@ def plot(
     """Draw slices over histograms.
 
     `images` maps a scanner to its canonical image (X, Y, Z), 0 outside the brain; `edges_mm` are the
-    voxel's edges (3,).  A scanner without an image keeps its empty place.
+    voxel's edges (3,). A scanner without an image keeps its empty place.
     """
     first = next(iter(images.values()))
     union = np.zeros(first.shape, dtype=bool)
@@ -45,7 +45,7 @@ def plot(
         union |= image != 0
     box = slices.brain_box(union)
     level = slices.example_level(box, union.shape)
-    grey = slices.grey_range(images.values())
+    gray = slices.gray_range(images.values())
     brains = {scanner: image[image != 0] for scanner, image in images.items()}
     highest = max(float(np.percentile(brain, 99.9)) for brain in brains.values())
     lowest = min(0.0, *(float(np.percentile(brain, 0.1)) for brain in brains.values()))
@@ -78,7 +78,7 @@ def plot(
             top.set_title(style.fit_lines(scanner, style.WIDTH / columns - 0.2, 3, style.TEXT_SIZE + 0.5, "bold"))
             if scanner in images:
                 pixels = slices.upright(images[scanner][box[0], box[1]], 2, level)
-                panels.show_slice(top, pixels, grey, (edges_mm[1], edges_mm[0]))
+                panels.show_slice(top, pixels, gray, (edges_mm[1], edges_mm[0]))
             else:
                 panels.say_no_scan(top)
             for other, share in shares.items():

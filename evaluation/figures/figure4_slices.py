@@ -15,17 +15,17 @@ TITLE = "Figure 4. One slice, before and after"
 TOPIC = "Images"
 CAPTION = (
     "The same axial slice of one subject: rows are arms, columns scanners; front at the top, the subject's left on "
-    "the left. Each row has one grey scale, from the 0.5th to the 99.5th percentile of the row's brain voxels, "
+    "the left. Each row has one gray scale, from the 0.5th to the 99.5th percentile of the row's brain voxels, "
     "since arms differ in units: look for likeness along a row, and for detail and contrast that an arm has lost."
 )
 SCALE_WIDTH = 0.05
-"""Width of a row's grey scale as a share of a picture's."""
+"""Width of a row's gray scale as a share of a picture's."""
 
 
 @style.styled
 def plot(
     slices: Mapping[tuple[str, str], np.ndarray],
-    greys: Sequence[tuple[float, float]],
+    grays: Sequence[tuple[float, float]],
     *,
     arms: Sequence[str],
     scanners: Sequence[str],
@@ -37,7 +37,7 @@ def plot(
     """Draw slices in a grid.
 
     `slices` maps (method, scanner) to pixels (rows, columns), all of one shape; a missing one keeps its
-    empty place.  `greys` holds each row's lowest and highest intensity, `edges_mm` a pixel's height and
+    empty place. `grays` holds each row's lowest and highest intensity, `edges_mm` a pixel's height and
     width.
     """
     shape = next(iter(slices.values())).shape
@@ -64,12 +64,12 @@ def plot(
                 panels.say_no_scan(axis)
                 axis.set_box_aspect(ratio)
             else:
-                panels.show_slice(axis, pixels, greys[row], edges_mm)
+                panels.show_slice(axis, pixels, grays[row], edges_mm)
             if row == 0:
                 axis.set_title(style.fit_lines(scanner, side - 0.1, 3, style.TEXT_SIZE + 0.5, "bold"))
             if column == 0:
                 axis.set_ylabel(style.fit_lines(arm, (side - 0.2) * ratio, 2, style.TEXT_SIZE, "bold"), weight="bold")
-        panels.show_grey_scale(grid[row, -1], greys[row])
+        panels.show_gray_scale(grid[row, -1], grays[row])
         grid[row, -1].set_box_aspect(ratio / SCALE_WIDTH)
     return figure
 
@@ -99,7 +99,7 @@ def draw(run: FinishedRun) -> list[Path]:
             (run.label(arm), scanner): slices.upright(volume[box[0], box[1]], 2, level)
             for (arm, scanner), volume in volumes.items()
         },
-        [slices.grey_range(volume for (owner, _), volume in volumes.items() if owner == arm) for arm in drawn],
+        [slices.gray_range(volume for (owner, _), volume in volumes.items() if owner == arm) for arm in drawn],
         arms=[run.label(arm) for arm in drawn],
         scanners=run.scanners,
         edges_mm=(float(edges_mm[1]), float(edges_mm[0])),

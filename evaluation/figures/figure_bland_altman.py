@@ -74,7 +74,7 @@ def plot(
                             top - bottom,
                             width * 0.86,
                             bottom,
-                            color=look.colour,
+                            color=look.color,
                             hatch=look.hatch,
                             edgecolor="white",
                             linewidth=0,

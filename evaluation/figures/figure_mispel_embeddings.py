@@ -18,7 +18,7 @@ TOPIC = "Training"
 CAPTION = (
     "The same slice of one subject from each scanner (rows): the scan, the L embeddings that the scanner's encoder "
     "makes of it, and the harmonized slice that its decoder sums from them (Fig. 2 of the paper; Eq. 1). A column has "
-    "one grey scale, from its 0.5th to its 99.5th percentile. The coupling loss makes the maps of a column alike "
+    "one gray scale, from its 0.5th to its 99.5th percentile. The coupling loss makes the maps of a column alike "
     "across scanners, while the maps of a row differ in what they show; an empty map is a dead one."
 )
 
@@ -32,7 +32,7 @@ def plot(
     simulated: bool = False,
     notes: Sequence[str] = (),
 ) -> Figure:
-    """Draw columns of pictures (scanners, rows, columns) under their titles, one grey scale a column."""
+    """Draw columns of pictures (scanners, rows, columns) under their titles, one gray scale a column."""
     _, height, width = columns[0][1].shape
     side = min(1.7, (style.WIDTH - 0.6) / len(columns))
     ratio = height / width
@@ -45,7 +45,7 @@ def plot(
     )
     grid = figure.subplots(len(scanners), len(columns), squeeze=False)
     for column, (title, pictures) in enumerate(columns):
-        low, high = slices.grey_range(pictures)
+        low, high = slices.gray_range(pictures)
         for row, scanner in enumerate(scanners):
             axis = grid[row, column]
             axis.imshow(pictures[row], cmap="gray", vmin=low, vmax=high, interpolation="nearest")
@@ -62,7 +62,7 @@ def read_columns(path: Path) -> tuple[list[tuple[str, np.ndarray]], list[str], s
     """Read what a model left of one slice: titled columns (scanners, rows, columns), scanners, whose slice.
 
     The npz file holds `embeddings` (scanners, L, rows, columns) and `scanners`, and may hold `images` and
-    `outputs` (scanners, rows, columns), `subject` and `slice`.  Raises `InputError` for anything else.
+    `outputs` (scanners, rows, columns), `subject` and `slice`. Raises `InputError` for anything else.
     """
     try:
         with np.load(path, allow_pickle=False) as content:

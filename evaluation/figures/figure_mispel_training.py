@@ -71,7 +71,7 @@ def plot(
                         marker="o" if positive.sum() <= 30 else None,
                         markersize=2.5,
                         linewidth=1.5,
-                        color=looks[name].colour,
+                        color=looks[name].color,
                     )
             if drawn:
                 axis.set_yscale("log")

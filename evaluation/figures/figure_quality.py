@@ -30,7 +30,7 @@ EDGES, FLAGGED = style.PALETTE[1], "#c00000"
 @style.styled
 def plot(
     pictures: Mapping[tuple[str, str], np.ndarray],
-    greys: Mapping[tuple[str, str], tuple[float, float]],
+    grays: Mapping[tuple[str, str], tuple[float, float]],
     atlas: np.ndarray,
     level: float,
     *,
@@ -43,7 +43,7 @@ def plot(
 ) -> Figure:
     """Draw pictures (rows, columns) by (subject, scanner), all of the shape of `atlas`, whose edges lie over them.
 
-    `level` is the atlas's intensity between grey and white matter; `failed` scans have none.
+    `level` is the atlas's intensity between gray and white matter; `failed` scans have none.
     """
     ratio = atlas.shape[0] / atlas.shape[1]
     side = min(3.0, (style.WIDTH - 0.6) / len(scanners))
@@ -59,7 +59,7 @@ def plot(
         for column, scanner in enumerate(scanners):
             axis, key = grid[row, column], (subject, scanner)
             if key in pictures:
-                panels.show_slice(axis, pictures[key], greys[key], (1.0, 1.0))
+                panels.show_slice(axis, pictures[key], grays[key], (1.0, 1.0))
                 draw_edges(axis, atlas, level)
                 if key in flagged:
                     _frame(axis)
@@ -97,22 +97,22 @@ def draw(run: FinishedRun) -> list[Path]:
     subjects = list(dict.fromkeys([*troubled, *table["subject"]]))
     atlas, edges_mm = slices.canonical(*load_image(place))
     box = slices.brain_box(atlas)
-    shown, greys = {}, {}
+    shown, grays = {}, {}
     for subject, scanner in _keys(table):
         path = run.image_path(RAW, subject, scanner)
         if path is not None and subject in subjects[:MOST_PEOPLE]:
             image = slices.read_canonical(path)[0]
             shown[subject, scanner] = _pair(image, box)
-            greys[subject, scanner] = slices.grey_range([image])
+            grays[subject, scanner] = slices.gray_range([image])
     if not shown:
         return []
     inside = atlas[atlas > 0]
-    notes = [f"Voxels of {edges_mm[0]:g} mm; each scan has its own grey scale."]
+    notes = [f"Voxels of {edges_mm[0]:g} mm; each scan has its own gray scale."]
     if len(subjects) > MOST_PEOPLE:
         notes.append(f"{MOST_PEOPLE} of {len(subjects)} people are shown.")
     figure = plot(
         shown,
-        greys,
+        grays,
         _pair(atlas, box),
         float((np.percentile(inside, 35) + np.percentile(inside, 85)) / 2),
         subjects=subjects[:MOST_PEOPLE],

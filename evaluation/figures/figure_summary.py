@@ -110,14 +110,14 @@ def _panel(axis: Axes, part: pd.DataFrame, looks: Sequence[Look]) -> None:
         if np.isfinite(score):
             low, high = (np.clip(cell[end], LOWEST, HIGHEST) for end in ("score_low", "score_high"))
             if np.isfinite(low) and np.isfinite(high):
-                axis.hlines(place, low, high, color=look.colour, linewidth=1.8, zorder=2)
+                axis.hlines(place, low, high, color=look.color, linewidth=1.8, zorder=2)
             marker = "<" if score < LOWEST else ">" if score > HIGHEST else "o"
             axis.plot(
                 np.clip(score, LOWEST, HIGHEST),
                 place,
                 marker,
                 markersize=5,
-                color=look.colour,
+                color=look.color,
                 markeredgecolor=style.INK,
                 markeredgewidth=0.5,
                 zorder=3,

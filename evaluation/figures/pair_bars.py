@@ -54,8 +54,8 @@ def plot(
 ) -> Figure:
     """Draw bars with whiskers: a row of panels a tissue, a group a pair of scanners, a bar an arm.
 
-    `heights`, `low`, `high` and `stars` map a tissue to (pairs, methods); NaN draws nothing.  `counts`
-    (pairs, methods) is n; a pair whose n isn't the figure's usual one shows it.  With `one_scale` all
+    `heights`, `low`, `high` and `stars` map a tissue to (pairs, methods); NaN draws nothing. `counts`
+    (pairs, methods) is n; a pair whose n isn't the figure's usual one shows it. With `one_scale` all
     tissues share their axis.
     """
     rows = panels.chunks(len(pairs), max(2, panels.BARS_A_ROW // len(arms)))

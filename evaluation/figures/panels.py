@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 import numpy as np
@@ -19,7 +20,7 @@ def chunks(count: int, largest: int) -> list[range]:
     """Split `count` items into rows of at most `largest`, as even as can be."""
     rows = max(1, -(-count // max(1, largest)))
     edges = np.linspace(0, count, rows + 1).round().astype(int)
-    return [range(start, stop) for start, stop in zip(edges[:-1], edges[1:], strict=True)]
+    return [range(start, stop) for start, stop in itertools.pairwise(edges)]
 
 
 def grouped_bars(
@@ -50,7 +51,7 @@ def grouped_bars(
             x[drawn],
             heights[drawn, column],
             width * 0.92,
-            color=look.colour,
+            color=look.color,
             hatch=look.hatch,
             edgecolor="white",
             linewidth=0,
@@ -64,9 +65,9 @@ def grouped_bars(
             number = f"{heights[row, column]:.{decimals}f}" if numbered else ""
             inside = heights[row, column] > 0.22 * top
             if number and inside:
-                colour = "white" if is_dark(look.colour) else style.INK
+                color = "white" if is_dark(look.color) else style.INK
                 place, offset = (x[row] - width * 0.24, 0), 3
-                _write_upright(axis, number, place, offset, color=colour)
+                _write_upright(axis, number, place, offset, color=color)
             elif number:
                 _write_upright(axis, number, (x[row], highest), 2 if not star else 9, color=style.INK)
             if star:
@@ -102,9 +103,9 @@ def _write_upright(axis: Axes, text: str, place: tuple[float, float], offset: fl
     )
 
 
-def is_dark(colour: str) -> bool:
-    """Whether white type reads better than black on a colour (#rrggbb)."""
-    red, green, blue = (int(colour[place : place + 2], 16) for place in (1, 3, 5))
+def is_dark(color: str) -> bool:
+    """Whether white type reads better than black on a color (#rrggbb)."""
+    red, green, blue = (int(color[place : place + 2], 16) for place in (1, 3, 5))
     return 0.299 * red + 0.587 * green + 0.114 * blue < 140
 
 
@@ -132,7 +133,7 @@ def grouped_boxes(
             patch_artist=True,
             showfliers=False,
             manage_ticks=False,
-            boxprops={"facecolor": look.colour, "alpha": 0.8, "edgecolor": style.INK, "linewidth": 0.7},
+            boxprops={"facecolor": look.color, "alpha": 0.8, "edgecolor": style.INK, "linewidth": 0.7},
             medianprops={"color": style.INK, "linewidth": 1.4},
             whiskerprops={"color": style.INK, "linewidth": 0.8},
             capprops={"color": style.INK, "linewidth": 0.8},
@@ -165,31 +166,31 @@ def dot_people(axis: Axes, places: np.ndarray, values: np.ndarray, *, zorder: fl
     )
 
 
-def show_slice(axis: Axes, pixels: np.ndarray, grey: tuple[float, float], edges_mm: tuple[float, float]) -> None:
-    """Show a slice (rows, columns) in greys from black to white; `edges_mm` are a pixel's height and width.
+def show_slice(axis: Axes, pixels: np.ndarray, gray: tuple[float, float], edges_mm: tuple[float, float]) -> None:
+    """Show a slice (rows, columns) in grays from black to white; `edges_mm` are a pixel's height and width.
 
     Exact zeros, the background, stay black whatever the scale.
     """
-    shown = np.where(pixels == 0, min(grey[0], 0.0), pixels)
+    shown = np.where(pixels == 0, min(gray[0], 0.0), pixels)
     axis.imshow(
-        shown, cmap="gray", vmin=grey[0], vmax=grey[1], aspect=edges_mm[0] / edges_mm[1], interpolation="nearest"
+        shown, cmap="gray", vmin=gray[0], vmax=gray[1], aspect=edges_mm[0] / edges_mm[1], interpolation="nearest"
     )
     frame(axis)
 
 
-def show_grey_scale(axis: Axes, grey: tuple[float, float]) -> None:
-    """Fill a narrow axis with a grey scale from its lowest to its highest intensity.
+def show_gray_scale(axis: Axes, gray: tuple[float, float]) -> None:
+    """Fill a narrow axis with a gray scale from its lowest to its highest intensity.
 
-    (matplotlib's own colour bar leaves memory addresses in an SVG's ids, so that no two are the same.)
+    (matplotlib's own color bar leaves memory addresses in an SVG's ids, so that no two are the same.)
     """
-    axis.imshow(np.linspace(1, 0, 256)[:, None], cmap="gray", extent=(0, 1, *grey), aspect="auto")
+    axis.imshow(np.linspace(1, 0, 256)[:, None], cmap="gray", extent=(0, 1, *gray), aspect="auto")
     axis.grid(False)
     axis.set_xticks([])
     axis.yaxis.tick_right()
     axis.yaxis.set_label_position("right")
     axis.tick_params(labelsize=6.5, length=2)
     axis.set_ylabel("a.u.", fontsize=7)
-    axis.set_label("grey scale")
+    axis.set_label("gray scale")
     for spine in axis.spines.values():
         spine.set_visible(False)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 import numpy as np
@@ -36,7 +37,7 @@ def plot(
     """Draw boxes: a row of panels a tissue, a group an arm, a box a scanner.
 
     `volumes` maps a tissue to values (methods, subjects, scanners) in mL, NaN where there is none;
-    `methods` are labels, `looks` their colours.
+    `methods` are labels, `looks` their colors.
     """
     rows = panels.chunks(len(arms), max(1, panels.BOXES_A_ROW // len(scanners)))
     counts = np.isfinite(np.stack(list(volumes.values()))).sum(axis=2)
@@ -58,7 +59,7 @@ def plot(
         margin = 0.06 * (high - low) or 1.0
         for place, row in enumerate(rows):
             axis = grid[number * len(rows) + place]
-            boxes, centres = panels.grouped_boxes(axis, values[list(row)], looks=[looks[m] for m in row])
+            boxes, centers = panels.grouped_boxes(axis, values[list(row)], looks=[looks[m] for m in row])
             if zero_line:
                 axis.axhline(0, color=style.INK, linewidth=0.9, zorder=1)
             axis.set_ylim(low - margin, high + margin)
@@ -67,7 +68,7 @@ def plot(
             names = [_with_count(scanners[s], counts[number, m, s], counts) for m in row for s in range(len(scanners))]
             style.set_group_labels(axis, boxes.ravel(), names, inches)
             axis.tick_params(axis="x", length=0)
-            for left, right in zip(centres[:-1], centres[1:], strict=True):
+            for left, right in itertools.pairwise(centers):
                 axis.axvline((left + right) / 2, color="#d0d0d0", linewidth=0.8, zorder=1)
     return figure
 

@@ -1,4 +1,4 @@
-"""Slices of images as figures show them: turned upright, boxed, on one scale of grey."""
+"""Slices of images as figures show them: turned upright, boxed, on one scale of gray."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def upright(image: np.ndarray, axis: int, index: int) -> np.ndarray:
     return np.rot90(np.take(image, index, axis=axis))
 
 
-def grey_range(images: Iterable[np.ndarray]) -> tuple[float, float]:
+def gray_range(images: Iterable[np.ndarray]) -> tuple[float, float]:
     """The 0.5th and 99.5th percentile of the voxels that aren't 0, over all the images together.
 
     (0, 1) where there is nothing to scale by.

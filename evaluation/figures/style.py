@@ -1,7 +1,7 @@
-"""The one visual style: colours, sizes, the page around a figure, and how it is saved.
+"""The one visual style: colors, sizes, the page around a figure, and how it is saved.
 
-A method has one colour wherever it appears; the palette is seaborn's `colorblind` (Okabe and Ito's
-idea), and from the eleventh method on a hatch tells equal colours apart.  A page is a header (title,
+A method has one color wherever it appears; the palette is seaborn's `colorblind` (Okabe and Ito's
+idea), and from the eleventh method on a hatch tells equal colors apart. A page is a header (title,
 the mark "simulated", legend), the panels, and a footnote, with heights in inches, so that nothing can
 run into anything however many names there are and however long they get.
 """
@@ -9,6 +9,7 @@ run into anything however many names there are and however long they get.
 from __future__ import annotations
 
 import functools
+import itertools
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -91,9 +92,9 @@ def styled(function: Callable[Arguments, Result]) -> Callable[Arguments, Result]
 
 @dataclass(frozen=True)
 class Look:
-    """How a method is drawn: a colour, and a hatch where colours have run out."""
+    """How a method is drawn: a color, and a hatch where colors have run out."""
 
-    colour: str
+    color: str
     hatch: str = ""
     line: Line = ""
     """A line's style, for what is drawn as a line."""
@@ -108,7 +109,7 @@ def looks(arms: Sequence[str]) -> dict[str, Look]:
         if arm in FIXED:
             found[arm] = Look(PALETTE[FIXED[arm]])
         else:
-            # the four fixed colours come back only with a hatch
+            # the four fixed colors come back only with a hatch
             places = [(place, "") for place in free] + [
                 (place, hatch) for hatch in HATCHES[1:] for place in range(len(PALETTE))
             ]
@@ -171,7 +172,7 @@ def fit(names: Sequence[str], inches: float, size: float = TEXT_SIZE) -> tuple[l
 
 
 def set_group_labels(axis: Axes, places: Sequence[float] | np.ndarray, names: Sequence[str], inches: float) -> None:
-    """Label places on the x axis, wrapped or turned so that neighbours `inches` apart don't touch."""
+    """Label places on the x axis, wrapped or turned so that neighbors `inches` apart don't touch."""
     texts, angle = fit(names, inches, SMALL_SIZE)
     axis.set_xticks(places, texts, rotation=angle, fontsize=SMALL_SIZE)
 
@@ -236,8 +237,8 @@ def page(
 
 def _legend_handle(name: str, look: Look) -> matplotlib.patches.Patch | Line2D:
     if look.line:
-        return Line2D([], [], color=look.colour, linestyle=look.line, linewidth=1.5, label=name)
-    return matplotlib.patches.Patch(facecolor=look.colour, hatch=look.hatch, edgecolor="white", linewidth=0, label=name)
+        return Line2D([], [], color=look.color, linestyle=look.line, linewidth=1.5, label=name)
+    return matplotlib.patches.Patch(facecolor=look.color, hatch=look.hatch, edgecolor="white", linewidth=0, label=name)
 
 
 def legend_grid(names: Sequence[str], width: float) -> tuple[int, int]:
@@ -249,7 +250,7 @@ def legend_grid(names: Sequence[str], width: float) -> tuple[int, int]:
         longer = len(names) - columns * (rows - 1)
         sizes = [rows] * longer + [rows - 1] * (columns - longer)
         edges = np.cumsum([0, *sizes])
-        if sum(max(widths[start:stop]) for start, stop in zip(edges[:-1], edges[1:], strict=True)) <= width - 0.2:
+        if sum(max(widths[start:stop]) for start, stop in itertools.pairwise(edges)) <= width - 0.2:
             return columns, rows
     return min(len(names), 1), len(names)
 

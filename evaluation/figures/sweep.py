@@ -25,7 +25,7 @@ def plot(table: pd.DataFrame, points: Mapping[str, Mapping[str, Any]], *, method
     chosen = table[table["point"] != RAW].reset_index(drop=True)
     raw = table[table["point"] == RAW].iloc[0]
     varied = [name for name in next(iter(points.values())) if len({point[name] for point in points.values()}) > 1]
-    colour = style.PALETTE[style.FIXED["mispel"]]
+    color = style.PALETTE[style.FIXED["mispel"]]
     numbered = [
         f"{number}: " + ", ".join(f"{name} {points[point][name]}" for name in varied)
         for number, point in enumerate(chosen["point"], start=1)
@@ -44,9 +44,9 @@ def plot(table: pd.DataFrame, points: Mapping[str, Mapping[str, Any]], *, method
     x, y = (chosen[name].to_numpy() for name in SCORES)
     front = chosen["on_front"].to_numpy(bool)
     order = np.flatnonzero(front)[np.argsort(x[front], kind="stable")]
-    axis.plot(x[order], y[order], color=colour, linewidth=1.2, zorder=1)
-    axis.scatter(x[front], y[front], s=46, color=colour, zorder=2)
-    axis.scatter(x[~front], y[~front], s=46, facecolors="white", edgecolors=colour, zorder=2)
+    axis.plot(x[order], y[order], color=color, linewidth=1.2, zorder=1)
+    axis.scatter(x[front], y[front], s=46, color=color, zorder=2)
+    axis.scatter(x[~front], y[~front], s=46, facecolors="white", edgecolors=color, zorder=2)
     for number, place in enumerate(zip(x, y, strict=True), start=1):
         axis.annotate(str(number), place, xytext=(6, 4), textcoords="offset points", fontsize=style.TEXT_SIZE)
     axis.axhline(raw[SCORES[1]], color=style.QUIET, linestyle=":", linewidth=1.2)

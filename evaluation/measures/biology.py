@@ -1,8 +1,8 @@
 """What of biology is kept: how much of the volumes' variance age or diagnosis explain, and what it costs.
 
-A scanner's trace and noise blur an effect, and harmonization may blur it too.  The study is looked at as
+A scanner's trace and noise blur an effect, and harmonization may blur it too. The study is looked at as
 if each person had been scanned on a scanner drawn at random: all scans enter with equal weight, and
-people are the unit of the interval.  The people that a study needs to show an effect are, at equal power,
+people are the unit of the interval. The people that a study needs to show an effect are, at equal power,
 in proportion to (1 - r^2)/r^2; the ratio of that to RAW's is the sample-size ratio, below 1 where an arm
 saves people (Cohen 1988, chapter 9, f^2 = r^2/(1 - r^2)).
 """
@@ -84,7 +84,7 @@ def sample_size_ratio(explained: np.ndarray, reference: np.ndarray) -> np.ndarra
 def contrasts(values: Mapping[str, str], covariate: str) -> tuple[np.ndarray, str] | None:
     """A covariate as numbers (N,), NaN for people without it, and what its effect means; None if it can't be used.
 
-    `values` are the people's, as text.  Text stands for groups; of more than two, the two largest are
+    `values` are the people's, as text. Text stands for groups; of more than two, the two largest are
     compared (the first in the alphabet is the one compared with).
     """
     known = {person: value for person, value in values.items() if value not in MISSING_CELLS}

@@ -53,7 +53,7 @@ class Agreement:
 
 
 def agreement(differences: np.ndarray) -> Agreement:
-    """Bias and limits of differences (N,); the bias' interval is Student's.  NaN for what n doesn't allow."""
+    """Bias and limits of differences (N,); the bias' interval is Student's. NaN for what n doesn't allow."""
     from scipy import stats  # takes half a second, which single people's measures needn't wait for
 
     found = differences[np.isfinite(differences)]

@@ -1,7 +1,7 @@
 """How well gray and white matter are told apart in one image: contrast-to-noise and joint variation.
 
 Both are taken over voxels that are the same for every arm (`Person.tissues`), so an arm can't raise
-them by moving the border between the tissues.  Neither knows what is noise and what is anatomy: an arm
+them by moving the border between the tissues. Neither knows what is noise and what is anatomy: an arm
 that makes everyone alike, or smooths, may score well here and must be seen to lose elsewhere.
 """
 

@@ -1,7 +1,7 @@
-"""Whether a person is still to be recognised: what an arm that makes everyone alike takes away.
+"""Whether a person is still to be recognized: what an arm that makes everyone alike takes away.
 
 A scan is brought down to its means over cells of some 8 mm: fine enough for who it is, too coarse for
-noise.  Only cells that lie wholly in every scan's mask count, so that the outline of the brain, which
+noise. Only cells that lie wholly in every scan's mask count, so that the outline of the brain, which
 no method changes, tells nothing.
 """
 
@@ -38,7 +38,7 @@ COLUMNS = [
 MEASURES = (
     Measure(
         name="identified",
-        label="Person recognised",
+        label="Person recognized",
         lowest=0.0,
         highest=1.0,
         better="higher",
@@ -117,14 +117,14 @@ def correlations(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Pearson correlations (N, M) of rows of `a` (N, C) with rows of `b` (M, C); NaN for a constant row."""
     standard = []
     for rows in (a, b):
-        centred = rows - rows.mean(axis=1, keepdims=True)
-        lengths = np.linalg.norm(centred, axis=1, keepdims=True)
-        standard.append(centred / np.where(lengths > 0, lengths, math.nan))
+        centered = rows - rows.mean(axis=1, keepdims=True)
+        lengths = np.linalg.norm(centered, axis=1, keepdims=True)
+        standard.append(centered / np.where(lengths > 0, lengths, math.nan))
     return standard[0] @ standard[1].T
 
 
 def identify(alike: np.ndarray) -> np.ndarray:
-    """How far each person is recognised (N,), from likenesses (N, N) of people's scans (rows) to others' (columns).
+    """How far each person is recognized (N,), from likenesses (N, N) of people's scans (rows) to others' (columns).
 
     1 where a person's own (the diagonal) is the greatest, 1/k where k are equally great, else 0.
     """

@@ -35,7 +35,7 @@ def wasserstein_of_sorted(a: np.ndarray, b: np.ndarray) -> float:
     """Wasserstein-1 distance of two equally large samples (N,), each sorted, in their unit; NaN if empty.
 
     For equal counts it is the mean distance of the sorted values, which lets a scan be sorted once for
-    all its pairs; `scipy.stats.wasserstein_distance` sorts all of both anew.  Range 0 upwards, lower is
+    all its pairs; `scipy.stats.wasserstein_distance` sorts all of both anew. Range 0 upwards, lower is
     more alike.
     """
     if a.shape != b.shape:

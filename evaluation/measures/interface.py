@@ -9,7 +9,7 @@ Such a file describes what it measures in `MEASURES: tuple[Measure, ...]`, and h
 - `of_study(measured: Measured) -> dict[table, pandas.DataFrame]`: tables that need everyone; `AFTER` names the
   files whose tables it needs.
 
-`contrast.py` is a short one to copy.  Steps, statistics, summary, tables and the report find the rest out.
+`contrast.py` is a short one to copy. Steps, statistics, summary, tables and the report find the rest out.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Measure:
     """What a measure is: `name` as in the TSVs, `label` for people, and which way is better.
 
     `table` and `column`: where in `RUN/metrics` its numbers are, a row a person's scan or pair of scans
-    (and tissue), for one that is tested or in the summary.  `tested`: every arm is tested against RAW in it,
+    (and tissue), for one that is tested or in the summary. `tested`: every arm is tested against RAW in it,
     pair of scanners by pair.
     """
 
@@ -116,7 +116,7 @@ class Person:
     masks: brain, bool.
     labels: the arm's segmentation, uint8: 0 none, 1 CSF, 2 GM, 3 WM.
     tissues: CSF, GM and WM, bool: the voxels that RAW's segmentation gives to the tissue on at least half
-    of the person's scanners, and to no other as often.  They are the same for all arms, so no arm chooses
+    of the person's scanners, and to no other as often. They are the same for all arms, so no arm chooses
     its own voxels.
     own_range, reference_range: the arm's range of intensities on its own scale, and RAW's.
     truth: of the scans of which something is known.
@@ -140,7 +140,7 @@ class Measured:
     """A run's measures of single people, for those measures that need everyone.
 
     `tables` are those of `RUN/metrics` by name; `arrays(module, method)` gives what a module's
-    `arrays_of_person` made, by (subject, scanner).  `seed` and `resamples` are the bootstrap's.
+    `arrays_of_person` made, by (subject, scanner). `seed` and `resamples` are the bootstrap's.
     """
 
     study: Study

@@ -31,7 +31,7 @@ MEASURES = (
 def dice(a: np.ndarray, b: np.ndarray) -> float:
     """Dice coefficient 2|A and B|/(|A| + |B|) of two boolean arrays (Dice 1945).
 
-    Range 0..1, higher is better.  NaN where both are empty: nothing was found, which is no overlap.
+    Range 0..1, higher is better. NaN where both are empty: nothing was found, which is no overlap.
     Raises `InputError` for shapes that differ.
     """
     if a.shape != b.shape:

@@ -30,7 +30,7 @@ COLUMNS = [
 def within_person_cv(values: np.ndarray) -> np.ndarray:
     """Within-person coefficient of variation in % of volumes (..., people, scanners): the root mean square over people.
 
-    A person's is the standard deviation (ddof 1) over scanners, over the mean.  0 upwards, lower is
+    A person's is the standard deviation (ddof 1) over scanners, over the mean. 0 upwards, lower is
     better (Quan and Shih 1996).
     """
     people = values.std(axis=-1, ddof=1) / values.mean(axis=-1)
@@ -67,8 +67,8 @@ def mean_squares(values: np.ndarray) -> MeanSquares:
 def icc(values: np.ndarray) -> np.ndarray:
     """ICC(A,1) of volumes (..., people, scanners): agreement of single measurements, scanners random.
 
-    McGraw and Wong 1996, Table 4, case 2A; Shrout and Fleiss's ICC(2,1).  At most 1, higher is better; a
-    scanner that reads high lowers it, unlike a consistency.  NaN where all volumes are the same.
+    McGraw and Wong 1996, Table 4, case 2A; Shrout and Fleiss's ICC(2,1). At most 1, higher is better; a
+    scanner that reads high lowers it, unlike a consistency. NaN where all volumes are the same.
     Written here since neither scipy nor statsmodels has it.
     """
     found = mean_squares(values)

@@ -1,6 +1,6 @@
 """Whether a classifier still sees which scanner an image is from: trained anew on each arm.
 
-It gets plain features of an image and never a person whom it was trained on.  An arm without a trace of
+It gets plain features of an image and never a person whom it was trained on. An arm without a trace of
 the scanner leaves it guessing, right once in M scanners.
 """
 
@@ -20,7 +20,7 @@ FOLDS = 10
 MEASURES = (
     Measure(
         name="scanner_accuracy",
-        label="Scanner recognised",
+        label="Scanner recognized",
         lowest=0.0,
         highest=1.0,
         better="lower",
@@ -41,7 +41,7 @@ def of_person(person: Person) -> list[dict]:
     """A row of features a scan."""
     places = {tissue: np.flatnonzero(region) for tissue, region in person.tissues.items()}
     corners = octants(person.tissues["WM"])
-    steps = neighbours(person.tissues["WM"])
+    steps = neighbors(person.tissues["WM"])
     rows = []
     for scanner, image in person.images.items():
         flat = image.ravel()
@@ -79,7 +79,7 @@ def shading(values: np.ndarray, corners: np.ndarray) -> dict[str, float]:
     return {f"WM_octant{number}": float(sums[number] / max(counts[number], 1)) for number in range(8)}
 
 
-def neighbours(region: np.ndarray) -> list[tuple[np.ndarray, int]]:
+def neighbors(region: np.ndarray) -> list[tuple[np.ndarray, int]]:
     """Along each axis, the voxels (flattened) of a region (X, Y, Z) whose next one is of it too, and the step to it."""
     found = []
     for axis, stride in enumerate((region.shape[1] * region.shape[2], region.shape[2], 1)):
@@ -90,7 +90,7 @@ def neighbours(region: np.ndarray) -> list[tuple[np.ndarray, int]]:
 
 
 def roughness(flat: np.ndarray, steps: list[tuple[np.ndarray, int]]) -> dict[str, float]:
-    """Standard deviation of neighbouring WM voxels' differences along each axis of an image, flattened; 0 if none."""
+    """Standard deviation of neighboring WM voxels' differences along each axis of an image, flattened; 0 if none."""
     return {
         f"WM_roughness_{axis}": float((flat[places] - flat[places + step]).std()) if places.size else 0.0
         for axis, (places, step) in zip("xyz", steps, strict=True)
@@ -101,7 +101,7 @@ def classify(values: np.ndarray, scanners: np.ndarray, people: np.ndarray) -> np
     """The scanner that is named for each scan, from features (N, F) of scans of `people` (N,) on `scanners` (N,).
 
     Features are standardized and a logistic regression (L2, C = 1) is fitted without the people asked
-    about: one left out in turn, or a tenth of them where there are more than ten.  Raises nothing: with
+    about: one left out in turn, or a tenth of them where there are more than ten. Raises nothing: with
     one person, nobody is left to learn from, and the names are empty.
     """
     # imported here: it takes a second, which other measures needn't wait for

@@ -1,7 +1,7 @@
 """How steep the border between gray and white matter is: what a blur takes away.
 
 The slope across the border is averaged with its sign, so noise, which is as often up as down, adds
-nothing to it; measures by the size of the gradient or by high frequencies take noise for detail.  (The
+nothing to it; measures by the size of the gradient or by high frequencies take noise for detail. (The
 idea is that of the edge response in photography, ISO 12233.)
 """
 
@@ -86,8 +86,8 @@ def slopes_at(image: np.ndarray, places: np.ndarray, voxel_sizes: Sequence[float
 def sharpness(image: np.ndarray, found: Border, contrast: float, voxel_sizes: Sequence[float]) -> float:
     """Mean slope of an image (X, Y, Z) across a border over the contrast, mean WM minus mean GM; in 1/mm.
 
-    Unchanged by an affine map of the intensities; higher is sharper.  A step from one voxel to the next
-    along an axis gives 1/(2 x its size).  NaN without a border or contrast.
+    Unchanged by an affine map of the intensities; higher is sharper. A step from one voxel to the next
+    along an axis gives 1/(2 x its size). NaN without a border or contrast.
     """
     if not len(found.places) or not abs(contrast) > 0:
         return math.nan

@@ -3,8 +3,8 @@
 Structural similarity (Wang, Bovik, Sheikh, Simoncelli 2004) is computed from local moments made
 here, not by `skimage.metrics.structural_similarity`, for one reason: a study needs every pair of a
 subject's scans, on two scales, and all of that follows from two filterings a scan and one a pair
-(an affine map of an image maps its local moments).  For four scanners that is 14 filterings instead
-of 60: at 1 mm, 3.6 instead of 13.7 CPU seconds a subject.  The tests hold it to scikit-image.
+(an affine map of an image maps its local moments). For four scanners that is 14 filterings instead
+of 60: at 1 mm, 3.6 instead of 13.7 CPU seconds a subject. The tests hold it to scikit-image.
 """
 
 from __future__ import annotations
@@ -141,8 +141,8 @@ def ssim(image_a: np.ndarray, image_b: np.ndarray, mask: np.ndarray, *, data_ran
     """Mean structural similarity of two images (X, Y, Z) over a mask (X, Y, Z).
 
     Three-dimensional, Gaussian window of sigma 1.5 voxels (cut at 3.5 sigma), K1 0.01, K2 0.03,
-    population moments; outside the mask both images are set to `low`.  Range -1..1, higher is more
-    alike, 1 for identical images.  It isn't invariant to an affine map of the intensities.
+    population moments; outside the mask both images are set to `low`. Range -1..1, higher is more
+    alike, 1 for identical images. It isn't invariant to an affine map of the intensities.
 
     Raises `InputError` for shapes that differ, an empty mask or a data range that isn't positive.
     """
@@ -160,7 +160,7 @@ def ssim(image_a: np.ndarray, image_b: np.ndarray, mask: np.ndarray, *, data_ran
 def pearson(image_a: np.ndarray, image_b: np.ndarray, mask: np.ndarray) -> float:
     """Pearson correlation of two images (X, Y, Z) over a mask; NaN where one is constant.
 
-    Range -1..1, higher is more alike.  Unchanged by an affine map (of positive slope) of either.
+    Range -1..1, higher is more alike. Unchanged by an affine map (of positive slope) of either.
     """
     check_shapes(image_a, image_b, mask)
     return correlation(image_a[mask], image_b[mask])
@@ -180,8 +180,8 @@ def pairwise(
 ) -> dict[tuple[str, str], Similarity]:
     """Similarity of every pair of a subject's images (X, Y, Z), named by scanner.
 
-    `own` is the arm's range, `reference` the one that its one affine map takes it to (RAW's).  Each image's
-    background is set outside its own mask; a pair is averaged over the voxels in both masks.  Pairs come
+    `own` is the arm's range, `reference` the one that its one affine map takes it to (RAW's). Each image's
+    background is set outside its own mask; a pair is averaged over the voxels in both masks. Pairs come
     in the order of `images`.
 
     Raises `InputError` for shapes that differ, or two masks without a common voxel.

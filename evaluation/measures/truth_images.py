@@ -1,9 +1,9 @@
 """How near an arm's images come to the noise-free ones, which a phantom or a simulated scanner has.
 
-Which comparison is fair.  An image has a scale, and arms come on scales of their own; so before its image
+Which comparison is fair. An image has a scale, and arms come on scales of their own; so before its image
 is compared, an arm goes through its one affine map onto RAW's scale (never a fit a scan, which would undo
-the differences between scanners that the arm left in).  The noise-free image comes on RAW's scale: it was divided by
-its own mean as RAW was.  Two targets are used: the same scanner's noise-free image, which asks what of the
+the differences between scanners that the arm left in). The noise-free image comes on RAW's scale: it was divided by
+its own mean as RAW was. Two targets are used: the same scanner's noise-free image, which asks what of the
 scan was kept, and the mean of the subject's noise-free images over the scanners, which is the same
 for all scanners and so doesn't count a removed difference of contrast as an error.
 """

@@ -59,7 +59,7 @@ def volume_differences(volumes: pd.DataFrame, pairs: Sequence[tuple[str, str]]) 
     """Differences of volumes between scanners, a row a subject, pair and tissue.
 
     `volumes` has method, subject, scanner, tissue, volume_ml; the result method, subject, scanner_a,
-    scanner_b, tissue, difference_ml (a - b) and absolute_difference_ml.  A subject without one of a
+    scanner_b, tissue, difference_ml (a - b) and absolute_difference_ml. A subject without one of a
     pair's scans has no row for it.
     """
     columns = [
@@ -99,7 +99,7 @@ def rmse(differences: np.ndarray, axis: int = -1) -> np.ndarray | float:
 def rmse_interval(differences: np.ndarray, *, seed: int, resamples: int = RESAMPLES) -> tuple[float, float]:
     """95 % bootstrap interval of the RMSE, resampling subjects (N,) with replacement; percentile method.
 
-    NaN for fewer than two subjects.  Equal seeds give equal intervals, and methods with equally many
+    NaN for fewer than two subjects. Equal seeds give equal intervals, and methods with equally many
     subjects are resampled alike.
     """
     if len(differences) < 2:

@@ -1,6 +1,6 @@
 """The slice viewer's pictures: a few slices of every image, small enough to lie in the page.
 
-One sprite holds the slices of one person and arm: a column a scanner, a row a view.  The browser cuts
+One sprite holds the slices of one person and arm: a column a scanner, a row a view. The browser cuts
 the cell out that was asked for, so that scanners and arms can be flipped through in place.
 """
 
@@ -70,9 +70,9 @@ def _nearest(before: int, after: int) -> np.ndarray:
     return ((np.arange(after) + 0.5) * before / after).astype(int)
 
 
-def to_bytes(pixels: np.ndarray, grey: tuple[float, float]) -> np.ndarray:
-    """Pixels as 0..255 between the ends of a grey scale; exact zeros, the background, are black."""
-    scaled = np.clip((pixels - grey[0]) / (grey[1] - grey[0]), 0, 1)
+def to_bytes(pixels: np.ndarray, gray: tuple[float, float]) -> np.ndarray:
+    """Pixels as 0..255 between the ends of a gray scale; exact zeros, the background, are black."""
+    scaled = np.clip((pixels - gray[0]) / (gray[1] - gray[0]), 0, 1)
     return np.where(pixels == 0, 0, np.round(255 * scaled)).astype(np.uint8)
 
 
@@ -117,9 +117,9 @@ def build(run: FinishedRun) -> Viewer | None:
             if box is None:
                 # one box a person, so that pictures stay in place when arms and scanners are flipped
                 box = slices.brain_box(np.any([image != 0 for image in images.values()], axis=0))
-            grey = slices.grey_range(images.values())
+            gray = slices.gray_range(images.values())
             pictures = {
-                (place, view): to_bytes(pixels, grey)
+                (place, view): to_bytes(pixels, gray)
                 for place, image in images.items()
                 for view, pixels in enumerate(views_of(image, edges_mm, box))
             }

@@ -64,8 +64,8 @@ def compare(run_a: Path, run_b: Path, *, relative: float, absolute: float) -> pd
     """Everything that differs between two runs by more than `absolute + relative x |b|`; empty if nothing.
 
     Compared are the sheet, the metrics, the statistics, how the steps ended, the arms' images
-    and their labels, and what was run (`provenance.json`); not times, memory and machines.  An image's
-    tolerance is relative to its largest intensity; a label differs or not.  Raises `InputError`
+    and their labels, and what was run (`provenance.json`); not times, memory and machines. An image's
+    tolerance is relative to its largest intensity; a label differs or not. Raises `InputError`
     where a folder holds no run.
     """
     for run in (run_a, run_b):
@@ -96,7 +96,7 @@ def same_files(run_a: Path, run_b: Path) -> list[str]:
     """The files of two runs' results that aren't the same byte for byte, or are in one run alone.
 
     Left out are logs, benchmarks and records, `status.tsv`'s times, `provenance.json`'s machine, what the
-    report shows of these, and hidden files.  Raises `InputError` where a folder holds no run.
+    report shows of these, and hidden files. Raises `InputError` where a folder holds no run.
     """
     for run in (run_a, run_b):
         if not RunFolder(run).sheet.is_file():

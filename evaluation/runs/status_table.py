@@ -18,7 +18,7 @@ def join_status(folder: Path, arms: Sequence[str]) -> pd.DataFrame:
     """A row a method and step from `folder/<method>/<step>.json`, or `<step>-<batch>.json`.
 
     Of the batches of a step the worst status counts, with its reason; seconds add up, memory is the most
-    that any one took.  Raises `InputError` where an arm left no record.
+    that any one took. Raises `InputError` where an arm left no record.
     """
     rows = []
     for arm in arms:

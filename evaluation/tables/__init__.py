@@ -1,7 +1,7 @@
 """The tables: every module `table*.py` in this folder is one.
 
 Such a module has `make(run: FinishedRun) -> Table | None`, None where the run has nothing for it; the
-table's name is the module's.  Dropping a file in is all it takes to add a table; `python -m evaluation
+table's name is the module's. Dropping a file in is all it takes to add a table; `python -m evaluation
 tables RUN` writes it and the report shows it.
 """
 
@@ -24,7 +24,7 @@ def names() -> list[str]:
 def draw(folder: Path | str) -> list[Path]:
     """Write every table of a finished run into `RUN/tables`, as TSV, Markdown and LaTeX; returns what was written.
 
-    They are made from the files in the run's folder alone.  Raises `InputError` where the run has no
+    They are made from the files in the run's folder alone. Raises `InputError` where the run has no
     numbers, or no statistics yet.
     """
     run = read_run(folder)

@@ -20,7 +20,7 @@ def summarize(values: pd.DataFrame, measures: dict[str, Measure | None]) -> pd.D
     """Mean, SD (ddof 1) and n over subjects of each cell, and whether it is the best of the methods.
 
     `values` has tissue, method, column, subject and value, one row a subject and cell; NaN values don't
-    count.  `measures` says for each column by which measure's direction the best is found; None: none is.
+    count. `measures` says for each column by which measure's direction the best is found; None: none is.
     Groups come in the order they first appear; `best` and later `significant` are yes or no.
     """
     keys = ["tissue", "method", "column"]
@@ -71,7 +71,7 @@ def pair_cells(run: FinishedRun, name: str, column: str, measure: Measure) -> pd
     pairs = dict.fromkeys(run.pairs)
     values = pd.DataFrame(
         {
-            "tissue": table["tissue"] if "tissue" in table else MISSING,
+            "tissue": table.get("tissue", MISSING),
             "method": table["method"],
             "column": [pair_name(*pair) for pair in zip(table["scanner_a"], table["scanner_b"], strict=True)],
             "subject": table["subject"],
@@ -89,6 +89,7 @@ def pair_cells(run: FinishedRun, name: str, column: str, measure: Measure) -> pd
 
 
 def tests_of(run: FinishedRun, measure: Measure) -> pd.DataFrame:
+    """The paired tests of one measure. Raises InputError where the run has none yet."""
     tests = run.table("statistics/paired_tests.tsv", ["measure", "tissue", "method", "significant", "p_holm"])
     if tests is None:
         raise InputError(f"{run.folder / 'statistics/paired_tests.tsv'}: no such file; run `statistics` first")
@@ -96,6 +97,7 @@ def tests_of(run: FinishedRun, measure: Measure) -> pd.DataFrame:
 
 
 def stars_of(run: FinishedRun, measure: Measure) -> dict[tuple[str, str, str, str], str]:
+    """What stands for significance, by tissue, scanner a, scanner b and method."""
     tests = tests_of(run, measure).fillna({"tissue": MISSING, "significant": MISSING})
     return {
         (row["tissue"], row["scanner_a"], row["scanner_b"], row["method"]): row["significant"]
@@ -130,6 +132,7 @@ def pair_panel(
 
 
 def paper_entries(row: pd.DataFrame, columns: Sequence[str], decimals: int) -> list[str | Entry]:
+    """The paper's own numbers of a row, in the table's columns."""
     there = row[row["paper_mean"].notna()]
     paper = there[["column"]].assign(
         n=PAPER_SUBJECTS, **{name: there[f"paper_{name}"] for name in ("mean", "sd", "best", "significant")}
@@ -138,6 +141,7 @@ def paper_entries(row: pd.DataFrame, columns: Sequence[str], decimals: int) -> l
 
 
 def pair_data(run: FinishedRun, cells: pd.DataFrame, *, by_tissue: bool) -> pd.DataFrame:
+    """A table's data by pair of scanners, the paper's numbers beside them where it has some."""
     data = cells.assign(label=[run.label(arm) for arm in cells["method"]], pair=cells["column"])
     data = in_paper_order(run, data)
     first = ["tissue"] if by_tissue else []
@@ -189,6 +193,7 @@ def method_panel(run: FinishedRun, cells: pd.DataFrame, *, title: str, columns: 
 
 
 def column_data(run: FinishedRun, tables: Sequence[pd.DataFrame], column: str) -> pd.DataFrame:
+    """The data of tables one below the other, each a quantity, by what their columns stand for."""
     data = pd.concat(tables, ignore_index=True).rename(columns={"column": column})
     first = list(data["quantity"].unique())
     data["label"] = [run.label(arm) for arm in data["method"]]
@@ -197,4 +202,5 @@ def column_data(run: FinishedRun, tables: Sequence[pd.DataFrame], column: str) -
 
 
 def number(value: float, decimals: int, spread: str = "") -> Entry:
+    """A finite number as an entry, `-` for any other."""
     return Entry(f"{value:.{decimals}f}", spread) if np.isfinite(value) else Entry(MISSING)

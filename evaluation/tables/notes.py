@@ -16,10 +16,11 @@ SIMULATED = (
     "Simulated: these scans were made by simulated scanners. The table shows how the methods behave on a "
     "calibrated simulation; it is no evidence about real scanners."
 )
-STAND_IN = "gmm, a Gaussian mixture that stands in for FAST: it knows no neighbours and no bias field"
+STAND_IN = "gmm, a Gaussian mixture that stands in for FAST: it knows no neighbors and no bias field"
 
 
 def reading_note(run: FinishedRun, measure: Measure, best: str, of: str = "") -> str:
+    """How to read a table's bold and stars, and how many stars are left after correction."""
     tests = tests_of(run, measure)
     starred = is_yes(tests["significant"])
     kept = {name: int((starred & (tests[name] < SIGNIFICANCE)).sum()) for name in ("p_holm", "p_bh")}
@@ -36,6 +37,7 @@ def reading_note(run: FinishedRun, measure: Measure, best: str, of: str = "") ->
 
 
 def segmentation_note(run: FinishedRun) -> str:
+    """Which engine and which rule the volumes come from."""
     volumes = run.table("metrics/volumes.tsv", ["engine", "rule"])
     if volumes is None or volumes.empty:
         return "Nothing was segmented."
@@ -48,6 +50,7 @@ def segmentation_note(run: FinishedRun) -> str:
 
 
 def paper_note(cells: pd.DataFrame, number: str, more: str) -> list[str]:
+    """What the rows called 'paper' are, where the table has any."""
     if cells["paper_mean"].isna().all():
         return []
     return [
@@ -57,4 +60,5 @@ def paper_note(cells: pd.DataFrame, number: str, more: str) -> list[str]:
 
 
 def all_notes(run: FinishedRun, notes: Sequence[str]) -> list[str]:
+    """A table's notes between those that every table carries."""
     return [*([SIMULATED] if run.simulated else []), *notes, *run.notes()]

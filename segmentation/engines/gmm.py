@@ -1,4 +1,4 @@
-"""Gaussian mixture of the intensities alone (scikit-learn): no neighbours, no bias field.
+"""Gaussian mixture of the intensities alone (scikit-learn): no neighbors, no bias field.
 
 The plain alternative that shows what FAST's model adds: `benchmarks/segmentation.py` compares them.
 """

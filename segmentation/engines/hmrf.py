@@ -22,7 +22,7 @@ from core.errors import InputError
 from core.kernels import announced
 from segmentation import markov_field
 from segmentation.interface import Segmentation
-from segmentation.partial_volumes import OUTSIDE, affinities, neighbours, sweep_types, type_table
+from segmentation.partial_volumes import OUTSIDE, affinities, neighbors, sweep_types, type_table
 from segmentation.partial_volumes import SWEEPS as TYPE_SWEEPS
 
 CLASSES = 3
@@ -33,7 +33,7 @@ SWEEPS = 5
 BETAS_WITH_BIAS = (0.02, 0.02, 0.02, 0.02)
 BETAS_AFTER_BIAS = (0.02, 0.1, 0.1, 0.1)
 
-# A class of one grey level has no Gaussian. No scanner's noise is below 0.001 % of the signal.
+# A class of one gray level has no Gaussian. No scanner's noise is below 0.001 % of the signal.
 SMALLEST_VARIANCE = 1e-10
 
 
@@ -66,15 +66,15 @@ def segment(
         return model.result(image.shape, partial_volumes)
 
 
-def neighbour_weights(voxel_sizes: tuple[float, float, float]) -> np.ndarray:
-    """float32 (6,): 1 / distance in mm to the neighbours along i, j, k, and in ij, ik, jk."""
+def neighbor_weights(voxel_sizes: tuple[float, float, float]) -> np.ndarray:
+    """float32 (6,): 1 / distance in mm to the neighbors along i, j, k, and in ij, ik, jk."""
     i, j, k = voxel_sizes
     distances = [i, j, k, np.hypot(i, j), np.hypot(i, k), np.hypot(j, k)]
     return (1 / np.array(distances)).astype(np.float32)
 
 
 def low_pass_taps(voxel_size: float) -> np.ndarray:
-    """Half of the bias field's Gaussian along one axis, centre first: float32 (radius + 1,)."""
+    """Half of the bias field's Gaussian along one axis, center first: float32 (radius + 1,)."""
     sigma = BIAS_SIGMA_MM / voxel_size
     offsets = np.arange(2 * int(sigma) + 1)
     half = np.exp(-0.5 * (offsets / sigma) ** 2)
@@ -103,7 +103,7 @@ class _Model:
         self.log_image = np.zeros(shape, dtype=np.float32)
         self._run(_logarithm, image[self.box], self.inside.view(np.bool_), self.log_image)
         self.voxel_sizes = voxel_sizes
-        self.weights = neighbour_weights(voxel_sizes)
+        self.weights = neighbor_weights(voxel_sizes)
         self.taps = [low_pass_taps(size) for size in voxel_sizes]
         padded = tuple(size + 2 for size in shape)
         self.posteriors = tuple(np.zeros(padded, dtype=np.float32) for _ in range(CLASSES))
@@ -117,12 +117,12 @@ class _Model:
         """Classes from the intensities alone, and their posteriors."""
         values = self.log_image[self.inside.view(np.bool_)]
         values.sort()  # numpy sorts twice as fast as it finds three percentiles
-        centres = np.percentile(values, START_PERCENTILES, overwrite_input=True)
+        centers = np.percentile(values, START_PERCENTILES, overwrite_input=True)
         del values
         sums = np.zeros((len(self.inside), CLASSES, 3))
         self._run(
             markov_field.nearest_sums, self.log_image, self.inside, self.first, self.last,
-            centres, sums,
+            centers, sums,
         )  # fmt: skip
         self._set_gaussians(_sum_in_order(sums))
         for _ in range(START_ROUNDS - 1):
@@ -199,7 +199,7 @@ class _Model:
         inner = types[1:-1, 1:-1, 1:-1]
         likeliest = table.log_likelihoods[:, :OUTSIDE].argmax(axis=1).astype(np.uint8)
         np.copyto(inner, likeliest[steps], where=self.inside.view(np.bool_))
-        where, weights = neighbours(self.voxel_sizes, types.shape)
+        where, weights = neighbors(self.voxel_sizes, types.shape)
         for _ in range(TYPE_SWEEPS):
             for offset in (0, 1):
                 self._run(
@@ -236,7 +236,7 @@ class _Model:
                 "engine hmrf's classes collapsed (voxels of CSF, GM, WM: "
                 f"{', '.join(f'{count:.0f}' for count in counts)}; their variances of the log "
                 f"intensity: {', '.join(f'{variance:.2g}' for variance in self.variances)}); "
-                "check that the image is T1-weighted, has tissue contrast and many grey levels"
+                "check that the image is T1-weighted, has tissue contrast and many gray levels"
             )
         self.gaussians = np.stack([self.means, -0.5 / self.variances, -0.5 * np.log(self.variances)], axis=1).astype(
             np.float32

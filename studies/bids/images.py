@@ -43,7 +43,7 @@ class Image:
 def read_images(folder: Path | str) -> list[Image]:
     """All raw T1w images of the dataset in `folder`, in order of subject and file name.
 
-    pybids finds them.  Raises `InputError` for a folder that is no BIDS dataset, one without T1w images, and
+    pybids finds them. Raises `InputError` for a folder that is no BIDS dataset, one without T1w images, and
     for what looks like a T1w image but isn't named or placed as BIDS has it, which pybids passes over.
     """
     folder = Path(folder)

@@ -32,7 +32,7 @@ SECONDS = 60
 def listing(options: BidsOptions) -> list[str]:
     """The paths of a dataset's files; asked for once, then read from the dataset's folder.
 
-    The first time its tables are downloaded too.  Raises `InputError` where the server can't be reached,
+    The first time its tables are downloaded too. Raises `InputError` where the server can't be reached,
     doesn't know the dataset, or a table doesn't arrive whole.
     """
     place = _place(options)

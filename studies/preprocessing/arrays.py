@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import ants
 
 BIAS_MM = 6.0
-"""Distance of the voxels at which N4 looks for a field that varies over centimetres."""
+"""Distance of the voxels at which N4 looks for a field that varies over centimeters."""
 
 N4_CONVERGENCE = {"iters": [50, 50], "tol": 1e-6}
 """Two levels of splines: on `benchmarks.preprocessing`, a third and fourth took anatomy for a field."""
@@ -107,7 +107,7 @@ def bias_field(image: np.ndarray, mask: np.ndarray, affine: np.ndarray) -> np.nd
     """The factor by which the image is too bright, float32 (X, Y, Z), of mean 1 over the mask.
 
     N4 (Tustison et al., IEEE TMI 2010) on a voxel every `BIAS_MM`, since the field is smooth; the image
-    is divided by it.  Raises `InputError` where the mask holds nothing above 0.
+    is divided by it. Raises `InputError` where the mask holds nothing above 0.
     """
     ants = load_ants(int(os.environ.get("ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS", "1")))
     # every few voxels as they are: averages would mix the tissues, whose peaks N4 sharpens
@@ -135,10 +135,10 @@ def bias_field(image: np.ndarray, mask: np.ndarray, affine: np.ndarray) -> np.nd
 
 
 def noise_sd(image: np.ndarray, mask: np.ndarray) -> float:
-    """The SD of the noise in a brain, from how much a voxel departs from its neighbours along each axis.
+    """The SD of the noise in a brain, from how much a voxel departs from its neighbors along each axis.
 
     The median absolute second difference, scaled to normal noise; the least of the three axes, since
-    interpolation on the scanner smooths some.  Tissue borders raise it: a rough figure to compare scans by.
+    interpolation on the scanner smooths some. Tissue borders raise it: a rough figure to compare scans by.
     """
     inner = ndimage.binary_erosion(mask, iterations=2)
     found = []

@@ -18,7 +18,7 @@ from studies.preprocessing.scan import extended
 def take_back(images: Path, study: Path, out: Path) -> list[Path]:
     """Bring `images/sub-*_scanner-*_T1w.nii.gz` onto native grids, into files of the same name in `out`.
 
-    Intensities stay those of the images; 0 outside the scan's native brain mask.  Raises `InputError`
+    Intensities stay those of the images; 0 outside the scan's native brain mask. Raises `InputError`
     where there are none, or one has no transforms in `study`.
     """
     files = sorted(Path(images).glob(image_name(scan_name("*", "*"))))

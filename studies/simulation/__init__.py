@@ -6,5 +6,5 @@
 Everything made here is simulated, and everything that shows it says so.
 
 The anatomy derives from the ICBM152 2009a atlas, (C) 1993-2009 Louis Collins, McConnell Brain Imaging
-Centre, Montreal Neurological Institute, McGill University; its notice is in `LICENSE-ICBM152.txt`.
+Center, Montreal Neurological Institute, McGill University; its notice is in `LICENSE-ICBM152.txt`.
 """

@@ -11,7 +11,7 @@ from studies.atlas import atlas_affine, read_atlas
 from studies.simulation.grid import ATLAS_SCALE, ORIGIN_MM, SHAPE
 
 _ELLIPSOIDS = {
-    # centre and half axes in mm of the atlas's space; mirrored where x isn't 0
+    # center and half axes in mm of the atlas's space; mirrored where x isn't 0
     "deep": [
         ((11, -19, 8), (11, 15, 11)),  # thalamus
         ((25, 1, 1), (9, 20, 12)),  # putamen and pallidum
@@ -48,9 +48,9 @@ def load_atlas() -> dict[str, np.ndarray]:
         maps[name][box] = np.clip(gain * ndimage.gaussian_filter(lateral, scale_mm, truncate=3), 0, 1)
     for name, ellipsoids in _ELLIPSOIDS.items():
         maps[name] = np.zeros(brain.shape, dtype=np.float32)
-        for centre, axes in ellipsoids:
-            for side in (1, -1) if centre[0] else (1,):
-                _add_ellipsoid(maps[name], (side * centre[0], *centre[1:]), axes)
+        for center, axes in ellipsoids:
+            for side in (1, -1) if center[0] else (1,):
+                _add_ellipsoid(maps[name], (side * center[0], *center[1:]), axes)
     return maps
 
 
@@ -64,15 +64,15 @@ def _lateral_ventricles(csf: np.ndarray) -> tuple[tuple[slice, ...], np.ndarray]
     return wide, np.pad(lateral.astype(np.float32), _VENTRICLE_MARGIN)
 
 
-def _add_ellipsoid(image: np.ndarray, centre_mm: tuple[float, ...], axes_mm: tuple[float, ...]) -> None:
+def _add_ellipsoid(image: np.ndarray, center_mm: tuple[float, ...], axes_mm: tuple[float, ...]) -> None:
     """Raise `image` to a soft ellipsoid: 1 inside, 0 outside, an edge of about 2 mm."""
-    centre = np.array(centre_mm) - atlas_affine()[:3, 3]
+    center = np.array(center_mm) - atlas_affine()[:3, 3]
     reach = np.array(axes_mm) + 6
     box = tuple(
-        slice(max(int(c - r), 0), min(int(c + r) + 2, n)) for c, r, n in zip(centre, reach, image.shape, strict=True)
+        slice(max(int(c - r), 0), min(int(c + r) + 2, n)) for c, r, n in zip(center, reach, image.shape, strict=True)
     )
     axes = [
-        ((np.arange(s.start, s.stop) - c) / a).astype(np.float32) for s, c, a in zip(box, centre, axes_mm, strict=True)
+        ((np.arange(s.start, s.stop) - c) / a).astype(np.float32) for s, c, a in zip(box, center, axes_mm, strict=True)
     ]
     radius = np.sqrt(axes[0][:, None, None] ** 2 + axes[1][:, None] ** 2 + axes[2] ** 2)
     edge = np.float32(min(axes_mm))
@@ -82,11 +82,11 @@ def _add_ellipsoid(image: np.ndarray, centre_mm: tuple[float, ...], axes_mm: tup
 
 def undeformed(name: str, voxel_size_mm: int) -> np.ndarray:
     """The atlas's map of that name, scaled and nothing else, on the subjects' grid of these voxels, (A, B, C)."""
-    centres = [
+    centers = [
         low + voxel_size_mm * (np.arange(n // voxel_size_mm) + 0.5) for n, low in zip(SHAPE, ORIGIN_MM, strict=True)
     ]
     origin = atlas_affine()[:3, 3]
-    places = [(centre / ATLAS_SCALE - o).astype(np.float32) for centre, o in zip(centres, origin, strict=True)]
+    places = [(center / ATLAS_SCALE - o).astype(np.float32) for center, o in zip(centers, origin, strict=True)]
     return sample(name, np.stack(np.meshgrid(*places, indexing="ij")))
 
 

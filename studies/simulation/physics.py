@@ -38,7 +38,7 @@ class Scanner:
     flip_degrees: float
     readouts: int
     readout_spacing_ms: float
-    readouts_before_centre: int
+    readouts_before_center: int
     inversion_efficiency: float
     resolution_mm: tuple[float, float, float]
     noise: float
@@ -66,7 +66,7 @@ SEQUENCE = (
     "flip_degrees",
     "readouts",
     "readout_spacing_ms",
-    "readouts_before_centre",
+    "readouts_before_center",
     "inversion_efficiency",
     "resolution_mm",
     "tone",
@@ -84,7 +84,7 @@ _POSITIVE = {
     "resolution_mm",
     "tone",
 }
-_WHOLE = {"echoes", "readouts", "readouts_before_centre"}
+_WHOLE = {"echoes", "readouts", "readouts_before_center"}
 
 
 @cache

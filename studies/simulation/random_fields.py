@@ -1,4 +1,4 @@
-"""Gaussian random fields that live in millimetres, not in voxels.
+"""Gaussian random fields that live in millimeters, not in voxels.
 
 A field is white noise on a lattice whose spacing is the field's scale, smoothed there and
 interpolated by cubic B-splines. A B-spline is nearly a Gaussian of SD spacing/sqrt(3), and the

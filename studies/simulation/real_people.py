@@ -2,13 +2,13 @@
 
 Each person's image is brought onto the phantom's grid by an affine registration to the ICBM152 atlas
 (antspyx), its tissue fractions are estimated (partial volumes of the engine `hmrf`), and these are
-scanned on the simulated scanners like the phantom's.  That gives real folding patterns, one a
+scanned on the simulated scanners like the phantom's. That gives real folding patterns, one a
 person, with a truth: the fractions.
 
 The spread of T1 within a tissue is drawn as for the phantom and not taken from the image: what is
 left of an image beside its tissues is mostly its own scanner's noise and intensity field, which has
-no place in the truth.  White matter hyperintensities are left out, since a T1-weighted image alone
-doesn't tell them from grey matter.
+no place in the truth. White matter hyperintensities are left out, since a T1-weighted image alone
+doesn't tell them from gray matter.
 """
 
 from __future__ import annotations

@@ -114,7 +114,7 @@ def blur(image: np.ndarray, anatomy: Anatomy, resolution_mm: tuple[float, float,
 
 
 def voxel_kernel(sd: float) -> np.ndarray:
-    """How a Gaussian of this SD (voxels) carries a voxel's average to its neighbours; sums to 1."""
+    """How a Gaussian of this SD (voxels) carries a voxel's average to its neighbors; sums to 1."""
     reach = max(1, math.ceil(4 * sd))
     edges = np.arange(-reach - 1, reach + 2, dtype=np.float64)
     scaled = edges / sd

@@ -1,6 +1,6 @@
 """The signal of an inversion-prepared spoiled gradient echo (BRAVO, MPRAGE) in its steady state.
 
-One cycle: an inversion of efficiency eff; at time TI the k-space centre is read, after n_c of N
+One cycle: an inversion of efficiency eff; at time TI the k-space center is read, after n_c of N
 readouts that lie ES apart, each with flip angle a; then rest until the cycle ends at TR:
 
     E = exp(-ES/T1), E0 = exp(-(TI - n_c ES)/T1), Ed = exp(-TD/T1), TD = TR - (TI - n_c ES) - N ES
@@ -29,13 +29,13 @@ CSF_TO_WM = (0.15, 0.45)
 
 
 def longitudinal_magnetization(t1_ms: np.ndarray | float, scanner: Scanner, b1: np.ndarray | float = 1.0) -> np.ndarray:
-    """Mz before the readout of the k-space centre, as a part of the equilibrium's; negative before its null.
+    """Mz before the readout of the k-space center, as a part of the equilibrium's; negative before its null.
 
     `t1_ms` and `b1` (the transmit field's factor on the flip angle) broadcast.
     """
     t1_ms = np.asarray(t1_ms)
     cosine = np.cos(math.radians(scanner.flip_degrees) * np.asarray(b1))
-    before = scanner.inversion_time_ms - scanner.readouts_before_centre * scanner.readout_spacing_ms
+    before = scanner.inversion_time_ms - scanner.readouts_before_center * scanner.readout_spacing_ms
     rest = scanner.cycle_ms - before - scanner.readouts * scanner.readout_spacing_ms
     recovery = np.exp(-scanner.readout_spacing_ms / t1_ms)
     step = recovery * cosine
@@ -45,7 +45,7 @@ def longitudinal_magnetization(t1_ms: np.ndarray | float, scanner: Scanner, b1: 
     train = step**scanner.readouts
     inverted = scanner.inversion_efficiency * e_before
     at_end = (1 - e_rest + e_rest * (steady * (1 - train) + (1 - e_before) * train)) / (1 + e_rest * train * inverted)
-    return steady + (1 - e_before - inverted * at_end - steady) * step**scanner.readouts_before_centre
+    return steady + (1 - e_before - inverted * at_end - steady) * step**scanner.readouts_before_center
 
 
 def signal(
@@ -83,13 +83,13 @@ def check_contrast(tissues: dict[str, Tissue], scanner: Scanner) -> None:
         Cortical GM/WM outside 0.55..0.75 or CSF/WM outside 0.15..0.45 at b1 = 1, or times that
         leave no room for the readouts.
     """
-    before = scanner.inversion_time_ms - scanner.readouts_before_centre * scanner.readout_spacing_ms
+    before = scanner.inversion_time_ms - scanner.readouts_before_center * scanner.readout_spacing_ms
     rest = scanner.cycle_ms - before - scanner.readouts * scanner.readout_spacing_ms
     if before < 0:
         raise InputError(
-            f"scanner {scanner.name}: {scanner.readouts_before_centre} readouts of "
+            f"scanner {scanner.name}: {scanner.readouts_before_center} readouts of "
             f"{scanner.readout_spacing_ms:g} ms don't fit before the inversion time of "
-            f"{scanner.inversion_time_ms:g} ms; lower readouts_before_centre or raise inversion_time_ms"
+            f"{scanner.inversion_time_ms:g} ms; lower readouts_before_center or raise inversion_time_ms"
         )
     if rest < 0:
         raise InputError(

@@ -9,8 +9,8 @@ A source has a frozen dataclass of its options and four functions:
     prepare(options, subject, folder) -> Path    make or import one subject's scans
 
 `prepare` writes `sub-<subject>_scanner-<scanner>_T1w.nii.gz`, masks, any truth, and last the part sheet
-`sub-<subject>.tsv`, whose path it returns; `studies.part_sheets.gather` joins part sheets.  All raise
-`core.errors.InputError` on what can't be used.  A new source is a new file here; copy `sheet.py`.
+`sub-<subject>.tsv`, whose path it returns; `studies.part_sheets.gather` joins part sheets. All raise
+`core.errors.InputError` on what can't be used. A new source is a new file here; copy `sheet.py`.
 
 `Options` gets those of `RUN_WIDE` that it has a field for from the top of the configuration.
 

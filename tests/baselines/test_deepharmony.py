@@ -87,7 +87,8 @@ def test_deepharmonys_orientations_and_threads(contrasts):
     pair = contrasts.select(["01", "02"])
     scan = contrasts.find("03", "other")
     arm = fitted(DeepHarmony(parameters, Context(device="cpu")), pair)
-    assert arm.axes == [0, 1, 2] and len(arm.networks) == 3
+    assert arm.axes == [0, 1, 2]
+    assert len(arm.networks) == 3
     image = arm.transform(scan)
     single = []
     for axis, network in enumerate(arm.networks):

@@ -76,8 +76,8 @@ def test_lsq_is_the_least_squares_factor_to_the_first_scan(study):
 
     def tissue_means(voxels: np.ndarray) -> np.ndarray:
         np.random.seed(2)
-        centres, memberships, *_ = cmeans(voxels[None].astype(float), 3, 2.0, error=0.005, maxiter=50)
-        weights = memberships[np.argsort(centres.ravel())]
+        centers, memberships, *_ = cmeans(voxels[None].astype(float), 3, 2.0, error=0.005, maxiter=50)
+        weights = memberships[np.argsort(centers.ravel())]
         return weights @ voxels / weights.sum(axis=1)
 
     arm = fitted(Lsq(context=Context(seed=2)), study)
@@ -111,5 +111,5 @@ def test_the_librarys_errors_name_the_scan(study, tmp_path):
 def test_nyuls_landmarks():
     assert list(Nyul(Nyul.Parameters(step=40)).normalizer().percentiles) == [1, 10, 50, 90, 99]
     for wrong in ({"step": 30}, {"first": 10}, {"last": 90}):
-        with pytest.raises(ValueError):
+        with pytest.raises(ValueError, match="landmark|step|last|first"):
             Nyul.Parameters(**wrong)

@@ -25,7 +25,7 @@ def oracle() -> dict:
 
 
 @pytest.mark.parametrize(
-    "expected, count, with_age", [("ravel_k1", 1, False), ("ravel_k2", 2, False), ("ravel_k1_mod_age", 1, True)]
+    ("expected", "count", "with_age"), [("ravel_k1", 1, False), ("ravel_k2", 2, False), ("ravel_k1_mod_age", 1, True)]
 )
 def test_correction_follows_r(oracle, expected, count, with_age):
     striped = oracle["ws"].astype(np.float64).T
@@ -88,7 +88,7 @@ def test_files_give_what_arrays_give(study, oracle, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "expected, settings",
+    ("expected", "settings"),
     [
         ("ravel_k1", {}),
         ("ravel_k2", {"factors": 2}),

@@ -81,6 +81,6 @@ def test_one_bright_vessel_does_not_move_the_mode():
     assert abs(white_stripe(image[mask]).mode - stripe.mode) < 0.1 * stripe.sd
 
 
-def test_few_grey_levels_are_refused():
+def test_few_gray_levels_are_refused():
     with pytest.raises(InputError, match="width"):
         white_stripe(np.repeat([1.0, 2.0], 500))

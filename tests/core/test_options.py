@@ -56,7 +56,7 @@ def test_lists_of_either_kind():
 
 
 @pytest.mark.parametrize(
-    "values, message",
+    ("values", "message"),
     [
         ({"cuont": 2}, r"study.mine: unknown option 'cuont' \(did you mean 'count'\?\)"),
         ({"count": 2.5}, "study.mine.count: 2.5; give a whole number"),

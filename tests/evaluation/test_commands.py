@@ -133,8 +133,10 @@ def test_a_number_beyond_tolerance_is_found_whatever_the_order_of_rows(runs, cap
     table.loc[1, "ssim"] += 0.01
     write_table(path, table.iloc[::-1])
     found = differences(runs)
-    assert list(found.file) == ["metrics/ssim.tsv"] and list(found.what) == ["ssim"]
-    assert found.differing[0] == 1 and found["where"][0] == "raw, 02, A, B"
+    assert list(found.file) == ["metrics/ssim.tsv"]
+    assert list(found.what) == ["ssim"]
+    assert found.differing[0] == 1
+    assert found["where"][0] == "raw, 02, A, B"
     assert differences(runs, absolute=0.02).empty
     assert main(["compare", *map(str, runs)]) == 1
     assert "metrics/ssim.tsv" in capsys.readouterr().out
@@ -193,7 +195,8 @@ def test_what_was_run_differently_is_told_but_is_no_result(runs, capsys):
     content = read_json(path)
     write_json(path, content | {"config": {**content["config"], "seed": 5, "run": "b"}, "machine": {}})
     found = differences(runs)
-    assert list(found.what) == ["config.seed"] and list(found.b) == ["5"]
+    assert list(found.what) == ["config.seed"]
+    assert list(found.b) == ["5"]
     assert main(["compare", *map(str, runs)]) == 0
     assert "config.seed" in capsys.readouterr().out
 

@@ -29,7 +29,7 @@ def segmented(image: np.ndarray, mask: np.ndarray, raw: np.ndarray) -> np.ndarra
     return labels_at(segment(mapped, mask, VOXEL_SIZES))
 
 
-@pytest.mark.parametrize("slope, intercept", [(0.003, 0.0), (700.0, 40.0), (5.0, -30.0)])
+@pytest.mark.parametrize(("slope", "intercept"), [(0.003, 0.0), (700.0, 40.0), (5.0, -30.0)])
 def test_an_affine_copy_of_raw_is_segmented_as_raw(raw, slope, intercept):
     """The last one is negative everywhere, as most of White Stripe's output is."""
     image, mask = raw

@@ -65,7 +65,7 @@ def texts(figure: Figure) -> list[str]:
 
 
 def axes_of(figure: Figure) -> list[Axes]:
-    return [axis for axis in figure.findobj(Axes) if axis.get_label() != "grey scale"]
+    return [axis for axis in figure.findobj(Axes) if axis.get_label() != "gray scale"]
 
 
 # --- files ------------------------------------------------------------------------------------------
@@ -86,7 +86,8 @@ def test_every_figure_is_a_png_and_an_svg_with_the_same_bytes_each_time(tmp_path
                 assert picture.info["dpi"][0] >= 149.9
         elif path.suffix == ".svg":
             head = path.read_text()[:3000]
-            assert "<svg" in head and "<dc:date>" not in head
+            assert "<svg" in head
+            assert "<dc:date>" not in head
 
 
 def test_a_folder_without_a_run_is_refused(tmp_path):
@@ -203,7 +204,7 @@ def test_boxes_hold_the_volumes_and_a_missing_scan_shows_as_n(run, monkeypatch):
     assert any("n = 4 to 5 subjects" in text for text in texts(figure))
 
 
-def test_a_row_of_slices_has_one_grey_scale_and_a_missing_scan_keeps_its_place(tmp_path, monkeypatch):
+def test_a_row_of_slices_has_one_gray_scale_and_a_missing_scan_keeps_its_place(tmp_path, monkeypatch):
     missing = [("01", "Trio"), ("02", "GE")]
     folder = write_example_run(tmp_path / "run", subjects=2, missing=missing)
     figure = drawn(folder, monkeypatch, "figure4")["figure4_slices"]
@@ -233,7 +234,8 @@ def test_the_subjects_left_is_on_the_left_and_the_front_at_the_top(flips):
     turned, edges = slices.canonical(image, affine)
     assert edges == pytest.approx([2, 2, 2])
     axial = slices.upright(turned, 2, 1)
-    assert axial.shape == (9, 7) and axial[0, 0] == 1
+    assert axial.shape == (9, 7)
+    assert axial[0, 0] == 1
     assert slices.upright(turned, 0, 0)[3, 8] == 1
 
 
@@ -247,13 +249,14 @@ def test_training_has_a_panel_a_step_and_a_line_a_loss(run, monkeypatch):
     figure = drawn(run, monkeypatch, "training")["figure_mispel_training"]
     first, second = axes_of(figure)
     assert [len(axis.lines) for axis in (first, second)] == [3, 3]
-    assert first.get_yscale() == "log" and first.get_xlabel() == "epoch"
+    assert first.get_yscale() == "log"
+    assert first.get_xlabel() == "epoch"
 
 
 # --- style ------------------------------------------------------------------------------------------
 
 
-def test_a_method_keeps_its_colour_and_no_two_look_alike():
+def test_a_method_keeps_its_color_and_no_two_look_alike():
     many = [f"method{number}" for number in range(42)]
     found = style.looks(["mispel", *many, "raw", "ravel", "whitestripe"])
     assert len(set(found.values())) == len(found) == 46

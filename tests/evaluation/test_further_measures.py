@@ -23,7 +23,7 @@ from evaluation.measures.contrast import contrast_to_noise, joint_variation
 from evaluation.measures.intensity_distance import wasserstein_of_sorted
 from evaluation.measures.interface import Measured, Person, Range
 from evaluation.measures.reliability import icc, icc_interval, mean_squares, within_person_cv
-from evaluation.measures.scanner_classification import classify, neighbours, octants, of_person, roughness, shading
+from evaluation.measures.scanner_classification import classify, neighbors, octants, of_person, roughness, shading
 
 SHROUT_FLEISS = np.array(
     [[9, 2, 5, 8], [6, 1, 3, 2], [8, 4, 6, 8], [7, 1, 2, 6], [10, 5, 6, 9], [6, 2, 4, 7]], dtype=float
@@ -46,7 +46,8 @@ def test_icc_knows_agreement_from_consistency_and_works_on_stacks():
     same, shifted = np.repeat(people, 3, axis=1), people + np.array([0.0, 1.0, 2.0])
     np.testing.assert_allclose(icc(np.stack([same, shifted])), [1.0, float(icc(shifted))])
     assert float(icc(shifted)) == pytest.approx((5 / 3) / (5 / 3 + 1))
-    assert np.isnan(icc(np.ones((4, 3)))) and all(np.isnan(icc_interval(same)))
+    assert np.isnan(icc(np.ones((4, 3))))
+    assert all(np.isnan(icc_interval(same)))
 
 
 def test_within_person_cv_is_the_root_mean_square_over_people():
@@ -82,7 +83,8 @@ def test_contrast_is_blind_to_an_affine_map_and_falls_with_noise(slope, intercep
 
 
 def test_contrast_without_an_answer_is_nan():
-    assert np.isnan(contrast_to_noise(np.empty(0), np.ones(3))) and np.isnan(joint_variation(np.ones(3), np.ones(3)))
+    assert np.isnan(contrast_to_noise(np.empty(0), np.ones(3)))
+    assert np.isnan(joint_variation(np.ones(3), np.ones(3)))
 
 
 def step(noise: float = 0.0, blur: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -133,9 +135,9 @@ def test_features_are_what_they_are_called():
     values = shading(image[region], octants(region))
     assert [values[f"WM_octant{n}"] for n in (0, 3, 4, 7)] == [0.5, 0.5, 2.5, 2.5]
     chess = np.indices(region.shape).sum(axis=0) % 2
-    rough = roughness(chess.astype(np.float32).ravel(), neighbours(region))
+    rough = roughness(chess.astype(np.float32).ravel(), neighbors(region))
     assert rough == {"WM_roughness_x": 1.0, "WM_roughness_y": 1.0, "WM_roughness_z": 1.0}
-    assert [len(places) for places, _ in neighbours(region)] == [48] * 3
+    assert [len(places) for places, _ in neighbors(region)] == [48] * 3
     rows = of_person(person_of({"A": image, "B": 2 * image}))
     assert rows[1]["WM_p95"] == 2 * rows[0]["WM_p95"] == 6
     assert all(np.isfinite(value) for row in rows for name, value in row.items() if name != "scanner")
@@ -173,7 +175,10 @@ def test_tissues_are_those_of_most_scanners():
         tissues = common_tissues([labels[number] for number in chosen])
         return [tissue for tissue, region in tissues.items() if region.any()]
 
-    assert found(0, 1, 2, 3) == ["WM"] and found(0, 1, 2) == ["WM"] and found(0, 2) == [] and found(0, 2, 3) == []
+    assert found(0, 1, 2, 3) == ["WM"]
+    assert found(0, 1, 2) == ["WM"]
+    assert found(0, 2) == []
+    assert found(0, 2, 3) == []
 
 
 def cohort(people: np.ndarray, shift: float = 0.0, noise: float = 0.0) -> Measured:
@@ -198,7 +203,8 @@ def measured_of(scans: tuple[Scan, ...], methods: list[str], tables: dict, array
 def test_people_are_recognised_and_their_variance_measured():
     people = np.random.default_rng(0).normal(size=(6, 2000))
     table = identity.of_study(cohort(people, shift=3.0, noise=0.5))["identification"]
-    assert (table.identified == 1).all() and (table.own_correlation > table.other_correlation + 0.5).all()
+    assert (table.identified == 1).all()
+    assert (table.own_correlation > table.other_correlation + 0.5).all()
     assert table.between_person_variance.mean() == pytest.approx(people.var(axis=0, ddof=1).mean(), rel=0.05)
 
 
@@ -218,13 +224,15 @@ def test_cells_lie_on_the_studys_grid_and_inside_the_mask():
     mask = np.ones(image.shape, dtype=bool)
     mask[7, 7, 7] = False
     whole = identity.cell_means(image, mask, (0, 0, 0), (2, 2, 2))
-    assert whole[0, 0, 0] == pytest.approx(image[:2, :2, :2].mean()) and np.isnan(whole[3, 3, 3])
+    assert whole[0, 0, 0] == pytest.approx(image[:2, :2, :2].mean())
+    assert np.isnan(whole[3, 3, 3])
     part = identity.cell_means(image[1:], mask[1:], (1, 0, 0), (2, 2, 2))
     np.testing.assert_array_equal(part, whole[1:])
     kept = {
         scan: identity.arrays_of_person(person_of({"A": image[start:]}))["A"] for start, scan in ((0, "x"), (2, "y"))
     }
-    assert len(kept["x"]) == 64 and kept["x"].shape[1] == 4
+    assert len(kept["x"]) == 64
+    assert kept["x"].shape[1] == 4
     common = identity.common_cells({("01", name): rows for name, rows in kept.items()})
     assert len(common["01", "x"]) == len(common["01", "y"]) == 48
 
@@ -254,11 +262,15 @@ def test_a_line_and_what_it_explains():
 def test_covariates_are_numbers_or_two_groups_of_enough_people():
     ages = {str(number): str(60 + number) for number in range(6)}
     values, meaning = contrasts({**ages, "x": ""}, "age")
-    assert meaning == "a year" and values[0] == 60 and np.isnan(values[6])
+    assert meaning == "a year"
+    assert values[0] == 60
+    assert np.isnan(values[6])
     assert contrasts(dict(list(ages.items())[:5]), "age") is None
     groups = dict(zip("abcdefgh", ["AD", "HC", "AD", "HC", "AD", "HC", "HC", "MCI"], strict=True))
     values, meaning = contrasts(groups, "diagnosis")
-    assert meaning == "HC - AD" and list(values[:2]) == [0, 1] and np.isnan(values[7])
+    assert meaning == "HC - AD"
+    assert list(values[:2]) == [0, 1]
+    assert np.isnan(values[7])
     assert contrasts({**groups, "a": "HC"}, "diagnosis") is None
 
 
@@ -276,7 +288,10 @@ def test_noise_between_scanners_costs_people():
     volumes = pd.DataFrame(rows, columns=["method", "subject", "scanner", "tissue", "volume_ml"])
     measured = measured_of(tuple(scans), ["raw", "better"], {"volumes": volumes})
     table = biology(measured)["biology"].set_index("method")
-    assert table.loc["raw", "sample_size_ratio"] == pytest.approx(1) and table.loc["raw", "n"] == 12
+    assert table.loc["raw", "sample_size_ratio"] == pytest.approx(1)
+    assert table.loc["raw", "n"] == 12
     better = table.loc["better"]
-    assert better.variance_explained > table.loc["raw", "variance_explained"] and better.sample_size_ratio < 0.5
-    assert better.effect_low_ml < -3 < better.effect_high_ml and better.effect_ml == pytest.approx(-3, abs=0.7)
+    assert better.variance_explained > table.loc["raw", "variance_explained"]
+    assert better.sample_size_ratio < 0.5
+    assert better.effect_low_ml < -3 < better.effect_high_ml
+    assert better.effect_ml == pytest.approx(-3, abs=0.7)

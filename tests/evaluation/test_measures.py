@@ -39,7 +39,7 @@ PAPER = Path(evaluation.__file__).parent / "tables" / "paper"
 
 
 def head(seed: int, shape: tuple[int, int, int] = (18, 20, 16)) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Two alike images of positive intensities and an off-centre mask."""
+    """Two alike images of positive intensities and an off-center mask."""
     rng = np.random.default_rng(seed)
     mask = np.zeros(shape, dtype=bool)
     mask[3:14, 4:18, 2:13] = True
@@ -53,7 +53,7 @@ def on_background(image: np.ndarray, mask: np.ndarray, low: float, margin: int =
     return np.pad(np.where(mask, image, low), margin, constant_values=low).astype(np.float64)
 
 
-@pytest.mark.parametrize("low, scale", [(0.0, 1.0), (0.9, 1.0), (-4.0, 7.5)])
+@pytest.mark.parametrize(("low", "scale"), [(0.0, 1.0), (0.9, 1.0), (-4.0, 7.5)])
 def test_ssim_is_that_of_scikit_image(low, scale):
     a, b, mask = head(0)
     a, b = a * scale + low, b * scale + low
@@ -205,7 +205,8 @@ def test_raw_reaches_the_segmenter_times_1000_and_above_zero():
     mapped = map_to_reference(a, mask, raw, raw)
     assert mapped.dtype == np.float32
     np.testing.assert_array_equal(mapped[mask & (a > 0)], a[mask & (a > 0)] * np.float32(1000))
-    assert (mapped[mask] > 0).all() and (mapped[~mask] == 0).all()
+    assert (mapped[mask] > 0).all()
+    assert (mapped[~mask] == 0).all()
 
 
 @settings(max_examples=20, deadline=None)
@@ -310,14 +311,14 @@ def test_the_truth_is_nearest_to_itself():
     assert itself["GE"].pearson_truth == pytest.approx(1)
     assert itself["GE"].ssim_truth_mean < 1
     assert noisy["GE"].ssim_truth < itself["GE"].ssim_truth
-    mean = {name: (truths["GE"] + truths["Trio"]) / 2 for name in truths}
+    mean = dict.fromkeys(truths, (truths["GE"] + truths["Trio"]) / 2)
     assert similarity_with_truth(mean, masks, truths, reference=Range(0.9, 2.1))["GE"].ssim_truth_mean == pytest.approx(
         1
     )
 
 
 def test_an_image_on_raws_scale_keeps_its_zero_background():
-    a, _, mask = head(11)
+    _a, _, mask = head(11)
     raw = Intensities("raw", 0.9, 2.1, 0, 3, 1, 1)
     arm = Intensities("arm", -2.0, 4.0, -3, 5, 1, 1)
     mapped = on_reference_scale(np.where(mask, -2.0, 7.0), mask, arm, raw)
@@ -326,9 +327,13 @@ def test_an_image_on_raws_scale_keeps_its_zero_background():
 
 
 def test_a_measure_says_which_way_is_better():
-    assert registry.find("ssim").improves(0.1) and not registry.find("ssim").improves(-0.1)
-    assert registry.find("volume_difference").improves(-1) and not registry.find("volume_difference").improves(0)
+    assert registry.find("ssim").improves(0.1)
+    assert not registry.find("ssim").improves(-0.1)
+    assert registry.find("volume_difference").improves(-1)
+    assert not registry.find("volume_difference").improves(0)
     with pytest.raises(InputError, match="did you mean 'ssim'"):
         registry.find("sssim")
     for name, measure in registry.measures().items():
-        assert name == measure.name and measure.lowest < measure.highest and measure.definition
+        assert name == measure.name
+        assert measure.lowest < measure.highest
+        assert measure.definition

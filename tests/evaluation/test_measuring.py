@@ -94,8 +94,10 @@ def test_every_metric_has_its_columns_and_only_what_was_scanned(run):
     assert list(ssim.subject) == ["01", "02"] * 3
     volumes = metric(run, "volumes")
     assert list(volumes.columns)[:5] == ["method", "subject", "scanner", "tissue", "volume_ml"]
-    assert list(volumes.tissue[:3]) == ["CSF", "GM", "WM"] and len(volumes) == 3 * 5 * 3
-    assert set(volumes.engine) == {"gmm"} and volumes.volume_ml_pve.isna().all()
+    assert list(volumes.tissue[:3]) == ["CSF", "GM", "WM"]
+    assert len(volumes) == 3 * 5 * 3
+    assert set(volumes.engine) == {"gmm"}
+    assert volumes.volume_ml_pve.isna().all()
     assert (volumes.volume_ml_hard >= volumes.volume_ml).all()
     differences = metric(run, "volume_differences")
     assert list(differences.columns) == [
@@ -151,9 +153,11 @@ def test_the_further_measures_have_their_tables(run):
     assert list(distances.columns) == ["method", "subject", "scanner_a", "scanner_b", "tissue", "wasserstein"]
     assert len(distances) == 3 * 2 * 3
     named = metric(run, "scanner_classification")
-    assert set(named.named) <= set(SCANNERS) and set(named.correct) <= {0, 1}
+    assert set(named.named) <= set(SCANNERS)
+    assert set(named.correct) <= {0, 1}
     reliability = metric(run, "reliability")
-    assert set(reliability.n) == {2} and (reliability.icc <= 1).all()
+    assert set(reliability.n) == {2}
+    assert (reliability.icc <= 1).all()
     agreement = metric(run, "bland_altman")
     differences = metric(run, "volume_differences").groupby(["method", "tissue"], sort=False).difference_ml.mean()
     np.testing.assert_allclose(agreement.bias_ml, differences, atol=1e-6)
@@ -192,8 +196,22 @@ def test_a_failed_arm_leaves_the_others_and_no_numbers(run, tmp_path):
     assert json.loads(failed.read_text())["status"] == "failed"
     assert "no contrast" in json.loads(failed.read_text())["reason"]
     main(
-        ["segment-arm", *arm, "--intensities", intensities, "--reference", f"{run}/intensities/raw.json"]
-        + ["--out", f"{tmp_path}/labels", "--volumes", str(part), "--status", str(later), "--requires", str(failed)]
+        [
+            "segment-arm",
+            *arm,
+            "--intensities",
+            intensities,
+            "--reference",
+            f"{run}/intensities/raw.json",
+            "--out",
+            f"{tmp_path}/labels",
+            "--volumes",
+            str(part),
+            "--status",
+            str(later),
+            "--requires",
+            str(failed),
+        ]
     )
     assert json.loads(later.read_text())["reason"].startswith("at step intensities")
     assert part.read_bytes() == b""

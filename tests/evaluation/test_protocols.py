@@ -37,7 +37,8 @@ def test_a_row_a_method_and_protocol(tmp_path):
             assert row["mean"].item() == pytest.approx(part["ssim"].mean(), rel=1e-5)
             assert row["n"].item() == 5
     text = paths[1].read_text()
-    assert "Simulated: these scans" in text and "(simulated)" in text.splitlines()[0]
+    assert "Simulated: these scans" in text
+    assert "(simulated)" in text.splitlines()[0]
     assert "Absolute difference of volumes, mL, GM" in text
     rows = [line.split("|")[1:3] for line in text.split("####")[1].splitlines() if line.startswith("| ")]
     assert [[cell.strip() for cell in row] for row in rows[2:]] == [

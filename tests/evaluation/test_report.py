@@ -90,7 +90,8 @@ def test_the_same_files_give_the_same_bytes(run, tmp_path):
 
 def test_it_says_what_was_run_and_that_it_is_simulated(page):
     assert "5 subjects, each scanned on 4 scanners (GE, Philips, Prisma, Trio): 19 scans, 1 missing" in page.text
-    assert "Simulated data." in page.text and "simulated" in page.text
+    assert "Simulated data." in page.text
+    assert "simulated" in page.text
 
 
 def test_real_scans_are_not_called_simulated(tmp_path):
@@ -102,9 +103,12 @@ def test_real_scans_are_not_called_simulated(tmp_path):
 def test_a_failed_arm_stands_in_the_summary_and_among_the_arms_with_its_reason(run, page):
     assert "RAVEL: failed at step fit: no control voxel is CSF in all images; try prob 0.9" in page.text
     found = {arm["id"]: arm for arm in content.arms(read_run(run))}
-    assert found["ravel"]["status"] == "failed" and found["ravel"]["reason"].startswith("fit: no control voxel")
-    assert found["raw"]["status"] == "ok" and found["raw"]["reason"] == ""
-    assert found["mispel"]["citation"] and found["mispel"]["limits"]
+    assert found["ravel"]["status"] == "failed"
+    assert found["ravel"]["reason"].startswith("fit: no control voxel")
+    assert found["raw"]["status"] == "ok"
+    assert found["raw"]["reason"] == ""
+    assert found["mispel"]["citation"]
+    assert found["mispel"]["limits"]
 
 
 def test_headline_numbers_are_means_over_the_pairs_of_the_runs_tables(tmp_path):
@@ -203,7 +207,8 @@ def test_the_viewers_sprites_hold_each_scans_slices(run, page):
     data = json.loads(page.scripts["viewer-data"])
     assert [method for method, _ in data["arms"]] == ["raw", "whitestripe", "mispel"]
     assert data["scanners"] == list(PAPER_SCANNERS)
-    assert "02/raw/Prisma" in data["missing"] and len(data["missing"]) == 3
+    assert "02/raw/Prisma" in data["missing"]
+    assert len(data["missing"]) == 3
     opened = read_run(run)
     height, width = data["cell"]
     with Image.open(io.BytesIO(base64.b64decode(data["sprites"]["02/mispel"]))) as picture:
@@ -213,7 +218,7 @@ def test_the_viewers_sprites_hold_each_scans_slices(run, page):
         scanner: slices.read_canonical(opened.image_path("mispel", "02", scanner))
         for scanner in ("GE", "Philips", "Trio")
     }
-    grey = slices.grey_range(image for image, _ in images.values())
+    gray = slices.gray_range(image for image, _ in images.values())
     box = slices.brain_box(images["GE"][0])
     for place, scanner in enumerate(PAPER_SCANNERS):
         for row in range(len(viewer.VIEWS)):
@@ -221,15 +226,15 @@ def test_the_viewers_sprites_hold_each_scans_slices(run, page):
             if scanner == "Prisma":
                 assert cell.mean() < 8
                 continue
-            expected = viewer.to_bytes(viewer.views_of(*images[scanner], box)[row], grey)
+            expected = viewer.to_bytes(viewer.views_of(*images[scanner], box)[row], gray)
             top, left = (height - expected.shape[0]) // 2, (width - expected.shape[1]) // 2
             shown = cell[top : top + expected.shape[0], left : left + expected.shape[1]]
-            # the codec costs a few grey levels
+            # the codec costs a few gray levels
             assert np.abs(shown - expected).mean() < 8
             assert np.corrcoef(shown.ravel(), expected.ravel())[0, 1] > 0.98
 
 
-def test_grey_levels_fill_the_scale_and_the_background_is_black():
+def test_gray_levels_fill_the_scale_and_the_background_is_black():
     pixels = np.array([[0.0, -2.0], [1.0, 9.0]])
     assert viewer.to_bytes(pixels, (-1.0, 3.0)).tolist() == [[0, 0], [128, 255]]
 

@@ -55,7 +55,8 @@ def test_the_family_is_all_tissues_pairs_and_methods_but_raw():
     tested = table[table.method != "raw"]
     np.testing.assert_allclose(tested.p_holm, multipletests(tested.p, method="holm")[1])
     np.testing.assert_allclose(tested.p_bh, multipletests(tested.p, method="fdr_bh")[1])
-    assert set(tested.n) == {18} and set(tested.df) == {17}
+    assert set(tested.n) == {18}
+    assert set(tested.df) == {17}
     assert set(tested.loc[tested.method == "mispel", "significant"]) == {"yes"}
 
 
@@ -70,7 +71,7 @@ def test_raw_against_raw_is_not_applicable(tmp_path):
         assert cells[COLUMNS.index("n")] == "18"
 
 
-@pytest.mark.parametrize("measure, better_sign", [("volume_difference", -1), ("ssim", 1), ("dice", 1)])
+@pytest.mark.parametrize(("measure", "better_sign"), [("volume_difference", -1), ("ssim", 1), ("dice", 1)])
 def test_only_a_change_for_the_better_is_starred(measure, better_sign):
     table = paired_tests(values({"raw": 0, "up": 3, "down": -3}), find(measure), PAIRS).set_index("method")
     good, bad = ("up", "down") if better_sign > 0 else ("down", "up")
@@ -107,7 +108,7 @@ def test_a_value_that_is_not_a_number_drops_its_subject():
 
 
 @pytest.mark.parametrize(
-    "method, reference",
+    ("method", "reference"),
     [
         ([1.0], [2.0]),
         ([], []),
@@ -127,12 +128,15 @@ def test_no_test_without_differences_that_vary(method, reference):
 def test_a_method_that_differs_from_raw_by_a_constant_gets_no_star(subjects):
     raw = values({"raw": 0}, subjects=subjects)
     tests = paired_tests(pd.concat([raw, raw.assign(method="ws", value=raw.value + 0.1)]), find("ssim"), PAIRS)
-    assert len(tests) == 12 and set(tests.significant) == set(tests.better) == {"n/a"}
+    assert len(tests) == 12
+    assert set(tests.significant) == set(tests.better) == {"n/a"}
 
 
 def test_without_raw_there_is_no_test():
     tests = paired_tests(values({"ws": 0, "mispel": 3}), find("ssim"), PAIRS)
-    assert set(tests.significant) == {"n/a"} and tests.p.isna().all() and tests.p_holm.isna().all()
+    assert set(tests.significant) == {"n/a"}
+    assert tests.p.isna().all()
+    assert tests.p_holm.isna().all()
 
 
 def test_adjustment_leaves_out_what_was_not_tested():

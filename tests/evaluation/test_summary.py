@@ -54,23 +54,27 @@ def summary_of(folder: Path, measure: str) -> pd.DataFrame:
 def test_scores_run_from_raw_to_the_oracle(tmp_path):
     dice = summary_of(write_run(tmp_path, list(DICE)), "dice")
     assert dict(dice["score"].round(6)) == {"raw": 0, "good": 0.5, "bad": -0.25, "oracle": 1, "cohort_mean": 1.125}
-    assert set(dice["one_is"]) == {"oracle"} and set(dice["n"]) == {6}
+    assert set(dice["one_is"]) == {"oracle"}
+    assert set(dice["n"]) == {6}
     # what all arms share cancels in the scores, not in the values
     np.testing.assert_allclose(dice["score_high"] - dice["score_low"], 0, atol=1e-9)
-    assert (dice["ci_low"] < dice["value"]).all() and (dice["value"] < dice["ci_high"]).all()
+    assert (dice["ci_low"] < dice["value"]).all()
+    assert (dice["value"] < dice["ci_high"]).all()
 
 
 def test_without_an_oracle_one_is_the_best_there_can_be(tmp_path):
     folder = write_run(tmp_path, ["raw", "good"])
     dice = summary_of(folder, "dice")
     expected = (dice.loc["good", "value"] - dice.loc["raw", "value"]) / (1 - dice.loc["raw", "value"])
-    assert dice.loc["good", "score"] == pytest.approx(expected) and set(dice["one_is"]) == {"best possible"}
+    assert dice.loc["good", "score"] == pytest.approx(expected)
+    assert set(dice["one_is"]) == {"best possible"}
     assert set(summary_of(folder, "identified")["one_is"]) == {"RAW"}
 
 
 def test_a_cheat_loses_what_is_to_be_kept_and_controls_have_no_rank(tmp_path):
     kept = summary_of(write_run(tmp_path, list(DICE)), "identified")
-    assert kept.loc["cohort_mean", "score"] == pytest.approx(0, abs=1e-5) and kept.loc["raw", "score"] == 1
+    assert kept.loc["cohort_mean", "score"] == pytest.approx(0, abs=1e-5)
+    assert kept.loc["raw", "score"] == 1
     assert kept["rank"].dropna().to_dict() == {"raw": 1.5, "good": 1.5, "bad": 3}
     assert set(kept["ranked"]) == {3}
 
@@ -92,9 +96,12 @@ def test_gaps_are_left_out_of_means_and_people_with_gaps_of_functions():
     values = values_by_person(table, "volume", ["raw", "failed"])
     assert values.shape == (2, 3, 2, 1)
     means, people = over_people(values, None, seed=0, resamples=50)
-    assert people == 3 and means[0, 0] == pytest.approx((2 + 5 + 8) / 3) and np.isnan(means[1]).all()
+    assert people == 3
+    assert means[0, 0] == pytest.approx((2 + 5 + 8) / 3)
+    assert np.isnan(means[1]).all()
     spans, people = over_people(values, lambda v: np.ptp(v, axis=(-3, -2, -1)), seed=0, resamples=50)
-    assert people == 2 and spans[0, 0] == 8
+    assert people == 2
+    assert spans[0, 0] == 8
 
 
 def test_ranks_share_ties_and_stop_at_what_raw_has():
@@ -108,12 +115,15 @@ def test_ranks_share_ties_and_stop_at_what_raw_has():
 @given(st.floats(0.02, 3))
 def test_people_needed_are_those_of_statsmodels(size):
     people = people_needed(size, 1.0)
-    assert people >= 2 and TTestPower().power(size, people, 0.05) >= 0.8
+    assert people >= 2
+    assert TTestPower().power(size, people, 0.05) >= 0.8
     assert people == 2 or TTestPower().power(size, people - 1, 0.05) < 0.8
 
 
 def test_people_needed_without_an_answer():
-    assert np.isnan(people_needed(0.0, 1.0)) and np.isnan(people_needed(1.0, 0.0)) and np.isnan(people_needed(1, 1e6))
+    assert np.isnan(people_needed(0.0, 1.0))
+    assert np.isnan(people_needed(1.0, 0.0))
+    assert np.isnan(people_needed(1, 1e6))
     assert people_needed(1.0, 1e-6) == 2
 
 
@@ -136,14 +146,18 @@ def finished(tmp_path_factory) -> Path:
 @pytest.mark.slow
 def test_the_summary_and_the_power_have_their_tables(finished):
     text = (finished / "tables/table_summary.md").read_text()
-    assert "Scanners' differences removed" in text and "Simulated" in text and "no total" in text
+    assert "Scanners' differences removed" in text
+    assert "Simulated" in text
+    assert "no total" in text
     data = read_table(finished / "tables/table_summary.tsv")
-    assert set(data["method"]) == {"raw", "whitestripe", "ravel", "mispel"} and {"dice", "icc"} <= set(data["measure"])
+    assert set(data["method"]) == {"raw", "whitestripe", "ravel", "mispel"}
+    assert {"dice", "icc"} <= set(data["measure"])
     power = read_table(finished / "tables/table_power.tsv")
     tests = read_table(finished / "statistics/paired_tests.tsv")
     of = tests[(tests.measure == "dice") & (tests.tissue == "GM") & (tests.method == "mispel")]
     row = power[(power.measure == "dice") & (power.tissue == "GM") & (power.method == "mispel")].iloc[0]
-    assert row.people_median == of.n_for_10_percent.median() and row.n == 4
+    assert row.people_median == of.n_for_10_percent.median()
+    assert row.n == 4
 
 
 @pytest.mark.slow
@@ -151,17 +165,19 @@ def test_the_summarys_figure_and_that_of_agreement_are_drawn_alike_each_time(fin
     run = read_run(finished)
     for module in (figure_summary, figure_bland_altman):
         first = [path.read_bytes() for path in module.draw(run)]
-        assert len(first) == 2 and first == [path.read_bytes() for path in module.draw(run)]
+        assert len(first) == 2
+        assert first == [path.read_bytes() for path in module.draw(run)]
 
 
 def test_costs_stand_beside_scores(finished):
     found = content.costs(read_run(finished))
     assert [row["label"] for row in found["rows"]] == ["RAW", "WS", "RAVEL", "MISPEL"]
-    assert (
-        found["rows"][0]["fit"] == "1.5" and found["rows"][0]["device"] == "cpu" and not found["rows"][0]["processor"]
-    )
+    assert found["rows"][0]["fit"] == "1.5"
+    assert found["rows"][0]["device"] == "cpu"
+    assert not found["rows"][0]["processor"]
     place = found["measures"].index("Dice")
-    assert found["rows"][0]["scores"][place] == "0.00" and found["rows"][3]["scores"][place] not in ("", "0.00")
+    assert found["rows"][0]["scores"][place] == "0.00"
+    assert found["rows"][3]["scores"][place] not in ("", "0.00")
     write_text(finished / "logs/fit/raw.log", 'said\ncost: {"seconds": 2.0, "cpu_s": 1.25, "peak_mb": 99.0}\n')
     assert content.costs(read_run(finished))["rows"][0]["processor"] == "1.2"
     told = {"step": "fit", "arm": "RAW", "jobs": "1", "seconds": "2.0", "processor": "1.2", "peak": "99"}

@@ -72,11 +72,14 @@ def test_means_are_those_of_the_metrics_and_n_shows_the_missing_scan(run):
         assert cell["sd"] == pytest.approx(values.absolute_difference_ml.std(ddof=1), rel=1e-5)
         assert cell["n"] == (5 if "GE" in cell.pair else 6)
     row = next(row for row in markdown_rows(run, "table3_volume_differences") if row[:2] == ["GM", "WS"])
-    assert row[2] == "6" and row[3].endswith("[n = 5]") and "[n" not in row[-1]
+    assert row[2] == "6"
+    assert row[3].endswith("[n = 5]")
+    assert "[n" not in row[-1]
 
 
 @pytest.mark.parametrize(
-    "name, measure, better", [("table2_ssim", "ssim", "max"), ("table3_volume_differences", "volume_difference", "min")]
+    ("name", "measure", "better"),
+    [("table2_ssim", "ssim", "max"), ("table3_volume_differences", "volume_difference", "min")],
 )
 def test_bold_is_the_best_and_the_stars_are_those_of_the_tests(run, name, measure, better):
     data = read_table(run / f"tables/{name}.tsv")
@@ -95,7 +98,9 @@ def test_bold_is_the_best_and_the_stars_are_those_of_the_tests(run, name, measur
 def test_what_must_be_said_is_said_under_each_table(run):
     for path in (run / "tables").glob("*.md"):
         text = path.read_text()
-        assert text.startswith("### ") and "(simulated)" in text.splitlines()[0] and "Simulated:" in text
+        assert text.startswith("### ")
+        assert "(simulated)" in text.splitlines()[0]
+        assert "Simulated:" in text
         assert "Without RAVEL (fit: failed" in text
     assert "three-dimensional, Gaussian window of sigma 1.5" in (run / "tables/table2_ssim.md").read_text()
     assert "hmrf" in (run / "tables/table3_volume_differences.md").read_text()
@@ -132,7 +137,8 @@ def test_other_methods_and_scanners_have_no_numbers_of_the_paper(tmp_path):
     run = write_example_run(tmp_path, subjects=3, methods=("raw", "mine"), scanners=("A", "B"), simulated=False)
     main(["tables", str(with_statistics(run, engine="gmm"))])
     text = (run / "tables/table2_ssim.md").read_text()
-    assert "paper" not in text and "imulated" not in text
+    assert "paper" not in text
+    assert "imulated" not in text
     assert [row[0] for row in markdown_rows(run, "table2_ssim")[2:]] == ["RAW", "mine"]
     assert "stands in for FAST" in (run / "tables/table3_volume_differences.md").read_text()
     assert not (run / "tables/table_truth.md").exists()
@@ -142,14 +148,16 @@ def test_a_pair_in_the_other_order_is_the_papers_pair(tmp_path):
     run = write_example_run(tmp_path, subjects=3, methods=("raw",), scanners=("Trio", "GE"))
     main(["tables", str(with_statistics(run))])
     data = read_table(run / "tables/table2_ssim.tsv")
-    assert list(data.pair) == ["Trio-GE"] and list(data.paper_mean) == [0.78]
+    assert list(data.pair) == ["Trio-GE"]
+    assert list(data.paper_mean) == [0.78]
 
 
 def test_one_subject_has_a_mean_without_an_sd_or_a_star(tmp_path):
     run = write_example_run(tmp_path, subjects=1)
     main(["tables", str(with_statistics(run))])
     row = markdown_rows(run, "table2_ssim")[2]
-    assert row[1] == "1" and row[2].endswith("(n/a)")
+    assert row[1] == "1"
+    assert row[2].endswith("(n/a)")
     assert r"\*" not in "".join(cell for row in markdown_rows(run, "table2_ssim") for cell in row)
 
 
@@ -176,7 +184,8 @@ def test_nan_values_do_not_count_and_never_are_the_best():
         columns=["tissue", "method", "column", "subject", "value"],
     )
     table = summarize(values, {"A-B": find("dice")}).set_index("method")
-    assert list(table.n) == [1, 0] and list(table.best) == ["yes", "no"]
+    assert list(table.n) == [1, 0]
+    assert list(table.best) == ["yes", "no"]
 
 
 def test_markup_is_escaped():
@@ -187,17 +196,20 @@ def test_markup_is_escaped():
         [Panel("", ["Method", "n"], [["a|b_c", Entry("1", " (2)", True, True)]])],
         ["p < 1 *"],
     )
-    assert r"| a\|b_c | **1** (2)\* |" in to_markdown(table) and r"p < 1 \*" in to_markdown(table)
+    assert r"| a\|b_c | **1** (2)\* |" in to_markdown(table)
+    assert r"p < 1 \*" in to_markdown(table)
     assert r"a\textbar{}b\_c & \textbf{1} (2)$^{*}$ \\" in to_latex(table)
     assert latex("50 % & more_") == r"50 \% \& more\_"
 
 
 def test_the_papers_best_are_the_ones_it_prints_bold():
     ssim = paper_numbers("table2_ssim", "higher")
-    assert set(ssim[ssim.best == "yes"].method) == {"MISPEL"} and len(ssim) == 24
+    assert set(ssim[ssim.best == "yes"].method) == {"MISPEL"}
+    assert len(ssim) == 24
     volumes = paper_numbers("table3_volume_differences", "lower")
     best = volumes[volumes.best == "yes"]
-    assert (best.method == "MISPEL").sum() == 15 and len(best) == 18
+    assert (best.method == "MISPEL").sum() == 15
+    assert len(best) == 18
     # the paper leaves Philips-Trio's CSF bold out of its best mean, RAVEL's 12.90
     assert ("CSF", "Philips-Trio") in set(
         best[best.method == "RAVEL"][["tissue", "pair"]].itertuples(index=False, name=None)
@@ -206,4 +218,5 @@ def test_the_papers_best_are_the_ones_it_prints_bold():
 
 def test_a_run_is_read_once(run):
     opened = read_run(run)
-    assert opened.simulated and opened.arms_in(opened.table("metrics/ssim.tsv")) == ["raw", "whitestripe", "mispel"]
+    assert opened.simulated
+    assert opened.arms_in(opened.table("metrics/ssim.tsv")) == ["raw", "whitestripe", "mispel"]

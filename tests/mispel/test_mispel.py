@@ -37,7 +37,14 @@ from mispel.steps import DecoderFitting
 from mispel.training import run_step, train
 from tests.support.mispel_data import AFFINE, make_study, write_study
 
-TINY = dict(width=4, embeddings=3, step1_epochs=2, step2_epochs=2, precision="float32", learning_rate=3e-3)
+TINY = {
+    "width": 4,
+    "embeddings": 3,
+    "step1_epochs": 2,
+    "step2_epochs": 2,
+    "precision": "float32",
+    "learning_rate": 3e-3,
+}
 CPU = torch.device("cpu")
 
 
@@ -173,8 +180,10 @@ def test_box_holds_the_masks_and_pastes_back(rows, columns):
     mask = np.zeros((3, 40, 41), bool)
     mask[1, rows[0] : rows[0] + rows[1], columns[0] : columns[0] + columns[1]] = True
     box = common_box([mask])
-    assert box.shape[0] % 4 == 0 and box.shape[1] % 4 == 0
-    assert box.shape[0] < rows[1] + 4 and box.shape[1] < columns[1] + 4
+    assert box.shape[0] % 4 == 0
+    assert box.shape[1] % 4 == 0
+    assert box.shape[0] < rows[1] + 4
+    assert box.shape[1] < columns[1] + 4
     values = np.random.default_rng(0).normal(size=mask.shape) * mask
     np.testing.assert_array_equal(box.paste(box.cut(values), (40, 41)), values)
 
@@ -332,11 +341,14 @@ def test_a_complete_scanner_is_not_disturbed_by_an_absent_one(store, tmp_path):
 
 def test_stopping_rules_are_recorded(store, tmp_path):
     made = fit_tiny(store, tmp_path, reconstruction_tolerance=10.0, step1_epochs=5)
-    assert made.facts["step1_epochs"] == 1 and "reconstruction" in made.facts["step1_stopped"]
+    assert made.facts["step1_epochs"] == 1
+    assert "reconstruction" in made.facts["step1_stopped"]
     made = fit_tiny(store, tmp_path, plateau_epochs=1, learning_rate=1e-9, step1_epochs=9, step2_epochs=9)
-    assert made.facts["step2_epochs"] == 2 and "has not fallen" in made.facts["step2_stopped"]
+    assert made.facts["step2_epochs"] == 2
+    assert "has not fallen" in made.facts["step2_stopped"]
     made = fit_tiny(store, tmp_path)
-    assert made.facts["step1_stopped"] is None and made.facts["step1_epochs"] == 2
+    assert made.facts["step1_stopped"] is None
+    assert made.facts["step1_epochs"] == 2
 
 
 @pytest.mark.parametrize(("outputs", "word"), [(0.0, "dead"), (0.7, "contrast"), (float("nan"), "finite")])
@@ -356,7 +368,7 @@ def test_a_dead_or_flat_output_is_named(outputs, word):
 
 @pytest.mark.slow
 def test_a_collapse_stops_training(store, tmp_path):
-    flat = dict(lambda3=1e-6, lambda4=1e3, learning_rate=0.01, step2_epochs=40)
+    flat = {"lambda3": 1e-6, "lambda4": 1e3, "learning_rate": 0.01, "step2_epochs": 40}
     with pytest.raises(TrainingError, match="step 2.*contrast|step 2.*dead"):
         fit_tiny(store, tmp_path, step1_epochs=15, **flat)
     # after a handful of batches it is no surprise
@@ -373,7 +385,9 @@ def test_presets():
     assert (paper.step1_epochs, paper.step2_epochs, paper.batch_size, paper.width, paper.embeddings) == (
         (100, 100, 4, 32, 6)
     )
-    assert paper.learning_rate == 1e-3 and paper.step2_solver == "adam" and paper.decoder == "linear"
+    assert paper.learning_rate == 1e-3
+    assert paper.step2_solver == "adam"
+    assert paper.decoder == "linear"
     erratum = Parameters(preset="erratum")
     assert (erratum.lambda1, erratum.lambda2) == (0.3, 1.0)
     assert all(set(preset) == set(PRESETS["paper"]) for preset in PRESETS.values())
@@ -402,8 +416,10 @@ def test_unseen_people_are_harmonized_on_their_own_grid(fitted, tmp_path):
     others = make_study(tmp_path, subjects=1, first_seed=50, scanners=("Trio", "GE"))
     for scan in others.scans:
         harmonized, mask = fitted.transform(scan), scan.read_mask()
-        assert harmonized.dtype == np.float32 and harmonized.shape == scan.shape
-        assert np.all(harmonized[~mask] == 0) and harmonized[mask].std() > 0
+        assert harmonized.dtype == np.float32
+        assert harmonized.shape == scan.shape
+        assert np.all(harmonized[~mask] == 0)
+        assert harmonized[mask].std() > 0
 
 
 def test_a_larger_head_is_neither_cut_nor_rescaled(fitted, tmp_path):

@@ -32,7 +32,14 @@ from tests.support.mispel_data import make_study, write_study
 from tests.support.paths import ROOT
 
 CPU = torch.device("cpu")
-SETTINGS = dict(width=4, embeddings=3, step1_epochs=6, step2_epochs=6, precision="float32", learning_rate=3e-3)
+SETTINGS = {
+    "width": 4,
+    "embeddings": 3,
+    "step1_epochs": 6,
+    "step2_epochs": 6,
+    "precision": "float32",
+    "learning_rate": 3e-3,
+}
 
 
 @pytest.fixture(scope="module")

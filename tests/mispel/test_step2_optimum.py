@@ -1,4 +1,4 @@
-"""MISPEL's Step 2 solved exactly, against a linear programme and against Adam."""
+"""MISPEL's Step 2 solved exactly, against a linear program and against Adam."""
 
 from __future__ import annotations
 
@@ -172,7 +172,8 @@ def test_dead_and_equal_maps_do_no_harm():
         array[:, 2] = 0
         array[:, 3] = array[:, 0]
     solution = solve(problem_of(store, EmbeddingCache(tuple(arrays))), np.full((3, 4), 0.25), seed=0)
-    assert solution.gap <= LARGEST_GAP and np.isfinite(solution.coefficients).all()
+    assert solution.gap <= LARGEST_GAP
+    assert np.isfinite(solution.coefficients).all()
 
 
 def test_chunks_and_threads_change_nothing(monkeypatch):

@@ -87,11 +87,13 @@ def test_reads_what_fast_writes(brain, stand_in):
     found = segment(image, mask, SIZES, engine="fsl")
     assert found.engine == "fsl"
     expected = np.where(mask, 1 + (image > 380) + (image > 740), 0)
-    assert np.array_equal(found.labels, expected) and found.labels.dtype == np.uint8
+    assert np.array_equal(found.labels, expected)
+    assert found.labels.dtype == np.uint8
     assert np.array_equal(labels_at(found), expected)
     assert np.array_equal(labels_at(found, "partial_volume"), expected)
     assert found.posteriors.dtype == found.partial_volumes.dtype == found.bias_field.dtype == np.float32
-    assert np.all(np.diff(found.means) > 0) and np.all(found.variances > 0)
+    assert np.all(np.diff(found.means) > 0)
+    assert np.all(found.variances > 0)
 
 
 def test_asks_fast_as_the_reference_was_made(brain, stand_in):
@@ -101,7 +103,8 @@ def test_asks_fast_as_the_reference_was_made(brain, stand_in):
     folder, output_type, options = json.loads(stand_in.read_text())
     image = options.pop("image")
     assert options == {"t": "1", "n": "3", "g": True, "p": True, "b": True, "o": "fast", "S": "1"}
-    assert output_type == "NIFTI_GZ" and image.startswith(folder)
+    assert output_type == "NIFTI_GZ"
+    assert image.startswith(folder)
 
 
 @pytest.mark.parametrize(("mode", "reason"), [("silent", "Not enough classes"), ("partial", "pve_2")])

@@ -122,10 +122,12 @@ def found(brain):
 
 
 def test_what_comes_back(brain, found):
-    image, mask = brain
+    _image, mask = brain
     assert found.posteriors.dtype == found.bias_field.dtype == found.partial_volumes.dtype == np.float32
-    assert found.labels.dtype == np.uint8 and found.engine == "hmrf"
-    assert np.all(np.diff(found.means) > 0) and np.all(found.variances > 0)
+    assert found.labels.dtype == np.uint8
+    assert found.engine == "hmrf"
+    assert np.all(np.diff(found.means) > 0)
+    assert np.all(found.variances > 0)
     assert np.allclose(found.posteriors[:, mask].sum(axis=0), 1, atol=1e-5)
     assert np.array_equal(found.labels[mask], found.posteriors[:, mask].argmax(axis=0) + 1)
     assert np.mean(np.log(found.bias_field[mask])) == pytest.approx(0, abs=1e-4)
@@ -181,9 +183,9 @@ def test_anisotropic_voxels():
     assert np.mean(turned.labels.transpose(1, 2, 0)[mask] == found.labels[mask]) > 0.999
 
 
-def test_neighbours_are_weighted_in_mm():
-    assert hmrf.neighbour_weights((2, 2, 2)) == pytest.approx([0.5] * 3 + [0.5**1.5] * 3)
-    assert hmrf.neighbour_weights((1, 3, 4)) == pytest.approx([1, 1 / 3, 1 / 4, 10**-0.5, 17**-0.5, 1 / 5])
+def test_neighbors_are_weighted_in_mm():
+    assert hmrf.neighbor_weights((2, 2, 2)) == pytest.approx([0.5] * 3 + [0.5**1.5] * 3)
+    assert hmrf.neighbor_weights((1, 3, 4)) == pytest.approx([1, 1 / 3, 1 / 4, 10**-0.5, 17**-0.5, 1 / 5])
 
 
 def test_low_pass():
@@ -200,10 +202,13 @@ def test_voxels_of_zero_get_no_class(brain):
     image = image.copy()
     image[holes] = 0
     found = segment(image, mask, SIZES, partial_volumes=True)
-    assert not found.labels[holes].any() and not found.posteriors[:, *holes].any()
-    assert not found.bias_field[holes].any() and not found.partial_volumes[:, *holes].any()
+    assert not found.labels[holes].any()
+    assert not found.posteriors[:, *holes].any()
+    assert not found.bias_field[holes].any()
+    assert not found.partial_volumes[:, *holes].any()
     rest = mask & (image > 0)
-    assert np.isfinite(found.posteriors).all() and found.labels[rest].all()
+    assert np.isfinite(found.posteriors).all()
+    assert found.labels[rest].all()
 
 
 def test_finds_a_bias_field(brain):
@@ -214,7 +219,7 @@ def test_finds_a_bias_field(brain):
     assert slope > 0.4
 
 
-def test_classes_of_one_grey_level_are_refused(brain):
+def test_classes_of_one_gray_level_are_refused(brain):
     _, mask = brain
     image = np.where(mask, np.float32(1000), 0)
     image[tuple(np.argwhere(mask)[:30].T)] = np.arange(10, 40)

@@ -78,8 +78,9 @@ def test_zero_and_broken_voxels_outside_the_mask_are_no_matter(brain):
     image, holes = image.copy(), np.argwhere(mask)[::50]
     image[~mask] = np.nan
     image[tuple(holes.T)] = 0
-    modelled = check_segmentable(image, mask, SIZES)
-    assert not modelled[tuple(holes.T)].any() and modelled.sum() == mask.sum() - len(holes)
+    modeled = check_segmentable(image, mask, SIZES)
+    assert not modeled[tuple(holes.T)].any()
+    assert modeled.sum() == mask.sum() - len(holes)
 
 
 def test_message_names_the_image(brain):
@@ -121,7 +122,8 @@ def new_engine(tmp_path, monkeypatch, request):
 def test_an_engine_is_one_file(brain, new_engine):
     assert {"fsl", "gmm", "hmrf", new_engine} == set(engines())
     found = segment(*brain[:2], SIZES, engine=new_engine)
-    assert found.engine == new_engine and set(np.unique(found.labels)) == {0, 1, 2, 3}
+    assert found.engine == new_engine
+    assert set(np.unique(found.labels)) == {0, 1, 2, 3}
 
 
 @pytest.mark.parametrize("new_engine", ["posteriors[1, 12, 14, 11] = np.nan"], indirect=True)
@@ -217,8 +219,10 @@ def test_gaussian_mixture(brain):
     again = segment(image, mask, SIZES, engine="gmm", threads=2)
     assert first.posteriors.tobytes() == again.posteriors.tobytes()
     assert np.mean(first.labels[mask] == truth[mask]) > 0.85
-    assert np.all(np.diff(first.means) > 0) and not first.posteriors[:, ~mask].any()
-    assert first.posteriors.dtype == np.float32 and first.labels.dtype == np.uint8
+    assert np.all(np.diff(first.means) > 0)
+    assert not first.posteriors[:, ~mask].any()
+    assert first.posteriors.dtype == np.float32
+    assert first.labels.dtype == np.uint8
 
 
 KERNEL = """

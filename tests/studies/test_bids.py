@@ -124,7 +124,7 @@ def test_paths_alone_give_the_same(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "names, options, message",
+    ("names", "options", "message"),
     [
         ([], {}, "no T1w image"),
         (["sub-01/anat/sub-02_T1w.nii.gz"], {}, "lies in the folder 'sub-01' and names subject '02'"),
@@ -187,7 +187,7 @@ def test_a_link_into_itself_ends(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "content, message",
+    ("content", "message"),
     [
         ("{", "not JSON as UTF-8"),
         ("", "not JSON as UTF-8"),
@@ -198,13 +198,14 @@ def test_a_link_into_itself_ends(tmp_path):
 def test_a_bad_sidecar_matters_where_it_is_read(tmp_path, content, message):
     make_dataset(tmp_path, t1w("01", "a"))
     (tmp_path / "T1w.json").write_text(content, encoding="latin-1")
-    assert scans_of(tmp_path, scanner="ses") and "1 T1w image" in preview(tmp_path, scanner="ses")
+    assert scans_of(tmp_path, scanner="ses")
+    assert "1 T1w image" in preview(tmp_path, scanner="ses")
     with pytest.raises(InputError, match=f"T1w.json: {message}.*; correct it or leave it out"):
         scans_of(tmp_path, scanner="model")
 
 
 @pytest.mark.parametrize(
-    "table, message",
+    ("table", "message"),
     [
         ("participant_id,site\nsub-01,X\n", "no column participant_id .columns: participant_id,site.*tabs"),
         ('participant_id\tsite\nsub-01\t"X\nsub-02\tY\n', "a cell of several lines, beginning 'X.*quote"),
@@ -263,10 +264,13 @@ def test_the_preview_finds_the_way(tmp_path):
     )
     told = preview(tmp_path)
     assert "6 T1w images of 3 subjects" in told
-    assert "ses " in told and "participants:sex" not in told
+    assert "ses " in told
+    assert "participants:sex" not in told
     assert "Missing (allowed; every table shows its n): 03 on Trio" in told
-    assert "Ambiguous, 1 to decide" in told and "`select: {run: 1}`" in told
-    assert "2 subjects on 2 scanners or more" in told and "scanner: ses}" in told
+    assert "Ambiguous, 1 to decide" in told
+    assert "`select: {run: 1}`" in told
+    assert "2 subjects on 2 scanners or more" in told
+    assert "scanner: ses}" in told
 
 
 def test_the_preview_names_scanners_and_counts_covariates(tmp_path):
@@ -316,7 +320,7 @@ VOXELS = np.arange(60, dtype=np.float32).reshape(3, 4, 5)
 
 
 @pytest.mark.parametrize(
-    "voxels, codes, message",
+    ("voxels", "codes", "message"),
     [
         (np.stack([VOXELS, VOXELS], axis=-1), {}, "4 dimensions"),
         (VOXELS, {"sform_code": 0, "qform_code": 0}, "no orientation"),
@@ -368,7 +372,8 @@ def test_the_command_names_a_corrupt_image(tmp_path):
     )
     assert done.returncode == 2
     assert "2 T1w images of 1 subject" in done.stdout
-    assert "sub-01_ses-b_T1w.nii.gz: its voxels cannot be read" in done.stderr and "Traceback" not in done.stderr
+    assert "sub-01_ses-b_T1w.nii.gz: its voxels cannot be read" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 @pytest.mark.slow
@@ -394,7 +399,9 @@ def test_found_counts_what_is_left_out(tmp_path):
     make_dataset(tmp_path, t1w("01", "a"), t1w("01", "b"), t1w("02", "b"))
     options = make(BidsOptions, {"dataset": str(tmp_path), "scanner": "ses", "scanners": {"a": "GE"}})
     found = find_scans(read_images(tmp_path), options)
-    assert found.left_out == {"b": 2} and found.scanners == ("GE",) and found.missing == []
+    assert found.left_out == {"b": 2}
+    assert found.scanners == ("GE",)
+    assert found.missing == []
 
 
 def test_the_shipped_masivar_configuration():
@@ -414,7 +421,8 @@ def test_the_shipped_masivar_configuration():
         ("cIIs00", "site1B"),
         ("cIIs00", "site3"),
     ]
-    assert len(scans) == 15 and all("x1_run-99_" in scan.image.name for scan in scans)
+    assert len(scans) == 15
+    assert all("x1_run-99_" in scan.image.name for scan in scans)
 
 
 def test_an_image_that_pybids_does_not_know_is_refused(tmp_path):

@@ -122,7 +122,7 @@ def test_images_arrive_once(server, tmp_path):
     assert image.read_bytes() == FILES[IMAGES[0]]
 
 
-@pytest.mark.parametrize("fault, message", [("missing", "404"), ("checksum", "hash"), ("broken", "could not be")])
+@pytest.mark.parametrize(("fault", "message"), [("missing", "404"), ("checksum", "hash"), ("broken", "could not be")])
 def test_faults_are_named_and_leave_nothing(server, tmp_path, fault, message):
     made = make(BidsOptions, options(server, tmp_path))
     openneuro.listing(made)

@@ -108,7 +108,8 @@ def test_fractions_are_whole_and_volumes_a_brains(fine):
 def test_the_grid_holds_the_brain(fine):
     for axis in range(3):
         planes = fine.mask.any(axis=tuple(other for other in range(3) if other != axis))
-        assert not planes[0] and not planes[-1]
+        assert not planes[0]
+        assert not planes[-1]
 
 
 def test_2_mm_truth_is_1_mm_truth(fine, brain):
@@ -141,7 +142,8 @@ def test_a_scan_repeats_and_differs_from_others(brain):
     assert acquire(brain, scanners["GE"], tissues(), seed=0, subject="02").tobytes() == first.tobytes()
     assert first.dtype == np.float32
     assert (first[~brain.mask] == 0).all()
-    assert np.isfinite(first).all() and (first[brain.mask] > 0).all()
+    assert np.isfinite(first).all()
+    assert (first[brain.mask] > 0).all()
     for other in ({"seed": 1, "subject": "02"}, {"seed": 0, "subject": "03"}):
         again = acquire(brain, scanners["GE"], tissues(), **other)
         assert (again != first)[brain.mask].mean() > 0.99
@@ -164,7 +166,8 @@ def test_the_truth_is_the_fraction_weighted_signal(brain):
     parts = brain.compartments
     np.testing.assert_allclose(image[parts["wm"] > 0.9999], 1, atol=1e-3)
     np.testing.assert_allclose(image[parts["csf"] > 0.9999], 0.215, atol=0.01)
-    assert image.min() > 0.2 and image.max() < 1.001
+    assert image.min() > 0.2
+    assert image.max() < 1.001
 
 
 def test_contrast_alone_leaves_scans_alike(brain):
@@ -193,7 +196,8 @@ def test_point_spread():
     for sd in (0.2, 0.5, 1.0):
         kernel = voxel_kernel(sd)
         assert kernel.sum() == pytest.approx(1)
-        assert (kernel >= 0).all() and np.allclose(kernel, kernel[::-1])
+        assert (kernel >= 0).all()
+        assert np.allclose(kernel, kernel[::-1])
     reach = len(voxel_kernel(1.5)) // 2
     variance = (voxel_kernel(1.5) * np.arange(-reach, reach + 1) ** 2).sum()
     # the Gaussian's, and that of a voxel on either side
@@ -233,7 +237,7 @@ def test_the_failed_scan_is_far_off(brain):
 
 
 @pytest.mark.parametrize(
-    "options, message",
+    ("options", "message"),
     [
         ({"subject": 3}, "unknown option 'subject'.*'subjects'"),
         ({"subjects": 0}, "subjects: 0"),
@@ -293,8 +297,10 @@ def written(tmp_path_factory):
 @pytest.mark.slow
 def test_the_sheet_and_the_truth_beside_each_scan(written):
     study = read_sheet(written / "scans.tsv")
-    assert study.subjects == ["01", "02"] and study.scanners == ["GE", "Prisma"]
-    assert len(study.scans) == 3 and study.shape == (76, 96, 80)
+    assert study.subjects == ["01", "02"]
+    assert study.scanners == ["GE", "Prisma"]
+    assert len(study.scans) == 3
+    assert study.shape == (76, 96, 80)
     for scan in study.scans:
         assert scan.covariates["simulated"] == "simulated"
         assert {"age", "sex", "diagnosis"} <= set(scan.covariates)
@@ -304,15 +310,18 @@ def test_the_sheet_and_the_truth_beside_each_scan(written):
         assert truth[mask].mean() == pytest.approx(1, abs=1e-4)
         assert (truth[~mask] == 0).all()
         fractions = np.asarray(nib.load(written / scan.covariates["truth_fractions"]).dataobj)
-        assert fractions.dtype == np.float32 and fractions.shape == (*study.shape, 3)
+        assert fractions.dtype == np.float32
+        assert fractions.shape == (*study.shape, 3)
         np.testing.assert_allclose(fractions[mask].sum(axis=1), 1, atol=1e-5)
         labels = load_image(written / scan.covariates["truth_labels"])[0]
-        assert (labels[mask] == fractions[mask].argmax(axis=1) + 1).all() and (labels[~mask] == 0).all()
+        assert (labels[mask] == fractions[mask].argmax(axis=1) + 1).all()
+        assert (labels[~mask] == 0).all()
         volumes = pd.read_csv(written / scan.covariates["truth_volumes"], sep="\t", index_col="tissue")
         expected = fractions.sum(axis=(0, 1, 2), dtype=float) * voxel_volume_ml(study.affine)
         np.testing.assert_allclose(volumes.loc[list(TISSUES), "volume_ml"], expected, rtol=1e-4)
     description = json.loads((written / "truth" / "sub-01_truth.json").read_text())
-    assert description["simulated"] is True and description["scale"] == "brain"
+    assert description["simulated"] is True
+    assert description["scale"] == "brain"
 
 
 @pytest.mark.slow
@@ -322,8 +331,17 @@ def test_one_subject_alone_has_the_same_bytes(written, tmp_path):
     )
     out = tmp_path / "scans"
     main(
-        ["prepare", "--source", "phantom", "--options", str(tmp_path / "options.json"), "--subject", "02"]
-        + ["--out", str(out)]
+        [
+            "prepare",
+            "--source",
+            "phantom",
+            "--options",
+            str(tmp_path / "options.json"),
+            "--subject",
+            "02",
+            "--out",
+            str(out),
+        ]
     )
     made = sorted(path.relative_to(out) for path in out.rglob("*") if path.is_file())
     assert len(made) == 2 + 1 + 1 + 4 + 2
@@ -347,7 +365,8 @@ def test_preview_writes_nothing(capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     main(["phantom", "--subjects", "2"])
     said = capsys.readouterr().out
-    assert "Simulated: 8 scans of 2 subjects" in said and "Nothing was written" in said
+    assert "Simulated: 8 scans of 2 subjects" in said
+    assert "Nothing was written" in said
     assert not list(tmp_path.iterdir())
 
 

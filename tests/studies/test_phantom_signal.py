@@ -45,13 +45,13 @@ def test_contrast_of_the_papers_scanners():
 
 
 @pytest.mark.parametrize(
-    "change, message",
+    ("change", "message"),
     [
         ({"cycle_ms": 9500}, "cortical GM/WM = 11.8, outside 0.55..0.75"),
         ({"inversion_time_ms": 300}, "GM/WM"),
         ({"flip_degrees": 10}, "GM/WM = 0.522"),
         ({"readouts": 300}, "end 1102 ms after the cycle"),
-        ({"readouts_before_centre": 90}, "don't fit before the inversion time"),
+        ({"readouts_before_center": 90}, "don't fit before the inversion time"),
     ],
 )
 def test_refused_contrast(change, message):
@@ -61,7 +61,7 @@ def test_refused_contrast(change, message):
 
 
 @pytest.mark.parametrize(
-    "entry, message",
+    ("entry", "message"),
     [
         ({"name": "mine"}, "scanner mine: no inversion_time_ms.*like: Prisma"),
         ({"name": "mine", "like": "Prism"}, "no scanner 'Prism'.*'Prisma'"),
@@ -93,7 +93,8 @@ def test_a_scanner_with_anothers_sequence():
     (scanner,) = make_scanners([{"name": "mine", "like": "GE", "sequence_of": "Prisma", "noise": 0.01}])
     ge, prisma = shipped_scanners()["GE"], shipped_scanners()["Prisma"]
     assert all(getattr(scanner, field) == getattr(prisma, field) for field in SEQUENCE)
-    assert scanner.noise == 0.01 and scanner.misregistration_mm == ge.misregistration_mm
+    assert scanner.noise == 0.01
+    assert scanner.misregistration_mm == ge.misregistration_mm
 
 
 def test_every_value_says_where_it_comes_from():
@@ -103,4 +104,5 @@ def test_every_value_says_where_it_comes_from():
     sources = scanners.pop("sources")
     for name, values in scanners.items():
         assert set(values) == set(sources), name
-    assert physics()["calibration"]["sources"] and physics()["failed_scan"]["sources"]
+    assert physics()["calibration"]["sources"]
+    assert physics()["failed_scan"]["sources"]

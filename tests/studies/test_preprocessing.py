@@ -64,7 +64,8 @@ def test_grid_around_a_tilted_mask():
     tilted[:3, :3] = rotation((5, 10, -8)) @ AFFINE[:3, :3]
     grid = arrays.brain_grid(BRAIN, tilted, 3)
     places = nib.affines.apply_affine(np.linalg.inv(grid.affine) @ tilted, np.argwhere(BRAIN))
-    assert (places > 1.5).all() and (places < np.array(grid.shape) - 2.5).all()
+    assert (places > 1.5).all()
+    assert (places < np.array(grid.shape) - 2.5).all()
     assert all(n % 8 == 0 for n in grid.shape)
 
 
@@ -98,7 +99,7 @@ def test_masks_of_the_scan_itself(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "changes, message",
+    ("changes", "message"),
     [
         ({"brain": "atlass"}, "did you mean 'atlas'"),
         ({"registration": "none"}, "brain: atlas needs a registration"),
@@ -158,7 +159,8 @@ def test_turned_scans_come_to_lie_together(study):
     assert 2 * both.sum() / ((first > 0).sum() + (second > 0).sum()) > 0.97
     assert first[first > 0].mean() == pytest.approx(1, abs=1e-3)
     rows = pd.read_csv(sheet, sep="\t", dtype=str)
-    assert list(rows["subject"]) == ["01", "01"] and list(rows["scanner"]) == ["a", "b"]
+    assert list(rows["subject"]) == ["01", "01"]
+    assert list(rows["scanner"]) == ["a", "b"]
 
 
 def test_back_to_native(study, tmp_path):
@@ -268,7 +270,8 @@ def test_a_failed_scan_is_left_out_and_told(study):
 def test_quality_is_gathered(study):
     folder, _, _ = study
     table = gather(folder, [("01", "a"), ("01", "b")])
-    assert (table["similarity_own"] > 0.95).all() and (table["coverage"] > 0.99).all()
+    assert (table["similarity_own"] > 0.95).all()
+    assert (table["coverage"] > 0.99).all()
     assert StudyFolder(folder).preprocessed("sub-01_scanner-a", "quality.json").exists()
 
 
@@ -292,7 +295,7 @@ def quality_table(**changes) -> pd.DataFrame:
 
 
 @pytest.mark.parametrize(
-    "changes, reason",
+    ("changes", "reason"),
     [
         ({}, ""),
         ({"mask_ml": 2600.0}, "brain mask of 2600 mL"),
@@ -305,7 +308,8 @@ def quality_table(**changes) -> pd.DataFrame:
 )
 def test_flags(changes, reason):
     told = quality.flag(quality_table(**changes))
-    assert told[4].startswith(reason) and bool(told[4]) == bool(reason)
+    assert told[4].startswith(reason)
+    assert bool(told[4]) == bool(reason)
     assert not any(told.drop(4))
 
 
@@ -337,7 +341,7 @@ def by_hand(tmp_path):
 
 @pytest.mark.slow
 def test_a_failing_scan_stops_no_other_and_a_second_start_goes_on(by_hand, tmp_path, capsys, monkeypatch):
-    dataset, words = by_hand
+    _dataset, words = by_hand
     out = tmp_path / "out"
     done = []
 
@@ -364,7 +368,7 @@ def test_a_failing_scan_stops_no_other_and_a_second_start_goes_on(by_hand, tmp_p
 
 
 @pytest.mark.parametrize(
-    "more, message",
+    ("more", "message"),
     [
         (["--out", "{set}/pre"], "lies within the dataset"),
         (["--out", "{set}/participants.tsv"], "not a folder"),

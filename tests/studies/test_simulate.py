@@ -46,7 +46,7 @@ def test_a_list(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "names, message",
+    ("names", "message"),
     [
         ([], "no sub-.*anat"),
         (

@@ -49,7 +49,7 @@ def write_example_run(
     """Write a run of made-up numbers into `folder` and return it.
 
     `missing` names scans (subject, scanner) that don't exist; `failed` are methods that left nothing but
-    a reason.  `anatomy` is an image (X, Y, Z) with 0 outside the brain and its affine, to be shown
+    a reason. `anatomy` is an image (X, Y, Z) with 0 outside the brain and its affine, to be shown
     instead of ellipsoids.
     """
     generator = np.random.default_rng(seed)

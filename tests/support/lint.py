@@ -1,8 +1,8 @@
 """Run `snakemake --lint` and fail on every finding but two.
 
-One: a rule should name an environment or a container.  Here all rules run this project's own
+One: a rule should name an environment or a container. Here all rules run this project's own
 package, installed with its locked versions beside the workflow, so there is nothing to name.
-The other: a command should take what it needs from the configuration as a parameter.  The time limit of
+The other: a command should take what it needs from the configuration as a parameter. The time limit of
 a step is no parameter, since a change of a parameter reruns every step.
 """
 

@@ -24,8 +24,8 @@ def brain(seed: int, shape: tuple[int, int, int] = (30, 37, 20)) -> tuple[np.nda
     low, high = np.quantile(texture, [0.02, 0.98])
     values = 0.2 + np.clip((texture - low) / (high - low), 0, 1)
     grid = np.meshgrid(*(np.linspace(-1, 1, size) for size in shape), indexing="ij")
-    centre = rng.uniform(-0.06, 0.06, 3)
-    distance = sum(((axis - c) / 0.72) ** 2 for axis, c in zip(grid, centre, strict=True))
+    center = rng.uniform(-0.06, 0.06, 3)
+    distance = sum(((axis - c) / 0.72) ** 2 for axis, c in zip(grid, center, strict=True))
     return values, distance < 1
 
 

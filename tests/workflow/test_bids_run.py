@@ -47,7 +47,8 @@ def test_import_to_report(finished):
     assert "age" in source("bids").covariates(OPTIONS | {"dataset": str(folder / "dataset")})
     assert set(read_table(run / "status.tsv")["status"]) == {"ok"}
     quality = read_table(run / "study" / "quality.tsv")
-    assert len(quality) == len(truths) and (quality["similarity_own"] > 0.9).all()
+    assert len(quality) == len(truths)
+    assert (quality["similarity_own"] > 0.9).all()
     assert "Quality" in (run / "report.html").read_text(encoding="utf-8")
     assert (run / "figures" / "figure_quality.png").stat().st_size
 
@@ -57,7 +58,8 @@ def test_what_was_done_to_the_scans_is_undone(finished):
     study = folder / "results" / "travelling" / "study"
     apart = misalignment(study, truths, PreprocessOptions(voxel_size_mm=4, brain="stripped"))
     assert (apart["before_mm"] > 10).all()
-    assert (apart["mean_mm"] < 1).all() and (apart["p95_mm"] < 2).all()
+    assert (apart["mean_mm"] < 1).all()
+    assert (apart["p95_mm"] < 2).all()
     bias = residual_bias(study, truths, folder / "dataset")
     assert (bias["after_sd"] < 0.7 * bias["before_sd"]).all()
 
@@ -75,4 +77,5 @@ def test_what_it_writes_is_told_in_advance(finished):
     unmoved = bids.options(options | {"registration": "none", "brain": "stripped"})
     assert bytes_beside(unmoved) < bytes_beside(chosen)
     native = grid(unmoved)
-    assert native is not None and native != shape
+    assert native is not None
+    assert native != shape

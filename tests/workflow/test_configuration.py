@@ -62,7 +62,7 @@ def test_every_option_of_a_source_stands_in_the_configuration_with_its_default(c
 
 
 @pytest.mark.parametrize(
-    "study, message",
+    ("study", "message"),
     [
         ({"fantom": {"subjects": 3}}, "unknown key 'study.fantom' .did you mean 'phantom'"),
         ({"bids": {"datset": "x"}}, "unknown key 'study.bids.datset' .did you mean 'dataset'"),
@@ -76,7 +76,7 @@ def test_blocks_that_are_not_used_are_checked_too(config, study, message):
 
 
 @pytest.mark.parametrize(
-    "path, value, message",
+    ("path", "value", "message"),
     [
         (["sede"], 1, "unknown key 'sede' .did you mean 'seed'"),
         (["study", "phantom", "voxel_size"], 1, "'study.phantom.voxel_size' .did you mean 'voxel_size_mm'"),
@@ -100,7 +100,7 @@ def test_refused_at_once(config, path, value, message):
 
 
 @pytest.mark.parametrize(
-    "methods, message",
+    ("methods", "message"),
     [
         ({"ravle": {}}, "no method 'ravle' .did you mean 'ravel'"),
         ({"ravel": {"factor": 2}}, "no parameter 'factor' .did you mean 'factors'"),

@@ -61,14 +61,16 @@ def test_every_file_of_the_contract_is_there(finished):
         for ending in ("png", "svg"):
             assert (run / "figures" / f"{figure}.{ending}").stat().st_size
     page = (run / "report.html").read_text()
-    assert "<html" in page and 'src="http' not in page
+    assert "<html" in page
+    assert 'src="http' not in page
     provenance = json.loads((run / "provenance.json").read_text())
     assert provenance["config"]["run"] == "small"
     steps = {(row["step"], row["arm"]): row for row in provenance["machine"]["steps"]}
     for step in ("fit", "apply", "intensities", "segment", "measure"):
         assert {arm for name, arm in steps if name == step} == {"raw", "whitestripe", "ravel", "mispel"}
     assert {name for name, arm in steps if not arm} >= {"check_study", "prepare", "scans", "metrics", "statistics"}
-    assert steps["fit", "mispel"]["cpu_s"] > 0 and steps["fit", "mispel"]["peak_mb"] > 50
+    assert steps["fit", "mispel"]["cpu_s"] > 0
+    assert steps["fit", "mispel"]["peak_mb"] > 50
     assert set(pd.read_csv(run / "status.tsv", sep="\t")["status"]) == {"ok"}
 
 
@@ -89,7 +91,9 @@ def test_snakemakes_own_report_holds_the_page(finished):
     done = snakemake(finished, "--configfile", str(finished / "config.yaml"), "--report", str(page))
     assert done.returncode == 0, done.stderr[-2000:]
     text = page.read_text(encoding="utf-8")
-    assert "report.html" in text and "figure5_rmse.png" in text and "table2_ssim.tsv" in text
+    assert "report.html" in text
+    assert "figure5_rmse.png" in text
+    assert "table2_ssim.tsv" in text
 
 
 SPY = """
@@ -162,7 +166,7 @@ def test_code_that_a_run_does_not_use_plans_nothing(finished, copy):
 
 
 @pytest.mark.parametrize(
-    "path, rules",
+    ("path", "rules"),
     [
         ("baselines/ravel.py", {"fit": 1, "apply": 1, "intensities": 1, "segment": 2}),
         ("mispel/losses.py", {"fit": 1, "apply": 1, "intensities": 1, "segment": 2}),
@@ -208,7 +212,7 @@ def test_a_failed_arm_is_recorded_and_shown(finished, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "changes, message",
+    ("changes", "message"),
     [
         ({"sede": 3}, "unknown key 'sede' (did you mean 'seed'?)"),
         ({"study": {"source": "phantom"}, "methods": {"ravle": {}}}, "no method 'ravle' (did you mean 'ravel'?)"),
@@ -233,11 +237,13 @@ def test_a_broken_scan_stops_before_any_work(tmp_path):
     done = snakemake(tmp_path, "--configfile", write_config(tmp_path))
     assert done.returncode != 0
     log = (tmp_path / "results" / "small" / "logs" / "check_study.log").read_text()
-    assert "row 9" in log and "03_1.nii.gz" in log and "Traceback" not in log
+    assert "row 9" in log
+    assert "03_1.nii.gz" in log
+    assert "Traceback" not in log
     assert not (tmp_path / "results" / "small" / "scans.tsv").exists()
 
 
-@pytest.mark.parametrize("name, jobs", [("config", 1), ("paper", 18)])
+@pytest.mark.parametrize(("name", "jobs"), [("config", 1), ("paper", 18)])
 def test_shipped_configurations_plan(tmp_path, name, jobs):
     counts = planned(snakemake(tmp_path, "-n", "--configfile", str(ROOT / "config" / f"{name}.yaml")))
     assert counts["prepare"] >= jobs

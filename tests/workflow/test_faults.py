@@ -62,7 +62,7 @@ def apply(sheet: Path, folder: Path, line: str, *words: str) -> dict:
 
 
 @pytest.mark.parametrize(
-    "fault, reason",
+    ("fault", "reason"),
     [
         ("nan", r"sub-02_scanner-Alpha: gave \d+ NaN or infinite voxels"),
         ("shape", r"sub-02_scanner-Alpha_T1w.nii.gz has shape \(23, 28, 22\), the first scan \(24, 28, 22\)"),
@@ -76,13 +76,16 @@ def test_nonsense_is_recorded_and_none_of_it_kept(sheet, program, tmp_path, faul
 
 def test_a_program_that_fails_is_recorded(sheet, tmp_path):
     record = apply(sheet, tmp_path, "exit 3 # {scans} {out}")
-    assert record["status"] == "failed" and "ended with status 3" in record["reason"]
+    assert record["status"] == "failed"
+    assert "ended with status 3" in record["reason"]
 
 
 def test_a_killed_arm_is_recorded_with_its_memory(sheet, tmp_path):
     record = apply(sheet, tmp_path, "kill -9 $PPID; sleep 60 # {scans} {out}")
-    assert record["status"] == "failed" and record["peak_mb"] > 1
-    assert "killed (SIGKILL)" in record["reason"] and "memory" in record["reason"]
+    assert record["status"] == "failed"
+    assert record["peak_mb"] > 1
+    assert "killed (SIGKILL)" in record["reason"]
+    assert "memory" in record["reason"]
 
 
 def is_alive(pid: int) -> bool:
@@ -105,7 +108,8 @@ needs_proc = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="th
 def test_a_hanging_arm_is_ended_with_all_that_it_started(sheet, tmp_path):
     noted = tmp_path / "pid"
     record = apply(sheet, tmp_path, f"echo $$ > {noted}; exec sleep 600 # {{scans}} {{out}}", "--minutes", "0.1")
-    assert record["status"] == "failed" and "longer than 0.1 minutes (minutes_per_step)" in record["reason"]
+    assert record["status"] == "failed"
+    assert "longer than 0.1 minutes (minutes_per_step)" in record["reason"]
     assert wait_until(lambda: not is_alive(int(noted.read_text())))
 
 
@@ -162,13 +166,16 @@ def test_a_run_goes_on_without_the_arms_that_failed(program, tmp_path):
     told = {"killed": "killed (SIGKILL)", "broken": "NaN or infinite voxels"}
     page = (run / "report.html").read_text()
     for arm, reason in told.items():
-        assert reason in status.loc[(arm, "apply"), "reason"] and reason in page
+        assert reason in status.loc[(arm, "apply"), "reason"]
+        assert reason in page
         assert not list((run / "images" / arm).glob("*.nii.gz"))
         later = status.loc[arm].drop(["fit", "apply"])
-        assert set(later["status"]) == {"failed"} and all(later["reason"].str.startswith("at step apply: "))
+        assert set(later["status"]) == {"failed"}
+        assert all(later["reason"].str.startswith("at step apply: "))
     assert set(status.loc[["raw", "blur"], "status"]) == {"ok"}
     for path in ("metrics/ssim.tsv", "tables/table2_ssim.tsv", "tables/table3_volume_differences.tsv"):
         assert set(read_table(run / path)["method"]) == {"raw", "blur"}
     assert len(list((run / "figures").glob("figure[1-6]*.png"))) == 5
     said = (run / "logs" / "verdict.log").read_text()
-    assert "killed failed at step apply" in said and "broken failed at step apply" in said
+    assert "killed failed at step apply" in said
+    assert "broken failed at step apply" in said

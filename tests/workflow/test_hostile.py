@@ -61,8 +61,10 @@ def test_any_header_gives_an_image_or_a_sentence(changed, length, packed, tmp_pa
         except InputError as error:
             assert str(path) in str(error)
         else:
-            assert voxels.ndim == 3 and voxels.dtype in (np.float32, bool)
-            assert np.isfinite(affine).all() and np.linalg.det(affine[:3, :3])
+            assert voxels.ndim == 3
+            assert voxels.dtype in (np.float32, bool)
+            assert np.isfinite(affine).all()
+            assert np.linalg.det(affine[:3, :3])
 
 
 @FEWER
@@ -236,5 +238,6 @@ def test_a_configuration_that_builds_objects_is_refused_and_not_run(tmp_path):
     done = snakemake(tmp_path, "-n", "--configfile", str(config))
     assert done.returncode != 0
     said = done.stdout + done.stderr
-    assert "not valid JSON or YAML" in said and "Traceback" not in said
+    assert "not valid JSON or YAML" in said
+    assert "Traceback" not in said
     assert not (tmp_path / "pwned").exists()

@@ -38,7 +38,7 @@ def write_config(project: Path, **options) -> None:
 
 
 @pytest.mark.parametrize(
-    "options, message",
+    ("options", "message"),
     [
         ({"foldr": "x"}, "unknown key 'study.flat.foldr' (did you mean 'folder'?)"),
         ({"above": "little"}, "study.flat.above: 'little'; give a number"),
@@ -48,7 +48,8 @@ def write_config(project: Path, **options) -> None:
 def test_its_options_are_checked_before_anything_runs(project, options, message):
     write_config(project, **options)
     done = python(project, "snakemake", "--dry-run", "--configfile", "mine.yaml")
-    assert done.returncode == 1 and f"error: {message}" in done.stderr.replace("configuration: ", "")
+    assert done.returncode == 1
+    assert f"error: {message}" in done.stderr.replace("configuration: ", "")
     assert not (project / "results").exists()
 
 

@@ -26,7 +26,7 @@ MEASURED = {(24, 4): 128e6, (9, 4): 53.8e6}
 """Bytes of runs of the phantom at 2 mm (76 x 96 x 80 voxels), by scans and arms."""
 
 
-@pytest.mark.parametrize("scans, arms", MEASURED)
+@pytest.mark.parametrize(("scans", "arms"), MEASURED)
 def test_the_estimate_covers_what_runs_wrote_and_not_much_more(scans, arms):
     found = bytes_to_write(scans=scans, voxels=76 * 96 * 80, arms=arms, beside=TRUTH)
     assert 1 < found / MEASURED[scans, arms] < 1.25
@@ -107,7 +107,8 @@ def test_a_full_disk_is_told_and_nothing_is_lost(small_disk, tmp_path):
 
     with pytest.raises(SystemExit, match="first.nii.gz could not be written: No space left.*start again to go on"):
         run_step(work, status_file=status, method="a", step="apply", on_failure="record")
-    assert first.read_bytes() == kept and not status.exists()
+    assert first.read_bytes() == kept
+    assert not status.exists()
     assert list(small_disk.iterdir()) == [first]
     subprocess.run(["mount", "-o", "remount,size=4m", small_disk], check=True)
     run_step(work, status_file=status, method="a", step="apply", on_failure="record")
@@ -127,5 +128,7 @@ def test_a_command_by_hand_says_so_in_a_sentence(number, tmp_path, monkeypatch, 
         run(lambda: write_text(tmp_path / "a.tsv", "x"))
     said = capsys.readouterr().err
     assert ended.value.code == 1
-    assert said.startswith("error:") and "a.tsv could not be written" in said and "start again" in said
+    assert said.startswith("error:")
+    assert "a.tsv could not be written" in said
+    assert "start again" in said
     assert list(tmp_path.iterdir()) == []

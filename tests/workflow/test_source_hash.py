@@ -52,7 +52,7 @@ def test_so_does_one_that_is_imported(project):
 
 
 @pytest.mark.parametrize(
-    "line, loaded",
+    ("line", "loaded"),
     [
         ("from house.room import bed", {"house/room/__init__.py", "house/room/bed.py", "garden/tree.py"}),
         ("from house.room import window", {"house/room/__init__.py"}),
@@ -70,14 +70,14 @@ def test_what_an_import_loads(project, line, loaded):
 
 
 def test_a_packages_face_is_its_init_and_its_data(project):
-    project("house/room/colours.yaml")
+    project("house/room/colors.yaml")
     project("house/room/paper/numbers.tsv")
     project("house/room/README.md")
     project("garden/seeds.tsv")
     assert names("house.room") == {
         "house/__init__.py",
         "house/room/__init__.py",
-        "house/room/colours.yaml",
+        "house/room/colors.yaml",
         "house/room/paper/numbers.tsv",
     }
     project("house/room/__init__.py", "from garden import pond\n")

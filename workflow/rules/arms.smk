@@ -1,4 +1,4 @@
-# Arms: fitted on the study, applied to it, and their range of intensities taken.  They go first: the
+# Arms: fitted on the study, applied to it, and their range of intensities taken. They go first: the
 # slowest arm's images are what the longest chain of jobs waits for.
 #
 # Held out, an arm is fitted once a fold without its people, and applied to them; the fold's training
