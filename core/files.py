@@ -18,7 +18,19 @@ if TYPE_CHECKING:
     import pandas as pd  # loaded where a table is read: it takes 35 MB, which segmenting an image can't spare
 
 UNFINISHED = re.compile(r"\.\d+-.")
-TEXT_COLUMNS = ("subject", "scanner", "scanner_a", "scanner_b", "arm", "method", "reference", "label")
+TEXT_COLUMNS = (
+    "subject",
+    "scanner",
+    "scanner_a",
+    "scanner_b",
+    "session",
+    "session_a",
+    "session_b",
+    "arm",
+    "method",
+    "reference",
+    "label",
+)
 
 
 @contextlib.contextmanager

@@ -90,13 +90,11 @@ def one_value_each(values: Iterable[tuple[str, str]], covariate: str) -> dict[st
 
 def with_folds(study: Study, folds: Mapping[str, str]) -> Study:
     """The study with every scan's fold in its covariates."""
-    return _of(
-        study,
-        (
-            dataclasses.replace(scan, covariates={**scan.covariates, COLUMN: folds[scan.subject]})
-            for scan in study.scans
-        ),
-    )
+
+    def placed(scan: Scan) -> Scan:
+        return dataclasses.replace(scan, covariates={**scan.covariates, COLUMN: folds[scan.subject]})
+
+    return dataclasses.replace(study, scans=tuple(map(placed, study.scans)), rescans=tuple(map(placed, study.rescans)))
 
 
 def fold_of(scan: Scan) -> str:
@@ -106,7 +104,7 @@ def fold_of(scan: Scan) -> str:
 
 def held_out(study: Study, fold: str) -> Study:
     """The people of a fold. Raises `InputError` for a fold that the sheet doesn't know."""
-    found = _of(study, (scan for scan in study.scans if fold_of(scan) == fold))
+    found = study.where(lambda scan: fold_of(scan) == fold)
     if not found.scans:
         known = ", ".join(dict.fromkeys(map(fold_of, study.scans)))
         raise InputError(f"the sheet has no fold '{fold}' (column {COLUMN}: {known or 'absent'})")
@@ -116,14 +114,10 @@ def held_out(study: Study, fold: str) -> Study:
 def training(study: Study, fold: str) -> Study:
     """Everyone but the people of a fold. Raises `InputError` for a fold that the sheet doesn't know."""
     held_out(study, fold)
-    return _of(study, (scan for scan in study.scans if fold_of(scan) != fold))
+    return study.where(lambda scan: fold_of(scan) != fold)
 
 
 def by_fold(study: Study) -> Iterator[tuple[str, Study]]:
     """Each fold with its people; all of them under the name "" where people aren't divided."""
     for fold in sorted({fold_of(scan) for scan in study.scans}, key=lambda name: (len(name), name)):
         yield fold, held_out(study, fold)
-
-
-def _of(study: Study, scans: Iterable[Scan]) -> Study:
-    return dataclasses.replace(study, scans=tuple(scans))

@@ -21,6 +21,9 @@ MISSING = "n/a"
 
 MISSING_CELLS = ("", MISSING)
 
+FIRST_SESSION = "1"
+"""What the session of a scan is called that nobody named; a rescan's is another."""
+
 ARM_STEPS = ("fit", "apply", "intensities", "segment", "measure")
 """The steps of an arm, in order: names of rules, records and logs."""
 
@@ -29,6 +32,10 @@ WORST_FIRST = ("failed", "not_applicable", "ok")
 
 METHOD_ENTRY_POINTS = "mispel_benchmark.methods"
 """The group of entry points by which another distribution brings a method."""
+
+Role = Literal["arm", "control", "permuted", "blur", "seed"]
+"""What an arm is in a run for: to be judged; a control of its own; another arm's method on permuted scanner labels;
+a blur as smooth as another arm; another arm's fit under another seed."""
 
 Scale = Literal["brain", "volume", "none"]
 """What an image is divided by when it enters a study, see `core.images.scale_to_mean`."""

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 
-def scan_name(subject: str, scanner: str) -> str:
-    """The stem of every file made from a scan: `sub-<subject>_scanner-<scanner>`."""
-    return f"sub-{subject}_scanner-{scanner}"
+def scan_name(subject: str, scanner: str, session: str = "") -> str:
+    """The stem of every file made from a scan: `sub-<subject>_scanner-<scanner>`, a rescan's with its session."""
+    stem = f"sub-{subject}_scanner-{scanner}"
+    return f"{stem}_session-{session}" if session else stem
 
 
 def image_name(scan: str) -> str:

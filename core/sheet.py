@@ -17,6 +17,8 @@ from core.run_folder import scan_name
 from core.study import Scan, Study
 
 REQUIRED = ("subject", "scanner", "image", "mask")
+SESSION = "session"
+"""The column that tells several scans of a subject on a scanner apart; the first row is the scan, others rescans."""
 SAFE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._+-]{0,63}")
 
 
@@ -59,19 +61,36 @@ def read_rows(path: Path | str) -> pd.DataFrame:
     for row, (subject, scanner) in enumerate(zip(table["subject"], table["scanner"], strict=True), start=2):
         check_id(subject, f"{path}, row {row}, column subject")
         check_id(scanner, f"{path}, row {row}, column scanner")
-    doubled = table.duplicated(["subject", "scanner"])
+    has_sessions = SESSION in table.columns
+    if has_sessions:
+        for row, session in enumerate(table[SESSION], start=2):
+            check_id(session, f"{path}, row {row}, column {SESSION}")
+    doubled = table.duplicated(["subject", "scanner", *([SESSION] if has_sessions else [])])
     if doubled.any():
         row = int(np.flatnonzero(doubled)[0])
+        remedy = "name each scan's session once" if has_sessions else f"keep one row a scan, or add a column {SESSION}"
         raise InputError(
             f"{path}, row {row + 2}: subject '{table['subject'][row]}' on scanner '{table['scanner'][row]}' "
-            "stands there a second time; keep one row a scan"
+            f"stands there a second time; {remedy}"
         )
-    names = pd.Series([scan_name(*ids) for ids in zip(table["subject"], table["scanner"], strict=True)])
+    names = pd.Series(row_names(table))
     if names.duplicated().any():
         # subject "a", scanner "b_scanner-c" and subject "a_scanner-b", scanner "c"
         row = int(np.flatnonzero(names.duplicated())[0])
         raise InputError(f"{path}, row {row + 2}: its files would have another row's names, {names[row]}; rename it")
     return table
+
+
+def rescanned(table: pd.DataFrame) -> np.ndarray:
+    """Which rows (N,) of a sheet are rescans: not the first of their subject on their scanner."""
+    return table.duplicated(["subject", "scanner"]).to_numpy()
+
+
+def row_names(table: pd.DataFrame) -> list[str]:
+    """The stems of the files made from a sheet's rows, see `scan_name`."""
+    again = rescanned(table)
+    sessions = np.where(again, table[SESSION], "") if SESSION in table else np.full(len(table), "")
+    return [scan_name(*ids) for ids in zip(table["subject"], table["scanner"], sessions, strict=True)]
 
 
 def read_sheet(path: Path | str, *, scale: Scale = "none", check: bool = True) -> Study:
@@ -83,8 +102,8 @@ def read_sheet(path: Path | str, *, scale: Scale = "none", check: bool = True) -
     """
     path = Path(path)
     table = read_rows(path)
-    covariates = [column for column in table.columns if column not in REQUIRED]
-    scans = tuple(
+    covariates = [column for column in table.columns if column not in (*REQUIRED, SESSION)]
+    scans = [
         Scan(
             subject=row["subject"],
             scanner=row["scanner"],
@@ -93,13 +112,15 @@ def read_sheet(path: Path | str, *, scale: Scale = "none", check: bool = True) -
             covariates={column: row[column] for column in covariates},
             scale=scale,
             folder=path.parent,
+            session=row.get(SESSION, ""),
+            rescan=bool(again),
         )
-        for row in table.to_dict("records")
-    )
+        for row, again in zip(table.to_dict("records"), rescanned(table), strict=True)
+    ]
     if check:
         for number, scan in enumerate(scans, start=2):
             check_scan(scan, scans[0], f"{path}, row {number}")
-    return Study(scans)
+    return Study(tuple(scan for scan in scans if not scan.rescan), tuple(scan for scan in scans if scan.rescan))
 
 
 def check_scan(scan: Scan, first: Scan, where: str) -> None:
@@ -144,17 +165,19 @@ def write_sheet(path: Path | str, study: Study, *, absolute: bool = False) -> No
     def written(file: Path) -> str:
         return str(file.resolve()) if absolute else os.path.relpath(file, path.parent)
 
+    with_sessions = any(scan.session for scan in study.every)
     rows = [
         {
             "subject": scan.subject,
             "scanner": scan.scanner,
             "image": written(scan.image),
             "mask": written(scan.mask),
+            **({SESSION: scan.session} if with_sessions else {}),
             **{
                 column: written(scan.folder / cell) if is_path(column, cell) else cell
                 for column, cell in scan.covariates.items()
             },
         }
-        for scan in study.scans
+        for scan in study.every
     ]
     write_table(path, pd.DataFrame(rows))

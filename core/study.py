@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from graphlib import CycleError, TopologicalSorter
@@ -22,7 +22,8 @@ class Scan:
     """One image of one subject on one scanner, on the study's grid.
 
     `scale` is applied whenever the image is read (see `core.images.scale_to_mean`). `folder` is the
-    sheet's, from which paths in its further columns count.
+    sheet's, from which paths in its further columns count. `session` is what the sheet calls the visit; a scan
+    of a subject on a scanner that isn't the sheet's first one is a `rescan`.
     """
 
     subject: str
@@ -32,11 +33,13 @@ class Scan:
     covariates: Mapping[str, str] = field(default_factory=dict)
     scale: Scale = "none"
     folder: Path = Path()
+    session: str = ""
+    rescan: bool = False
 
     @property
     def name(self) -> str:
-        """The stem of every file made from this scan: `sub-<subject>_scanner-<scanner>`."""
-        return scan_name(self.subject, self.scanner)
+        """The stem of every file made from this scan, see `core.run_folder.scan_name`."""
+        return scan_name(self.subject, self.scanner, self.session if self.rescan else "")
 
     def read(self) -> np.ndarray:
         """The image (X, Y, Z), float32, on the study's scale, 0 outside the mask."""
@@ -65,9 +68,15 @@ class Scan:
 
 @dataclass(frozen=True)
 class Study:
-    """Scans of the same people on several scanners, all on one grid. A missing scan is allowed."""
+    """Scans of the same people on several scanners, all on one grid. A missing scan is allowed.
+
+    `scans` holds one scan of a subject on a scanner; `rescans` further ones of the same subject on the same
+    scanner, which no pair of scanners is made of and nothing is fitted on: what differs between a scan and a
+    rescan is no scanner's doing.
+    """
 
     scans: tuple[Scan, ...]
+    rescans: tuple[Scan, ...] = ()
 
     @cached_property
     def subjects(self) -> list[str]:
@@ -94,6 +103,24 @@ class Study:
     def pairs(self) -> list[tuple[str, str]]:
         """Every pair of scanners, in the order of the scanners."""
         return list(itertools.combinations(self.scanners, 2))
+
+    @property
+    def every(self) -> tuple[Scan, ...]:
+        """All scans, then all rescans."""
+        return self.scans + self.rescans
+
+    def visits(self) -> list[Study]:
+        """The study as it was at each visit, as if that was all there is: first scans, first rescans, second ones."""
+        groups = [list(self.scans)]
+        for _, again in itertools.groupby(
+            sorted(self.rescans, key=lambda scan: (scan.subject, scan.scanner)),
+            key=lambda scan: (scan.subject, scan.scanner),
+        ):
+            for number, scan in enumerate(again, start=1):
+                if number == len(groups):
+                    groups.append([])
+                groups[number].append(scan)
+        return [Study(tuple(group)) for group in groups]
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -124,6 +151,10 @@ class Study:
         """This subject's scans."""
         return self._by_subject.get(subject, [])
 
+    def rescans_of(self, subject: str) -> list[Scan]:
+        """This subject's rescans."""
+        return [scan for scan in self.rescans if scan.subject == subject]
+
     def of_scanner(self, scanner: str) -> list[Scan]:
         """This scanner's scans."""
         return [scan for scan in self.scans if scan.scanner == scanner]
@@ -133,7 +164,11 @@ class Study:
         wanted = set(subjects)
         for unknown in sorted(wanted - set(self.subjects)):
             raise InputError(f"subject '{unknown}' is not in the sheet{nearest(unknown, self.subjects)}")
-        return Study(tuple(scan for scan in self.scans if scan.subject in wanted))
+        return self.where(lambda scan: scan.subject in wanted)
+
+    def where(self, chosen: Callable[[Scan], bool]) -> Study:
+        """The study of the scans and rescans that are chosen."""
+        return Study(tuple(filter(chosen, self.scans)), tuple(filter(chosen, self.rescans)))
 
     def covariate(self, name: str) -> list[str]:
         """One covariate of every scan, in the order of `scans`; raises `InputError` if the sheet hasn't it."""

@@ -10,7 +10,8 @@ import pandas as pd
 from core import folds
 from core.errors import InputError, nearest
 from core.files import write_table
-from core.sheet import moved, read_rows
+from core.names import FIRST_SESSION
+from core.sheet import SESSION, moved, read_rows
 
 
 def gather(
@@ -32,7 +33,11 @@ def gather(
             table[column] = [moved(column, cell, part.parent, out.parent) for cell in table[column]]
         tables.append(table)
     joined = pd.concat(tables, ignore_index=True)
-    doubled = joined[joined.duplicated(["subject", "scanner"])]
+    sessions = [SESSION] if SESSION in joined else []
+    if sessions:
+        # a part without rescans needs no name for its only session
+        joined[SESSION] = joined[SESSION].fillna(FIRST_SESSION)
+    doubled = joined[joined.duplicated(["subject", "scanner", *sessions])]
     if len(doubled):
         row = doubled.iloc[0]
         raise InputError(

@@ -28,6 +28,8 @@ class ScanOptions:
     contrast_only : scans without noise, bias, transmit field, point spread and misregistration, so
         that contrast is the only difference between scanners (a check of the calibration).
     missing : (subject, scanner) of scans to leave out.
+    sessions : how often a person is scanned on each scanner: the same anatomy with another noise, warp and field.
+    rescanned : how many of the people, the first ones, are scanned more than once; None: all.
     scale : what each image is divided by, see `core.images.scale_to_mean`.
     """
 
@@ -37,6 +39,8 @@ class ScanOptions:
     failed_scan: bool = False
     contrast_only: bool = False
     missing: tuple[tuple[str, str], ...] = ()
+    sessions: int = 1
+    rescanned: int | None = None
     scale: Scale = "brain"
 
     def __post_init__(self) -> None:
@@ -44,6 +48,10 @@ class ScanOptions:
             raise InputError(f"voxel_size_mm: {self.voxel_size_mm!r}; the phantom is made at 1 or 2 mm")
         if self.seed < 0:
             raise InputError(f"seed: {self.seed!r}; give a whole number of 0 or more")
+        if self.sessions < 1:
+            raise InputError(f"sessions: {self.sessions!r}; give how often people are scanned on a scanner, 1 or more")
+        if self.rescanned is not None and self.rescanned < 0:
+            raise InputError(f"rescanned: {self.rescanned!r}; give how many people, 0 or more")
         if not self.scanners:
             raise InputError("scanners: none; name at least one, such as GE")
         names = [scanner.name for scanner in make_scanners(self.scanners)]
@@ -59,6 +67,11 @@ class ScanOptions:
         """The scanners on which this subject was scanned."""
         left_out = {scanner for person, scanner in self.missing if person == subject}
         return [scanner for scanner in self.made_scanners() if scanner.name not in left_out]
+
+    def rescans_of(self, subject: str, people: list[str]) -> list[str]:
+        """The sessions of a subject's rescans, `2`, `3`, ...; `people` are the study's."""
+        chosen = people if self.rescanned is None else people[: self.rescanned]
+        return [str(number) for number in range(2, self.sessions + 1)] if subject in chosen else []
 
     def check_missing(self, subjects: list[str]) -> None:
         """Refuse a missing scan of somebody who isn't in the study."""

@@ -14,15 +14,13 @@ import numpy as np
 from scipy import ndimage
 from scipy.special import ndtr
 
+from core.names import FIRST_SESSION
 from core.random_numbers import generator
 from studies.simulation.anatomy import Anatomy
 from studies.simulation.grid import COARSE
 from studies.simulation.physics import Scanner, Tissue, calibration
 from studies.simulation.random_fields import enlarge, random_field
 from studies.simulation.signal import signal
-
-FIRST_SESSION = "1"
-"""Name of a scanner's first scan of a person; any other name is a rescan."""
 
 VESSELS_TO_GM = 0.75
 """Signal of vessels and meninges in the sulci, of cortical GM's."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,12 +11,13 @@ import pandas as pd
 
 from core.files import write_json, write_table
 from core.images import save_image, save_labels, scale_to_mean, voxel_volume_ml
-from core.names import TISSUES
+from core.names import FIRST_SESSION, TISSUES
 from core.run_folder import StudyFolder, image_name, labels_name, mask_name, scan_name
+from core.sheet import SESSION
 from studies.simulation.anatomy import Anatomy
 from studies.simulation.options import ScanOptions
 from studies.simulation.physics import Scanner, failed, tissues
-from studies.simulation.scanner import FIRST_SESSION, acquire, true_image
+from studies.simulation.scanner import acquire, true_image
 from studies.simulation.signal import check_contrast
 
 SIMULATED = "simulated"
@@ -37,6 +38,7 @@ def write_subject(
     *,
     covariates: Mapping[str, object],
     failing: str | None = None,
+    rescans: Sequence[str] = (),
     details: Mapping[str, object] | None = None,
 ) -> Path:
     """Scan a subject on the scanners of `options` and write everything about it.
@@ -53,7 +55,8 @@ def write_subject(
     ----------
     anatomy : the brain, at the study's voxel size.
     covariates : further columns of the sheet.
-    failing : the scanner on which this subject's scan fails.
+    failing : the scanner on which this subject's scan fails; its rescans don't.
+    rescans : the names of the sessions in which the subject is scanned again on every scanner.
     details : what else `_truth.json` should say.
 
     Returns the path of the part sheet.
@@ -70,28 +73,33 @@ def write_subject(
 
     rows = []
     made = {}
-    for scanner in options.scanners_of(subject):
-        if scanner.name == failing:
-            scanner = failed(scanner)
-        image, noiseless = simulate_scan(anatomy, scanner, options, subject)
-        name = scan_name(subject, scanner.name)
-        save_image(folder / image_name(name), image, anatomy.affine)
-        save_image(truth / f"{name}_truth.nii.gz", noiseless, anatomy.affine)
+    for sound in options.scanners_of(subject):
+        scanner = failed(sound) if sound.name == failing else sound
         made[scanner.name] = dataclasses.asdict(scanner) | {"failed": scanner.name == failing}
-        rows.append(
-            {
-                "subject": subject,
-                "scanner": scanner.name,
-                "image": image_name(name),
-                "mask": mask_name(stem),
-                **covariates,
-                SIMULATED: SIMULATED,
-                "truth_image": f"truth/{name}_truth.nii.gz",
-                "truth_labels": f"truth/{labels_name(stem)}",
-                "truth_fractions": f"truth/{stem}_fractions.nii.gz",
-                "truth_volumes": f"truth/{stem}_volumes.tsv",
-            }
-        )
+        truth_name = f"truth/{scan_name(subject, scanner.name)}_truth.nii.gz"
+        for session in (FIRST_SESSION, *rescans):
+            again = session != FIRST_SESSION
+            name = scan_name(subject, scanner.name, session if again else "")
+            used = sound if again else scanner
+            image, noiseless = simulate_scan(anatomy, used, options, subject, session=session)
+            save_image(folder / image_name(name), image, anatomy.affine)
+            if not again:
+                save_image(folder / truth_name, noiseless, anatomy.affine)
+            rows.append(
+                {
+                    "subject": subject,
+                    "scanner": scanner.name,
+                    "image": image_name(name),
+                    "mask": mask_name(stem),
+                    **({SESSION: session} if rescans else {}),
+                    **covariates,
+                    SIMULATED: SIMULATED,
+                    "truth_image": truth_name,
+                    "truth_labels": f"truth/{labels_name(stem)}",
+                    "truth_fractions": f"truth/{stem}_fractions.nii.gz",
+                    "truth_volumes": f"truth/{stem}_volumes.tsv",
+                }
+            )
     description = {
         "simulated": True,
         "subject": subject,

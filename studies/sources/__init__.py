@@ -8,8 +8,9 @@ A source has a frozen dataclass of its options and four functions:
     check(options)                          refuse what can't be used, before any long work
     prepare(options, subject, folder) -> Path    make or import one subject's scans
 
-`prepare` writes `sub-<subject>_scanner-<scanner>_T1w.nii.gz`, masks, any truth, and last the part sheet
-`sub-<subject>.tsv`, whose path it returns; `studies.part_sheets.gather` joins part sheets. All raise
+`prepare` writes `sub-<subject>_scanner-<scanner>_T1w.nii.gz` (rescans: see `core.run_folder.scan_name`),
+masks, any truth, and last the part sheet `sub-<subject>.tsv`, whose path it returns;
+`studies.part_sheets.gather` joins part sheets. All raise
 `core.errors.InputError` on what can't be used. A new source is a new file here; copy `sheet.py`.
 
 `Options` gets those of `RUN_WIDE` that it has a field for from the top of the configuration.
@@ -52,10 +53,11 @@ SETTLED = {"settled": True}
 
 @dataclass(frozen=True)
 class PlannedScan:
-    """A scan that `prepare` will write."""
+    """A scan that `prepare` will write; `session` is given for a rescan alone."""
 
     subject: str
     scanner: str
+    session: str = ""
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,10 @@ def plan(options: Options) -> list[PlannedScan]:
     if any(not isinstance(scanner, str) for scanner in options.scanners):
         check(options)
     return [
-        PlannedScan(subject, scanner.name)
+        PlannedScan(subject, scanner.name, session)
         for subject in options.subject_ids()
         for scanner in options.scanners_of(subject)
+        for session in ("", *options.rescans_of(subject, options.subject_ids()))
     ]
 
 
@@ -57,7 +58,8 @@ def prepare(options: Options, subject: str, folder: Path) -> Path:
     check_scanners(options)
     person = make_subject(options.seed, subject)
     anatomy = coarsen(make_anatomy(person, options.seed), options.voxel_size_mm)
-    failing = options.failing(options.subject_ids())
+    people = options.subject_ids()
+    failing = options.failing(people)
     return write_subject(
         Path(folder),
         subject,
@@ -65,5 +67,6 @@ def prepare(options: Options, subject: str, folder: Path) -> Path:
         options,
         covariates={"age": person.age, "sex": person.sex, "diagnosis": person.diagnosis},
         failing=failing[1] if failing and failing[0] == subject else None,
+        rescans=options.rescans_of(subject, people),
         details={"anatomy": "phantom (ICBM152 2009a, deformed)", "severity": person.severity},
     )

@@ -11,8 +11,8 @@ from core.errors import InputError
 from core.files import write_table
 from core.images import load_image, load_mask, save_image, save_labels, scale_to_mean
 from core.names import Scale
-from core.run_folder import StudyFolder, image_name, mask_name, scan_name
-from core.sheet import REQUIRED, moved, read_rows, read_sheet
+from core.run_folder import StudyFolder, image_name, mask_name
+from core.sheet import REQUIRED, SESSION, moved, read_rows, read_sheet
 from studies.sources import PlannedScan
 
 
@@ -20,7 +20,8 @@ from studies.sources import PlannedScan
 class Options:
     """What a study of one's own scans can be asked for.
 
-    scans : the sheet, a TSV with the columns subject, scanner, image, mask and any covariates.
+    scans : the sheet, a TSV with the columns subject, scanner, image, mask, session where people were
+        rescanned, and any covariates.
     scale : what each image is divided by, see `core.images.scale_to_mean`.
     """
 
@@ -39,13 +40,15 @@ class Options:
 
 def plan(options: Options) -> list[PlannedScan]:
     """The sheet's rows, without opening an image."""
-    rows = read_rows(options.sheet)
-    return [PlannedScan(subject, scanner) for subject, scanner in zip(rows["subject"], rows["scanner"], strict=True)]
+    return [
+        PlannedScan(scan.subject, scan.scanner, scan.session if scan.rescan else "")
+        for scan in read_sheet(options.sheet, check=False).every
+    ]
 
 
 def covariates(options: Options) -> list[str]:
     """The sheet's further columns."""
-    return [column for column in read_rows(options.sheet).columns if column not in REQUIRED]
+    return [column for column in read_rows(options.sheet).columns if column not in (*REQUIRED, SESSION)]
 
 
 def grid(options: Options) -> tuple[int, ...]:
@@ -63,8 +66,8 @@ def prepare(options: Options, subject: str, folder: Path) -> Path:
     study = read_sheet(options.sheet, check=False).select([subject])
     folder = Path(folder)
     rows = []
-    for scan in study.scans:
-        name = scan_name(subject, scan.scanner)
+    for scan in study.every:
+        name = scan.name
         mask = load_mask(scan.mask)[0]
         try:
             image = scale_to_mean(load_image(scan.image)[0], mask, options.scale)
@@ -78,6 +81,7 @@ def prepare(options: Options, subject: str, folder: Path) -> Path:
                 "scanner": scan.scanner,
                 "image": image_name(name),
                 "mask": mask_name(name),
+                **({SESSION: scan.session} if scan.session else {}),
                 **{column: moved(column, cell, scan.folder, folder) for column, cell in scan.covariates.items()},
             }
         )
@@ -88,5 +92,5 @@ def prepare(options: Options, subject: str, folder: Path) -> Path:
 
 def inputs(options: Options) -> list[Path]:
     """The sheet, its images and its masks."""
-    scans = read_sheet(options.sheet, check=False).scans
+    scans = read_sheet(options.sheet, check=False).every
     return [options.sheet, *dict.fromkeys(file for scan in scans for file in (scan.image, scan.mask))]

@@ -13,10 +13,12 @@ from studies.sources import PlannedScan
 
 def plan(options: Options) -> list[PlannedScan]:
     """Every person's scans; lists the folder, opens no image."""
+    people = [person.subject for person in find_people(options)]
     return [
-        PlannedScan(person.subject, scanner.name)
-        for person in find_people(options)
-        for scanner in options.scanners_of(person.subject)
+        PlannedScan(subject, scanner.name, session)
+        for subject in people
+        for scanner in options.scanners_of(subject)
+        for session in ("", *options.rescans_of(subject, people))
     ]
 
 
@@ -71,5 +73,6 @@ def prepare(options: Options, subject: str, folder: Path) -> Path:
         options,
         covariates=person.covariates,
         failing=failing[1] if failing and failing[0] == subject else None,
+        rescans=options.rescans_of(subject, list(people)),
         details={"anatomy": f"real brain: {person.image.name}"},
     )
