@@ -60,6 +60,7 @@ class ScanArm(Method):
 
     fits_on = "scan"
     unseen_scanners = True
+    maps_intensities = True
 
     @abc.abstractmethod
     def normalizer(self) -> Any:
@@ -81,6 +82,8 @@ class StudyArm(Method):
 
     fits_on = "study"
     unseen_scanners = True
+    maps_intensities = True
+    learns_scanners = False
     learned: tuple[str, ...]
     """The normalizer's attributes that a fit sets."""
 

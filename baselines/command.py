@@ -25,7 +25,7 @@ import numpy as np
 from baselines.interface import Method
 from core.errors import InputError
 from core.images import load_image, save_image
-from core.run_folder import image_name
+from core.run_folder import image_name, scan_name
 from core.sheet import check_grid, write_sheet
 from core.study import Scan, Study
 
@@ -77,11 +77,11 @@ class Command(Method):
         self.out = Path(self._applied.name) / "out"
         self.out.mkdir()
         self._run(self.parameters.apply, study, Path(self._applied.name))
-        missing = [scan.name for scan in study.scans if not self.path_of(scan).is_file()]
+        missing = [self.path_of(scan).name for scan in study.scans if not self.path_of(scan).is_file()]
         if missing:
             raise InputError(
                 f"command: {len(missing)} of {len(study.scans)} images were not written, the first is "
-                f"{image_name(missing[0])}; the program must write one a row of {{scans}} into {{out}}"
+                f"{missing[0]}; the program must write one a row of {{scans}} into {{out}}"
             )
 
     def transform(self, scan: Scan) -> np.ndarray:
@@ -103,7 +103,7 @@ class Command(Method):
 
     def path_of(self, scan: Scan) -> Path:
         """Where the program was to write that scan."""
-        return self.out / image_name(scan.name)
+        return self.out / image_name(scan_name(scan.subject, scan.scanner))
 
     def _run(self, line: str, study: Study, folder: Path) -> None:
         """Run a command line on the sheet of `study`, written into `folder`; its output goes to standard error."""
@@ -131,7 +131,8 @@ def _sheet_for_program(study: Study, folder: Path) -> Path:
             image = folder / f"{scan.name}_input.nii.gz"
             save_image(image, scan.read(), scan.affine)
         covariates = {name: value for name, value in scan.covariates.items() if not name.startswith("truth_")}
-        scans.append(dataclasses.replace(scan, image=image, covariates=covariates))
+        # one visit at a time, so that a program needn't know of sessions
+        scans.append(dataclasses.replace(scan, image=image, covariates=covariates, session="", rescan=False))
     sheet = folder.resolve() / "scans.tsv"
     # a program that isn't ours would have to know that a sheet's paths count from its folder
     write_sheet(sheet, Study(tuple(scans)), absolute=True)

@@ -47,6 +47,8 @@ class DeepHarmony(Method):
     )
     needs = frozenset({"paired", "gpu"})
 
+    random_fit = True
+
     @dataclass(frozen=True)
     class Parameters:
         """target: the scanner that others are harmonized to; by default the sheet's first.

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from baselines.interface import Method
+from baselines.interface import Context, Method
 from core.errors import InputError
 from core.images import load_image
 from core.sheet import check_grid
@@ -29,16 +29,30 @@ class External(Method):
 
     @dataclass(frozen=True)
     class Parameters:
-        """images: a path with {subject} and {scanner}; a relative one counts from where the command is run."""
+        """images: a path with {subject}, {scanner} and, where rescans were harmonized too, {session}.
+
+        A relative one counts from where the command is run.
+        uses_other_scans: whether a person's other scans were used to make an image; it must be said.
+        """
 
         images: str = ""
+        uses_other_scans: bool | None = None
 
     parameters: Parameters
+
+    def __init__(self, parameters: Parameters | None = None, context: Context | None = None) -> None:
+        super().__init__(parameters, context)
+        self.uses_other_scans = bool(self.parameters.uses_other_scans)
 
     def fit(self, study: Study) -> None:
         """Refuse a pattern that isn't one; nothing is learned."""
         if not self.parameters.images:
             raise InputError("external: no images; give --param images=/some/{subject}/{scanner}.nii.gz")
+        if self.parameters.uses_other_scans is None:
+            raise InputError(
+                "external: say whether a person's other scans were used to make an image, as an average or a target "
+                "does: set uses_other_scans to true or false; an arm that uses them gets no rank"
+            )
         for placeholder in ("{subject}", "{scanner}"):
             if placeholder not in self.parameters.images:
                 raise InputError(
@@ -61,10 +75,16 @@ class External(Method):
         """The image of that scan, 0 outside the mask."""
         return np.where(scan.read_mask(), self._read(scan), np.float32(0))
 
+    def takes(self, scan: Scan) -> bool:
+        """A rescan only where the pattern tells sessions apart."""
+        return not scan.rescan or "{session}" in self.parameters.images
+
     def path_of(self, scan: Scan) -> Path:
         """Where the image of that scan lies."""
-        pattern = self.parameters.images
-        return Path(pattern.replace("{subject}", scan.subject).replace("{scanner}", scan.scanner))
+        path = self.parameters.images
+        for name in ("subject", "scanner", "session"):
+            path = path.replace("{" + name + "}", getattr(scan, name))
+        return Path(path)
 
     def _read(self, scan: Scan) -> np.ndarray:
         path = self.path_of(scan)

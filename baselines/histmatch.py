@@ -33,6 +33,8 @@ class HistogramMatching(Method):
     citation = "van der Walt et al., scikit-image, PeerJ 2 (2014) e453"
     limits = "Every brain gets the same histogram, so that differences in tissue volume between people are removed too."
     unseen_scanners = True
+    maps_intensities = True
+    learns_scanners = False
 
     def fit(self, study: Study) -> None:
         """Average the training scans' quantile functions."""

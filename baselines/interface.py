@@ -64,6 +64,14 @@ class Method(abc.ABC):
     """Whether it applies to scanners it was not fitted on."""
     control: ClassVar[bool] = False
     """Whether it is there to pin the measures, not to harmonize: it gets no rank."""
+    uses_other_scans: bool = False
+    """Whether it looks at a person's other scans to harmonize one. Only then is it shown them; it gets no rank."""
+    learns_scanners: ClassVar[bool] = True
+    """Whether its fit on a study uses which scanner a scan is from: permuted labels then are its control."""
+    maps_intensities: ClassVar[bool] = False
+    """Whether a voxel's new intensity depends on its old one alone, so that it can't smooth: no blur is its control."""
+    random_fit: ClassVar[bool] = False
+    """Whether its fit depends on the seed: a run then fits it under several."""
 
     Parameters: ClassVar[type[Any]] = NoParameters
     """A frozen dataclass, nested in the method, of parameters with defaults; `--param name=value` sets one."""
@@ -75,6 +83,11 @@ class Method(abc.ABC):
         self.context = Context() if context is None else context
         self.used_device = "cpu"
 
+    @property
+    def variant(self) -> str:
+        """What sets the arm apart from the published method, in a word or two after its label; mostly nothing."""
+        return ""
+
     def not_applicable(self, study: Study) -> str | None:
         """Why this method cannot be used on `study`, or None if it can."""
         return None
@@ -83,11 +96,16 @@ class Method(abc.ABC):
         """Learn from `study`. Raises `InputError` for scans it cannot learn from."""
 
     def prepare(self, study: Study) -> None:
-        """Called once before `transform`, with all the scans that will be asked for.
+        """Called before `transform`, with the scans that will be asked for next.
 
-        For what a single scan doesn't tell, such as the same person's scan from a target scanner.
-        Nothing is learned here. Raises `NotApplicable` or `InputError` for scans it cannot harmonize.
+        Those are different people's, from one scanner; with `uses_other_scans`, all scans of one visit, for
+        what a single scan doesn't tell, such as the same person's scan from a target scanner. Nothing is
+        learned here. Raises `NotApplicable` or `InputError` for scans it cannot harmonize.
         """
+
+    def takes(self, scan: Scan) -> bool:
+        """Whether it can be asked for this scan; a rescan may be beyond a method that only has files."""
+        return True
 
     @abc.abstractmethod
     def transform(self, scan: Scan) -> np.ndarray:

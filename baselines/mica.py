@@ -51,6 +51,7 @@ class Mica(Method):
     )
     needs = frozenset({"paired"})
     unseen_scanners = True
+    uses_other_scans = True
 
     @dataclass(frozen=True)
     class Parameters:

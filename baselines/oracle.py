@@ -7,11 +7,10 @@ no harmonization can surpass: it pins the top of the measures.
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 
 from baselines.interface import Method
+from baselines.person_mean import mean_over_masks
 from core.errors import InputError
 from core.images import load_image, scale_to_mean
 from core.study import Scan, Study
@@ -28,6 +27,7 @@ class Oracle(Method):
     control = True
     limits = "A control: it looks up the truth, or uses all of a person's scans at once; no harmonization may."
     unseen_scanners = True
+    uses_other_scans = True
 
     def prepare(self, study: Study) -> None:
         """Note whose scans are at hand, and whether the truth is known for all of them."""
@@ -43,20 +43,15 @@ class Oracle(Method):
         return np.where(scan.read_mask(), self._mean, np.float32(0))
 
     def _mean_of(self, scans: list[Scan]) -> np.ndarray:
-        """The mean (X, Y, Z) at each voxel over the scans whose mask holds it."""
-        total = np.zeros(scans[0].shape)
-        count = np.zeros(scans[0].shape, np.int32)
-        for scan in scans:
-            mask = scan.read_mask()
-            truth = scan.file(COLUMN) if self._true else None
-            total[mask] += (scan.read() if truth is None else _true_image(truth, scan, mask))[mask]
-            count += mask
-        return (total / np.maximum(count, 1)).astype(np.float32)
+        """The mean (X, Y, Z) over scanners of the person's true images, or of the scans where they aren't known."""
+        return mean_over_masks(scans, _true_image) if self._true else mean_over_masks(scans)
 
 
-def _true_image(path: Path, scan: Scan, mask: np.ndarray) -> np.ndarray:
+def _true_image(scan: Scan) -> np.ndarray:
     """The scan's true image on the study's scale."""
+    path = scan.file(COLUMN)
+    assert path is not None, "asked only where every scan's truth is known"
     image, _ = load_image(path)
     if image.shape != scan.shape:
         raise InputError(f"{path}: shape {image.shape}, its scan has {scan.shape}; give the truth on the scans' grid")
-    return scale_to_mean(image, mask, scan.scale)
+    return scale_to_mean(image, scan.read_mask(), scan.scale)

@@ -71,6 +71,7 @@ class Ravel(Method):
     """RAVEL with White Stripe intensities; its output stays in White Stripe's unit."""
 
     id = "ravel"
+    learns_scanners = False
     label = "RAVEL"
     citation = "Fortin et al., NeuroImage 132 (2016) 198-212"
     limits = "Linear and voxel by voxel: it cannot change noise or resolution, and needs voxels that are CSF in all."

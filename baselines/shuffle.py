@@ -52,20 +52,18 @@ class Shuffle(Method):
 
     def __init__(self, parameters: Parameters | None = None, context: Context | None = None) -> None:
         super().__init__(parameters, context)
-        self._inner: Method | None = None
+        self.inner = self._make_inner()
+        self.uses_other_scans = self.inner.uses_other_scans
 
-    @property
-    def inner(self) -> Method:
+    def _make_inner(self) -> Method:
         """The method that is fitted. Raises `InputError` for an unknown one, its parameters, or this one."""
-        if self._inner is None:
-            from baselines.harness.parameters import parse_parameters
-            from baselines.harness.registry import method
+        from baselines.harness.parameters import parse_parameters
+        from baselines.harness.registry import method
 
-            if self.parameters.base == self.id:
-                raise InputError("shuffle: base is shuffle itself; name another method, such as combat")
-            chosen = method(self.parameters.base)
-            self._inner = chosen(parse_parameters(chosen, shlex.split(self.parameters.settings)), self.context)
-        return self._inner
+        if self.parameters.base == self.id:
+            raise InputError("shuffle: base is shuffle itself; name another method, such as combat")
+        chosen = method(self.parameters.base)
+        return chosen(parse_parameters(chosen, shlex.split(self.parameters.settings)), self.context)
 
     def not_applicable(self, study: Study) -> str | None:
         """What the method says of the shuffled study."""
@@ -79,6 +77,10 @@ class Shuffle(Method):
     def prepare(self, study: Study) -> None:
         """What the method wants to know."""
         self.inner.prepare(study)
+
+    def takes(self, scan: Scan) -> bool:
+        """What the method takes."""
+        return self.inner.takes(scan)
 
     def transform(self, scan: Scan) -> np.ndarray:
         """The method's, with the scan's own label."""

@@ -108,6 +108,7 @@ class WhiteStripe(Method):
     limits = "One affine map a scan: it cannot change contrast between tissues, noise or resolution."
     fits_on = "scan"
     unseen_scanners = True
+    maps_intensities = True
 
     @dataclass(frozen=True)
     class Parameters:

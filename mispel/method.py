@@ -27,11 +27,18 @@ class Mispel(Method):
     citation = "Torbati et al., ICCV Workshops (2021) 3223-3232"
     limits = "It needs the same people scanned on every scanner, and cannot be applied to another scanner's scans."
     fits_on = "study"
+    random_fit = True
     needs = frozenset({"paired", "gpu"})
     unseen_subjects = True
     unseen_scanners = False
     Parameters = MispelParameters
     parameters: MispelParameters
+
+    @property
+    def variant(self) -> str:
+        """Which weights of the loss: the paper prints (1, 0.3), the authors' code has (0.3, 1)."""
+        settings = self.parameters.settings()
+        return f"({settings.lambda1:g}, {settings.lambda2:g})"
 
     def fit(self, study: Study) -> None:
         """Train on `study` (Algorithm 1); goes on from the checkpoints of a training that was killed."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -20,19 +21,33 @@ from core.study import Scan, Study
 def apply_method(name: str, folder: Path, study: Study, out: Path, *, context: Context | None = None) -> str:
     """Harmonize every scan of `study` with the model in `folder`; images go to `out`, named after their scans.
 
-    Refuses, before any work, subjects or scanners that the method cannot be applied to. Returns the
-    device that was used.
+    A method is shown one visit at a time, and of that one scanner at a time, so that it can't use a person's
+    other scans; one that declares that it does (`uses_other_scans`) is shown the whole visit. Rescans that it
+    doesn't take are left out. Refuses, before any work, subjects or scanners that the method cannot be applied
+    to. Returns the device that was used.
     """
     description = read_description(folder)
     arm = load_method(name, folder, context)
     _check_seen(arm, "scanner", arm.unseen_scanners, study.scanners, description["scanners"])
     _check_seen(arm, "subject", arm.unseen_subjects, study.subjects, description["subjects"])
-    arm.prepare(study)
-    for scan in progress(study.scans, what=f"{name}: harmonize"):
-        harmonized = arm.transform(scan)
-        check_output(harmonized, scan, name)
-        save_image(out / image_name(scan.name), harmonized, scan.affine)
+    for shown in _shown(arm, study):
+        arm.prepare(shown)
+        for scan in progress(shown.scans, what=f"{name}: harmonize"):
+            harmonized = arm.transform(scan)
+            check_output(harmonized, scan, name)
+            save_image(out / image_name(scan.name), harmonized, scan.affine)
     return arm.used_device
+
+
+def _shown(arm: Method, study: Study) -> Iterator[Study]:
+    """What of the study the method is shown at a time."""
+    for visit in study.visits():
+        taken = visit.where(arm.takes)
+        if arm.uses_other_scans:
+            yield from [taken] if taken.scans else []
+        else:
+            for scanner in taken.scanners:
+                yield Study(tuple(taken.of_scanner(scanner)))
 
 
 def apply_by_fold(

@@ -3,31 +3,58 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import pandas as pd
 
+from baselines.harness.parameters import make_parameters
 from baselines.harness.registry import method
 
-COLUMNS = ["arm", "method", "label", "citation", "limits", "control"]
+COLUMNS = [
+    "arm",
+    "method",
+    "label",
+    "citation",
+    "limits",
+    "role",
+    "of",
+    "uses_other_scans",
+    "learns_scanners",
+    "random_fit",
+]
+ROLE_LABELS = {"permuted": "{}, permuted labels", "blur": "Blur as smooth as {}", "seed": "{}, seed {}"}
 
 
-def describe(arms: Mapping[str, str]) -> pd.DataFrame:
-    """A row an arm, in order: `arms` gives the method of each.
+def describe(arms: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
+    """A row an arm, in order: `arms` gives the method, parameters, role and `of` of each (`core.names.Role`).
 
-    `label` is what tables and figures call the arm: its method's, or its own id where that is another's.
-    Raises `InputError` for an unknown method.
+    `label` is what tables and figures call the arm: its method's, with what sets it apart from the published
+    method, or its own id where that is another's. Raises `InputError` for an unknown method or parameter.
     """
-    rows = []
-    for arm, name in arms.items():
-        chosen = method(name)
+    rows: list[dict[str, str]] = []
+    labels: dict[str, str] = {}
+    for arm, planned in arms.items():
+        chosen = method(planned["method"])
+        made = chosen(make_parameters(chosen, planned["parameters"]))
+        own = " ".join(filter(None, [chosen.label, made.variant])) if arm == planned["method"] else arm
+        pattern = ROLE_LABELS.get(planned["role"], own)
+        labels[arm] = pattern.format(labels.get(planned["of"], ""), arm.rpartition("seed")[2])
         rows.append(
             {
                 "arm": arm,
-                "method": name,
-                "label": chosen.label if arm == name else arm,
+                "method": planned["method"],
+                "label": labels[arm],
                 "citation": chosen.citation,
                 "limits": chosen.limits,
-                "control": "yes" if chosen.control else "no",
+                "role": planned["role"],
+                "of": planned["of"],
+                "uses_other_scans": _yes(made.uses_other_scans),
+                "learns_scanners": _yes(made.learns_scanners and made.fits_on == "study"),
+                "random_fit": _yes(made.random_fit),
             }
         )
     return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def _yes(value: bool) -> str:
+    return "yes" if value else "no"
