@@ -24,6 +24,7 @@ from core.names import MISSING, RAW
 from core.run_folder import RunFolder
 from evaluation.measures import registry
 from evaluation.measures.interface import Measure
+from evaluation.runs.arms_table import read_arms
 
 SIGNIFICANCE = 0.05
 POWER = 0.8
@@ -200,9 +201,16 @@ def values_of(run: Path, measure: Measure) -> pd.DataFrame:
 
 
 def run_statistics(run: Path, pairs: Sequence[tuple[str, str]]) -> pd.DataFrame:
-    """The paired tests of every measure of a run that is tested, each adjusted over a table of its own."""
+    """The paired tests of every measure of a run that is tested, each adjusted over a table of its own.
+
+    Controls and further seeds aren't tested: they are there to be compared with, see `evaluation.verdicts`.
+    """
+    described = read_arms(run)
     tables = []
     for measure in registry.measures().values():
-        if measure.tested and not (values := values_of(run, measure)).empty:
-            tables.append(paired_tests(values, measure, pairs))
+        if measure.tested:
+            values = values_of(run, measure)
+            tested = [arm not in described or described[arm].role == "arm" for arm in values["method"]]
+            if any(tested):
+                tables.append(paired_tests(values[tested], measure, pairs))
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=COLUMNS)

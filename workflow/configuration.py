@@ -20,7 +20,9 @@ from core.errors import InputError, nearest
 from core.folds import check_count, fold_names
 from core.jobs.cost import ASKED
 from core.names import RAW
+from core.run_folder import RunFolder, scan_name
 from studies.sources import RUN_WIDE, PlannedScan, Source, Step, source, sources
+from workflow.controls import PlannedArm, Traits, with_controls
 from workflow.source_hash import configured_modules, method_hash
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -39,11 +41,15 @@ class Configuration:
         # Snakemake merges a user's file before the shipped one, which would put the user's arms first
         shipped = yaml.safe_load(DEFAULTS.read_text(encoding="utf-8"))["methods"]
         ordered = dict.fromkeys(shipped) | config["methods"]
-        self.arms: dict[str, dict[str, Any]] = {
-            arm: settings for arm, settings in ordered.items() if settings is not None
-        }
-        if RAW not in self.arms:
+        chosen = {arm: settings for arm, settings in ordered.items() if settings is not None}
+        if RAW not in chosen:
             raise InputError("methods: 'raw' is missing; every arm is compared with it, so keep `raw: {}`")
+        self.arms = with_controls(
+            {arm: self._planned(arm, settings) for arm, settings in chosen.items()},
+            traits_of,
+            lambda arm: str(RunFolder(Path(self.run)).images(arm)),
+            **config["controls"],
+        )
         self.source = source(config["study"]["source"])
         self._check_block(self.source)
         self.options = self.source.of_configuration(config)
@@ -84,34 +90,39 @@ class Configuration:
         """The scans that take steps of their own before `prepare`, by name; none for most sources."""
         if not self.source.steps:
             return {}
-        from core.run_folder import scan_name
-
-        return {scan_name(scan.subject, scan.scanner): scan for scan in planned}
+        return {scan_name(scan.subject, scan.scanner, scan.session): scan for scan in planned}
 
     def threads_of(self, step: Step) -> int:
         """How many CPU threads a step of a scan uses."""
         return getattr(self.source.options(self.options), step.threads) if step.threads else 1
 
-    def method_of(self, arm: str) -> str:
-        """The method that the arm uses: the one it names, or the one of the same id."""
-        return self.arms[arm].get("method", arm)
-
-    def parameters_of(self, arm: str) -> dict[str, Any]:
-        """The parameters that the configuration sets for the arm."""
-        return {name: value for name, value in self.arms[arm].items() if name not in ("method", "seed")}
-
-    def seed_of(self, arm: str) -> int:
-        """The seed that the arm is fitted with: its own, or the run's."""
-        return self.arms[arm].get("seed", self.content["seed"])
+    def _planned(self, arm: str, settings: dict[str, Any]) -> PlannedArm:
+        """The arm of the configuration: the method it names, or the one of its id; its own seed, or the run's."""
+        parameters = {name: value for name, value in settings.items() if name not in ("method", "seed")}
+        return PlannedArm(settings.get("method", arm), parameters, settings.get("seed", self.content["seed"]))
 
     def code_of(self, verb: str, arm: str) -> str:
         """A hash of what `python -m baselines verb` loads for the arm, so that a change of a method is its own."""
-        return method_hash(verb, self.method_of(arm), self.parameters_of(arm))
+        return method_hash(verb, self.arms[arm].method, self.arms[arm].parameters)
+
+    @property
+    def described(self) -> dict[str, dict[str, Any]]:
+        """What the verb `describe` is to know of each arm."""
+        return {
+            name: {"method": arm.method, "parameters": dict(arm.parameters), "role": arm.role, "of": arm.of}
+            for name, arm in self.arms.items()
+        }
 
     @property
     def method_modules(self) -> list[str]:
         """The modules of all arms' methods."""
-        return sorted({module for arm in self.arms for module in configured_modules(self.method_of(arm))})
+        return sorted({module for arm in self.arms.values() for module in configured_modules(arm.method)})
+
+    @property
+    def primary(self) -> str:
+        """The primary endpoint: a measure, and its tissue after a colon where it has tissues."""
+        chosen = self.content["evaluation"]["primary"]
+        return ":".join(filter(None, (chosen["measure"], chosen["tissue"])))
 
     @property
     def source_module(self) -> str:
@@ -145,12 +156,14 @@ class Configuration:
         """Refuse unknown methods, parameters and engines. Imports every method, so not for every job."""
         from baselines.harness.parameters import make_parameters
         from baselines.harness.registry import method
+        from evaluation.verdicts import check_primary
         from segmentation.interface import engines
 
-        for arm in self.arms:
-            make_parameters(method(self.method_of(arm)), self.parameters_of(arm))
+        for arm in self.arms.values():
+            make_parameters(method(arm.method), dict(arm.parameters))
         for point in self.sweep_points.values():
             make_parameters(method(self.content["sweep"]["method"]), point)
+        check_primary(self.content["evaluation"]["primary"]["measure"])
         engine = self.content["segmentation"]["engine"]
         if engine not in engines():
             raise InputError(f"segmentation.engine: there is no '{engine}'{nearest(engine, engines())}")
@@ -165,6 +178,22 @@ class Configuration:
         from baselines.harness.registry import method
 
         return 1 if "gpu" in method(method_id).needs else None
+
+
+def traits_of(arm: PlannedArm) -> Traits:
+    """What the arm's method says of itself with the arm's parameters. Raises `InputError` for an unknown method."""
+    from baselines.harness.parameters import make_parameters
+    from baselines.harness.registry import method
+
+    chosen = method(arm.method)
+    made = chosen(make_parameters(chosen, dict(arm.parameters)))
+    return Traits(
+        control=made.control,
+        uses_other_scans=made.uses_other_scans,
+        maps_intensities=made.maps_intensities,
+        learns_scanners=made.learns_scanners and made.fits_on == "study",
+        random_fit=made.random_fit,
+    )
 
 
 def prepare_environment() -> None:

@@ -16,9 +16,19 @@ from core.run_folder import RunFolder
 from core.study import Study
 from evaluation.arms.parts import ARRAYS, MEASURES, VOLUME_COLUMNS, VOLUMES, join, part_files
 from evaluation.measures import registry
-from evaluation.measures.interface import Measured
+from evaluation.measures.interface import Measured, rescan_table
 
-IDS = ("method", "subject", "scanner", "scanner_a", "scanner_b", "tissue")
+IDS = (
+    "method",
+    "subject",
+    "scanner",
+    "scanner_a",
+    "scanner_b",
+    "session",
+    "session_a",
+    "session_b",
+    "tissue",
+)
 
 
 def read_volumes(run: Path, arms: Sequence[str], batches: Sequence[str] | None) -> pd.DataFrame:
@@ -35,6 +45,17 @@ def read_volumes(run: Path, arms: Sequence[str], batches: Sequence[str] | None) 
     return joined
 
 
+def split_volumes(volumes: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """The volumes of scans, and those of people's scans and rescans on scanners that saw them more than once."""
+    keys = ["method", "subject", "scanner"]
+    again = volumes["rescan"].astype(bool)
+    repeated = volumes.merge(volumes.loc[again, keys].drop_duplicates(), on=keys)
+    return {
+        "volumes": volumes[~again].drop(columns=["session", "rescan"]),
+        rescan_table("volumes"): repeated.drop(columns=["rescan", "engine", "rule"]),
+    }
+
+
 def read_rows(run: Path, arms: Sequence[str], batches: Sequence[str] | None) -> dict[str, pd.DataFrame]:
     """The tables of the files of `evaluation.measures` with an `of_person`, from the arms' parts."""
     rows: dict[str, list[dict[str, Any]]] = {}
@@ -43,6 +64,10 @@ def read_rows(run: Path, arms: Sequence[str], batches: Sequence[str] | None) -> 
         if hasattr(module, "of_person"):
             rows[module.TABLE] = []
             columns[module.TABLE] = ["method", "subject", *getattr(module, "COLUMNS", ())]
+    for module in registry.paired():
+        name = rescan_table(module.TABLE)
+        rows[name] = []
+        columns[name] = ["method", "subject", "scanner", "session_a", "session_b"]
     for arm in arms:
         for path in part_files(run, MEASURES, arm, batches):
             for table, found in read_json(path).items():
@@ -96,7 +121,7 @@ def gather(
         seed=seed,
         resamples=resamples,
     )
-    found = {"volumes": read_volumes(run, arms, batches), **read_rows(run, arms, batches)}
+    found = {**split_volumes(read_volumes(run, arms, batches)), **read_rows(run, arms, batches)}
     tables |= {name: measured.in_order(table) for name, table in found.items()}
     for module in registry.studied():
         tables |= module.of_study(measured)

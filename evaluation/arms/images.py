@@ -10,7 +10,7 @@ from core.errors import InputError
 from core.images import load_image, open_image, read_voxels
 from core.names import TISSUES
 from core.run_folder import image_name, labels_name
-from core.study import Scan
+from core.study import Scan, Study
 
 
 def image_path(folder: Path, scan: Scan) -> Path:
@@ -21,6 +21,11 @@ def image_path(folder: Path, scan: Scan) -> Path:
 def labels_path(folder: Path, scan: Scan) -> Path:
     """Where an arm's labels of a scan lie."""
     return folder / labels_name(scan.name)
+
+
+def with_images(folder: Path, study: Study) -> list[Scan]:
+    """The study's scans, and those of its rescans that an arm has an image of: not every method takes rescans."""
+    return [*study.scans, *(scan for scan in study.rescans if image_path(folder, scan).is_file())]
 
 
 def read_on_grid(path: Path, scan: Scan) -> np.ndarray:

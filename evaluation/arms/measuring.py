@@ -14,11 +14,11 @@ from core.images import voxel_sizes, voxel_volume_ml
 from core.jobs.command import progress
 from core.names import TISSUES
 from core.study import Scan, Study
-from evaluation.arms.images import labels_path, load_fractions, read_arm_image, read_on_grid
+from evaluation.arms.images import image_path, labels_path, load_fractions, read_arm_image, read_on_grid
 from evaluation.arms.intensities import Intensities, on_reference_scale
 from evaluation.arms.parts import ARRAYS, MEASURES, part_path
 from evaluation.measures import registry
-from evaluation.measures.interface import Person, Range, Truth
+from evaluation.measures.interface import Person, Range, Truth, rescan_table
 from evaluation.measures.similarity import bounding_box
 from evaluation.measures.volumes import fraction_volumes
 
@@ -45,6 +45,15 @@ class PersonMeasures:
                 name = module.__name__.rpartition(".")[2]
                 for scanner, array in module.arrays_of_person(person).items():
                     self.arrays[f"{name}/{identity['subject']}/{scanner}"] = array
+
+    def add_rescans(self, visits: Person, identity: Mapping[str, str]) -> None:
+        """Measure the pairs of one person's scans on one scanner, by session; `identity` names the scanner too."""
+        for module in registry.paired():
+            rows = []
+            for row in module.of_person(visits):
+                sessions = {f"session_{end}": row.pop(f"scanner_{end}") for end in ("a", "b")}
+                rows.append({**identity, **sessions, **row})
+            self.rows.setdefault(rescan_table(module.TABLE), []).extend(rows)
 
     def write(self, folder: Path, batch: str) -> None:
         """Write `measures-<batch>.json` and `arrays-<batch>.npz`; NaN becomes null."""
@@ -74,16 +83,30 @@ def measure_arm(
     `reference_segmentations` is the folder of RAW's labels, `intensities` and `reference` are the arm's range
     and RAW's. Raises `InputError` for an image or labels that aren't there or can't be used.
     """
-    for subject in progress(subjects, what=f"measures of {arm}"):
-        person = read_person(
-            study, subject, images, segmentations, reference_segmentations, intensities=intensities, reference=reference
+    order = {scanner: position for position, scanner in enumerate(study.scanners)}
+
+    def read(scans: Mapping[str, Scan]) -> Person:
+        return read_person(
+            scans, images, segmentations, reference_segmentations, intensities=intensities, reference=reference
         )
-        measures.add(person, {"method": arm, "subject": subject})
+
+    for subject in progress(subjects, what=f"measures of {arm}"):
+        scans = sorted(study.of_subject(subject), key=lambda scan: order[scan.scanner])
+        identity = {"method": arm, "subject": subject}
+        measures.add(read({scan.scanner: scan for scan in scans}), identity)
+        for scan in scans:
+            again = [
+                rescan
+                for rescan in study.rescans_of(subject)
+                if rescan.scanner == scan.scanner and image_path(images, rescan).is_file()
+            ]
+            if again:
+                visits = read({found.session: found for found in (scan, *again)})
+                measures.add_rescans(visits, identity | {"scanner": scan.scanner})
 
 
 def read_person(
-    study: Study,
-    subject: str,
+    named: Mapping[str, Scan],
     images: Path,
     segmentations: Path,
     reference_segmentations: Path,
@@ -91,15 +114,14 @@ def read_person(
     intensities: Intensities,
     reference: Intensities,
 ) -> Person:
-    """A subject's scans of an arm, in the box around their masks."""
-    order = {scanner: position for position, scanner in enumerate(study.scanners)}
-    scans = sorted(study.of_subject(subject), key=lambda scan: order[scan.scanner])
-    whole = {scan.scanner: scan.read_mask() for scan in scans}
+    """A subject's scans of an arm, by scanner or by session, in the box around their masks."""
+    whole = {name: scan.read_mask() for name, scan in named.items()}
     box = bounding_box(np.logical_or.reduce(list(whole.values())))
     masks = {scanner: np.ascontiguousarray(mask[box]) for scanner, mask in whole.items()}
-    own = {scan.scanner: cut(read_arm_image(images, scan, whole[scan.scanner]), box) for scan in scans}
-    labels = read_labels(segmentations, scans, box)
-    raw = labels if reference_segmentations == segmentations else read_labels(reference_segmentations, scans, box)
+    own = {name: cut(read_arm_image(images, scan, whole[name]), box) for name, scan in named.items()}
+    labels = read_labels(segmentations, named, box)
+    raw = labels if reference_segmentations == segmentations else read_labels(reference_segmentations, named, box)
+    first = next(iter(named.values()))
     return Person(
         images={
             scanner: on_reference_scale(image, masks[scanner], intensities, reference) for scanner, image in own.items()
@@ -110,9 +132,9 @@ def read_person(
         tissues=common_tissues(list(raw.values())),
         own_range=Range(intensities.low, intensities.high),
         reference_range=Range(reference.low, reference.high),
-        truth={scan.scanner: read_truth(scan, masks[scan.scanner], box) for scan in scans},
+        truth={name: read_truth(scan, masks[name], box) for name, scan in named.items()},
         origin=tuple(edge.start for edge in box),
-        voxel_sizes=tuple(voxel_sizes(scans[0].affine).tolist()),
+        voxel_sizes=tuple(voxel_sizes(first.affine).tolist()),
     )
 
 
@@ -121,9 +143,11 @@ def cut(image: np.ndarray, box: Box) -> np.ndarray:
     return np.ascontiguousarray(image[box])
 
 
-def read_labels(folder: Path, scans: Sequence[Scan], box: Box) -> dict[str, np.ndarray]:
-    """An arm's labels of some scans, uint8, by scanner."""
-    return {scan.scanner: cut(read_on_grid(labels_path(folder, scan), scan).astype(np.uint8), box) for scan in scans}
+def read_labels(folder: Path, named: Mapping[str, Scan], box: Box) -> dict[str, np.ndarray]:
+    """An arm's labels of some scans, uint8, by what they are named."""
+    return {
+        name: cut(read_on_grid(labels_path(folder, scan), scan).astype(np.uint8), box) for name, scan in named.items()
+    }
 
 
 def common_tissues(labels: Sequence[np.ndarray]) -> dict[str, np.ndarray]:

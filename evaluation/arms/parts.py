@@ -23,6 +23,8 @@ VOLUME_COLUMNS = [
     "method",
     "subject",
     "scanner",
+    "session",
+    "rescan",
     "tissue",
     "volume_ml",
     "volume_ml_hard",

@@ -9,8 +9,9 @@ import pandas as pd
 from core.images import save_labels, voxel_sizes, voxel_volume_ml
 from core.jobs.command import progress
 from core.names import TISSUES
+from core.sheet import SESSION
 from core.study import Study
-from evaluation.arms.images import image_path, labels_path, read_arm_image
+from evaluation.arms.images import image_path, labels_path, read_arm_image, with_images
 from evaluation.arms.intensities import Intensities, map_to_reference
 from evaluation.arms.parts import VOLUME_COLUMNS
 from evaluation.measures.volumes import label_volumes
@@ -31,12 +32,13 @@ def segment_arm(
     threads: int,
     out: Path,
 ) -> pd.DataFrame:
-    """Segment an arm's images of every scan of `study`; writes labels into `out`, returns the volumes.
+    """Segment an arm's images of every scan and rescan of `study`; writes labels into `out`, returns the volumes.
 
-    Raises `InputError` for a scan that cannot be segmented; nothing stands for it.
+    A rescan that the arm has no image of is left out. Raises `InputError` for a scan that cannot be segmented;
+    nothing stands for it.
     """
     rows = []
-    for scan in progress(study.scans, what=f"segmentation of {arm}"):
+    for scan in progress(with_images(images, study), what=f"segmentation of {arm}"):
         mask = scan.read_mask()
         image = map_to_reference(read_arm_image(images, scan, mask), mask, intensities, reference)
         segmentation = segment(
@@ -58,6 +60,8 @@ def segment_arm(
                 "method": arm,
                 "subject": scan.subject,
                 "scanner": scan.scanner,
+                SESSION: scan.session,
+                "rescan": scan.rescan,
                 "tissue": tissue,
                 "volume_ml": at_rule[tissue],
                 "volume_ml_hard": by_rule["hard"][tissue],

@@ -1,4 +1,4 @@
-"""`statistics`: paired tests of every arm against RAW, and the summary."""
+"""`statistics`: paired tests of every arm against RAW, gains beyond controls, verdicts, and the summary."""
 
 from __future__ import annotations
 
@@ -10,21 +10,32 @@ from core.sheet import read_sheet
 from evaluation.commands._run import add_bootstrap_options, add_run_argument
 from evaluation.statistics import run_statistics
 from evaluation.summary import run_summary
+from evaluation.verdicts import run_verdicts
 
-HELP = "paired tests of every arm against RAW, and the summary"
+HELP = "paired tests of every arm against RAW, gains beyond controls, verdicts, and the summary"
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Which run, and how people are resampled."""
     add_run_argument(parser)
     add_bootstrap_options(parser)
+    parser.add_argument(
+        "--primary",
+        default="volume_difference_pve:GM",
+        metavar="MEASURE[:TISSUE]",
+        help="the primary endpoint (default: %(default)s)",
+    )
 
 
 def main(arguments: argparse.Namespace) -> None:
-    """Write `RUN/statistics/paired_tests.tsv` and `summary.tsv`."""
+    """Write `RUN/statistics/`: `paired_tests.tsv`, `gains.tsv`, `verdicts.tsv` and `summary.tsv`."""
     run = RunFolder(arguments.run)
     study = read_sheet(run.sheet, check=False)
     write_table(run.statistic("paired_tests"), run_statistics(arguments.run, study.pairs))
+    measure, _, tissue = arguments.primary.partition(":")
+    gains, verdicts = run_verdicts(arguments.run, primary=measure, tissue=tissue)
+    write_table(run.statistic("gains"), gains)
+    write_table(run.statistic("verdicts"), verdicts)
     write_table(
         run.statistic("summary"), run_summary(arguments.run, seed=arguments.seed, resamples=arguments.bootstrap)
     )

@@ -3,7 +3,8 @@
 Such a module has a `TITLE`, a `TOPIC` (the report's tab that shows it; without one, it is "Further"), a
 `CAPTION` (what the report prints under it) and
 `draw(run: FinishedRun) -> list[Path]`, which writes `run.folder/figures/<module>.png` and `.svg` and
-returns their paths, or nothing where the run has nothing for it. Title, topic and caption go into
+returns their paths, or nothing where the run has nothing for it. `ROLES` says which arms it is about
+(`core.names.Role`; by default all but further seeds). Title, topic and caption go into
 `<module>.json` beside them, from which the report is made. Dropping a file in is all it takes to
 add a figure; `python -m evaluation figures RUN` draws it and the report shows it.
 """
@@ -18,7 +19,7 @@ from pathlib import Path
 from types import ModuleType
 
 from core.files import write_json
-from evaluation.runs.finished_run import read_run
+from evaluation.runs.finished_run import WITHOUT_SEEDS, read_run
 
 
 def names() -> list[str]:
@@ -54,7 +55,7 @@ def draw_one(run: Path | str, name: str) -> list[Path]:
     """Draw one figure, and write beside it what it is: title, topic and caption, as JSON."""
     opened, figure = read_run(run), load(name)
     told = opened.files.figures / f"{name}.json"
-    paths = figure.draw(opened)
+    paths = figure.draw(opened.only(*getattr(figure, "ROLES", WITHOUT_SEEDS)))
     if paths:
         write_json(told, about(figure))
         return [*paths, told]

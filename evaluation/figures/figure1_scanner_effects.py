@@ -12,6 +12,8 @@ from core.names import RAW
 from evaluation.figures import panels, slices, style
 from evaluation.runs.finished_run import FinishedRun
 
+ROLES = ("arm",)
+
 TITLE = "Figure 1. Scanner effects"
 TOPIC = "Images"
 CAPTION = (

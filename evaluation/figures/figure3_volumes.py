@@ -8,6 +8,8 @@ from evaluation.figures import style
 from evaluation.figures.scanner_boxes import by_tissue, plot
 from evaluation.runs.finished_run import FinishedRun
 
+ROLES = ("arm",)
+
 TITLE = "Figure 3. Tissue volumes by scanner"
 TOPIC = "Volumes"
 CAPTION = (

@@ -11,6 +11,8 @@ from matplotlib.figure import Figure
 from evaluation.figures import panels, slices, style
 from evaluation.runs.finished_run import FinishedRun
 
+ROLES = ("arm",)
+
 TITLE = "Figure 4. One slice, before and after"
 TOPIC = "Images"
 CAPTION = (

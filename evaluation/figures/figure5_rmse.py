@@ -9,6 +9,8 @@ from evaluation.figures import style
 from evaluation.figures.pair_bars import by_pair, largest_counts, pair_label, plot
 from evaluation.runs.finished_run import FinishedRun
 
+ROLES = ("arm",)
+
 TITLE = "Figure 5. RMSE of volumes between scanners"
 TOPIC = "Volumes"
 CAPTION = (

@@ -12,6 +12,8 @@ from evaluation.figures import pair_bars, style
 from evaluation.runs import finished_run
 from evaluation.runs.finished_run import FinishedRun
 
+ROLES = ("arm",)
+
 TITLE = "Figure 6. Dice overlap of segmentations between scanners"
 TOPIC = "Overlap"
 CAPTION = (

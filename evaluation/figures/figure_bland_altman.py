@@ -13,6 +13,8 @@ from evaluation.figures import pair_bars, panels, style
 from evaluation.figures.style import Look
 from evaluation.runs.finished_run import FinishedRun
 
+ROLES = ("arm",)
+
 TITLE = "Bias and limits of agreement of volumes"
 TOPIC = "Volumes"
 CAPTION = (

@@ -11,6 +11,7 @@ from core.errors import InputError
 from evaluation.measures.interface import Measure, Person, Summary
 
 TABLE = "intensity_distances"
+PAIRS = True
 MEASURES = (
     Measure(
         name="wasserstein",

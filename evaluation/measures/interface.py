@@ -5,6 +5,8 @@ Such a file describes what it measures in `MEASURES: tuple[Measure, ...]`, and h
 - `TABLE: str` and `of_person(person: Person) -> list[dict]`: rows (column: value) of the table
   `RUN/metrics/<TABLE>.tsv` for one person's scans of one arm; method and subject are added to them;
   `COLUMNS` names the first of the rows' columns, which the table has though a study may give it no row;
+- with `PAIRS = True`, rows of pairs of scanners (`scanner_a`, `scanner_b`): the same is then measured between a
+  scan and its rescans, in `RUN/metrics/rescan_<TABLE>.tsv`, which is the measure's floor;
 - `arrays_of_person(person: Person) -> dict[scanner, array]`: an array a scan, kept for `of_study`;
 - `of_study(measured: Measured) -> dict[table, pandas.DataFrame]`: tables that need everyone; `AFTER` names the
   files whose tables it needs.
@@ -87,6 +89,11 @@ class Measure:
         return f"{self.lowest:g} up" if low else f"up to {self.highest:g}" if high else "any number"
 
 
+def rescan_table(table: str) -> str:
+    """The table of the same numbers between scans and rescans of one scanner."""
+    return f"rescan_{table}"
+
+
 class Range(NamedTuple):
     """The ends of an arm's intensities: the 0.5th and 99.5th percentile of its brain voxels."""
 
@@ -150,6 +157,11 @@ class Measured:
     seed: int
     resamples: int
 
+    @property
+    def sessions(self) -> set[str]:
+        """What the sheet calls its visits."""
+        return {scan.session for scan in self.study.every}
+
     def in_order(self, table: pd.DataFrame) -> pd.DataFrame:
         """Rows by method, subject, scanners and tissue, each in the order of the configuration and the sheet.
 
@@ -162,6 +174,7 @@ class Measured:
             "method": list(self.arms),
             "subject": self.study.subjects,
             "scanner": scanners,
+            **{name: sorted(self.sessions) for name in ("session", "session_a", "session_b")},
             "scanner_a": scanners,
             "scanner_b": scanners,
             "tissue": list(TISSUES),

@@ -11,6 +11,7 @@ from core.names import TISSUES
 from evaluation.measures.interface import Measure, Person, Summary
 
 TABLE = "dice"
+PAIRS = True
 MEASURES = (
     Measure(
         name="dice",

@@ -25,6 +25,11 @@ def modules() -> tuple[ModuleType, ...]:
     return tuple(importlib.import_module(f"evaluation.measures.{name}") for name in names if name not in APART)
 
 
+def paired() -> list[ModuleType]:
+    """The files whose rows are of pairs, of scanners or of a scan and its rescan."""
+    return [module for module in modules() if getattr(module, "PAIRS", False)]
+
+
 @cache
 def studied() -> tuple[ModuleType, ...]:
     """The files with an `of_study`, each after those whose tables it needs; raises `InputError` for a circle."""

@@ -34,6 +34,7 @@ SSIM_DEFINITION = (
 )
 TABLE = "ssim"
 COLUMNS = ("scanner_a", "scanner_b", "ssim", "ssim_common_scale", "pearson")
+PAIRS = True
 MEASURES = (
     Measure(
         name="ssim",

@@ -7,19 +7,35 @@ from pathlib import Path
 
 from core.errors import InputError
 from core.files import read_table
+from core.names import Role
 from core.run_folder import RunFolder
+
+FLAGS = ("uses_other_scans", "learns_scanners", "random_fit")
 
 
 @dataclass(frozen=True)
 class Arm:
-    """An arm: its id, its method's, what a person calls it, whose it is, what it can't do, whether a control."""
+    """An arm: its id, its method's, what a person calls it, whose it is, what it can't do.
+
+    role : what it is there for (`core.names.Role`); of : the arm that it is a control or a further fit of.
+    uses_other_scans, learns_scanners, random_fit : see `baselines.interface.Method`.
+    """
 
     id: str
     method: str
     label: str
     citation: str
     limits: str
-    control: bool
+    role: Role = "arm"
+    of: str = ""
+    uses_other_scans: bool = False
+    learns_scanners: bool = False
+    random_fit: bool = False
+
+    @property
+    def competes(self) -> bool:
+        """Whether it is compared with others: no control, no further fit, and no user of a person's other scans."""
+        return self.role == "arm" and not self.uses_other_scans
 
 
 def read_arms(run: Path) -> dict[str, Arm]:
@@ -31,7 +47,7 @@ def read_arms(run: Path) -> dict[str, Arm]:
     if not path.is_file():
         return {}
     table = read_table(path)
-    for column in ("arm", "method", "label", "citation", "limits", "control"):
+    for column in ("arm", "method", "label", "citation", "limits", "role", "of", *FLAGS):
         if column not in table:
             raise InputError(f"{path}: no column '{column}'; start the run again to have it made anew")
     return {
@@ -41,7 +57,9 @@ def read_arms(run: Path) -> dict[str, Arm]:
             label=row["label"],
             citation=row["citation"],
             limits=row["limits"],
-            control=row["control"] == "yes",
+            role=row["role"],
+            of=row["of"],
+            **{flag: row[flag] == "yes" for flag in FLAGS},
         )
-        for row in table.to_dict("records")
+        for row in table.fillna({"of": ""}).to_dict("records")
     }

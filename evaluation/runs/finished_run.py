@@ -6,11 +6,13 @@ and a figure is drawn from what there is.
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pandas as pd
@@ -18,8 +20,13 @@ import pandas as pd
 from core import folds
 from core.errors import InputError
 from core.files import read_table
+from core.names import Role
 from core.run_folder import RunFolder, image_name, scan_name
+from core.sheet import rescanned
 from evaluation.runs.arms_table import Arm, read_arms
+
+WITHOUT_SEEDS: tuple[Role, ...] = tuple(role for role in get_args(Role) if role != "seed")
+"""The roles of all arms but further fits under other seeds."""
 
 
 @dataclass(frozen=True)
@@ -39,11 +46,25 @@ def says_simulated(marks: Iterable[object]) -> bool:
 
 @dataclass(frozen=True, eq=False)
 class FinishedRun:
-    """The tables and images of a run folder, with its scans, scanners, pairs and arms in their order."""
+    """The tables and images of a run folder, with its scans, scanners, pairs and arms in their order.
+
+    `rescans` are the sheet's rows of people scanned on a scanner again. `roles` says which arms its tables and
+    lists hold, all by default; see `only`.
+    """
 
     folder: Path
     scans: pd.DataFrame
+    rescans: pd.DataFrame = field(default_factory=pd.DataFrame)
+    roles: tuple[Role, ...] = get_args(Role)
     _tables: dict[str, pd.DataFrame | None] = field(default_factory=dict, repr=False)
+
+    def only(self, *roles: Role) -> FinishedRun:
+        """The run with the arms of these roles alone; an arm that the run doesn't describe stays."""
+        return dataclasses.replace(self, roles=roles, _tables={})
+
+    def shows(self, arm: str) -> bool:
+        """Whether tables and lists hold this arm."""
+        return arm not in self.described or self.described[arm].role in self.roles
 
     @property
     def files(self) -> RunFolder:
@@ -84,7 +105,9 @@ class FinishedRun:
     def status(self) -> pd.DataFrame:
         """`status.tsv`, or an empty table with its columns."""
         columns = ["method", "step", "status", "reason", "seconds", "peak_mb", "device"]
-        found = self.table("status.tsv")
+        found = (
+            self.only(*get_args(Role)).table("status.tsv") if self.roles != get_args(Role) else self.table("status.tsv")
+        )
         return pd.DataFrame(columns=columns) if found is None else found.reindex(columns=columns)
 
     @cached_property
@@ -98,7 +121,7 @@ class FinishedRun:
         images = self.folder / "images"
         if images.is_dir():
             named += sorted(folder.name for folder in images.iterdir() if folder.is_dir())
-        return list(dict.fromkeys(named))
+        return [arm for arm in dict.fromkeys(named) if self.shows(arm)]
 
     def arms_in(self, table: pd.DataFrame) -> list[str]:
         """The arms that a table has rows for, in the run's order."""
@@ -117,7 +140,12 @@ class FinishedRun:
     def notes(self) -> list[str]:
         """Sentences for a figure's footnote: on held-out people, and on the arms that failed or didn't apply."""
         protocol = f"Held out: everyone's images come from fits without them ({self.folds} folds)."
-        return [*([protocol] if self.folds else []), *self.setback_notes()]
+        marked = [self.label(arm) for arm in self.arms if self._uses_other_scans(arm)]
+        other = f"Not ranked, since a person's other scans are used: {', '.join(marked)}."
+        return [*([protocol] if self.folds else []), *([other] if marked else []), *self.setback_notes()]
+
+    def _uses_other_scans(self, arm: str) -> bool:
+        return arm in self.described and self.described[arm].role == "arm" and self.described[arm].uses_other_scans
 
     def setback_notes(self) -> list[str]:
         """A sentence on the arms that failed or didn't apply."""
@@ -142,7 +170,10 @@ class FinishedRun:
         if name not in self._tables:
             path = self.folder / name
             # an arm that failed leaves empty files where the workflow expects some
-            self._tables[name] = read_table(path) if path.is_file() and path.stat().st_size else None
+            read = read_table(path) if path.is_file() and path.stat().st_size else None
+            if read is not None and "method" in read and path != self.files.arms:
+                read = read[read["method"].map(self.shows).to_numpy(dtype=bool)].reset_index(drop=True)
+            self._tables[name] = read
         found = self._tables[name]
         if found is not None:
             for column in columns:
@@ -194,7 +225,8 @@ def read_run(folder: Path | str) -> FinishedRun:
     for column in ("subject", "scanner"):
         if column not in scans:
             raise InputError(f"{sheet}: no column '{column}'")
-    return FinishedRun(folder, scans)
+    again = rescanned(scans)
+    return FinishedRun(folder, scans[~again].reset_index(drop=True), scans[again].reset_index(drop=True))
 
 
 def text(value: object) -> str:

@@ -1,7 +1,8 @@
 """The tables: every module `table*.py` in this folder is one.
 
 Such a module has `make(run: FinishedRun) -> Table | None`, None where the run has nothing for it; the
-table's name is the module's. Dropping a file in is all it takes to add a table; `python -m evaluation
+table's name is the module's. `ROLES` says which arms it is about (`core.names.Role`; by default all but
+further seeds). Dropping a file in is all it takes to add a table; `python -m evaluation
 tables RUN` writes it and the report shows it.
 """
 
@@ -12,7 +13,7 @@ import pkgutil
 from dataclasses import replace
 from pathlib import Path
 
-from evaluation.runs.finished_run import read_run
+from evaluation.runs.finished_run import WITHOUT_SEEDS, read_run
 from evaluation.tables.writing import write
 
 
@@ -31,7 +32,8 @@ def draw(folder: Path | str) -> list[Path]:
     simulated = " (simulated)" if run.simulated else ""
     written: list[Path] = []
     for name in names():
-        table = importlib.import_module(f"{__name__}.{name}").make(run)
+        module = importlib.import_module(f"{__name__}.{name}")
+        table = module.make(run.only(*getattr(module, "ROLES", WITHOUT_SEEDS)))
         if table is not None:
             written += write(replace(table, title=table.title + simulated), run.files.tables)
     return written

@@ -9,6 +9,8 @@ from evaluation.tables.layout import Table
 from evaluation.tables.notes import all_notes, paper_note, reading_note, segmentation_note
 from evaluation.tables.published import beside_paper, paper_numbers
 
+ROLES = ("arm",)
+
 
 def make(run: FinishedRun) -> Table:
     """The paper's Table 3: absolute differences of volumes between scanners."""

@@ -8,6 +8,8 @@ from evaluation.tables.cells import pair_cells, pair_data, pair_panel
 from evaluation.tables.layout import Table
 from evaluation.tables.notes import all_notes, reading_note, segmentation_note
 
+ROLES = ("arm",)
+
 
 def make(run: FinishedRun) -> Table:
     """Dice between scanners: the numbers of the paper's Figure 6."""

@@ -11,6 +11,8 @@ from evaluation.statistics import POWER, SIGNIFICANCE, SOUGHT
 from evaluation.tables.layout import Entry, Panel, Table
 from evaluation.tables.notes import all_notes
 
+ROLES = ("arm",)
+
 
 def make(run: FinishedRun) -> Table | None:
     """How many people would show a difference of 10 % from RAW; None for tests without that column."""

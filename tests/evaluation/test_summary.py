@@ -96,11 +96,13 @@ def test_gaps_are_left_out_of_means_and_people_with_gaps_of_functions():
     values = values_by_person(table, "volume", ["raw", "failed"])
     assert values.shape == (2, 3, 2, 1)
     means, people = over_people(values, None, seed=0, resamples=50)
-    assert people == 3
+    assert len(people) == 3
     assert means[0, 0] == pytest.approx((2 + 5 + 8) / 3)
+    # then without each of them
+    assert list(means[0, 1:4]) == pytest.approx([6.5, 5, 3.5])
     assert np.isnan(means[1]).all()
     spans, people = over_people(values, lambda v: np.ptp(v, axis=(-3, -2, -1)), seed=0, resamples=50)
-    assert people == 2
+    assert list(people) == [0, 2]
     assert spans[0, 0] == 8
 
 

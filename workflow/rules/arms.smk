@@ -10,13 +10,20 @@ TRAINING = AT.training_images("{arm}")
 BY_FOLD = f"--by-fold {TRAINING}" if FOLDS else ""
 
 
+
+def applied_before(wildcards):
+    """Whether the arm was applied whose images this one's fit looks at; nothing for most."""
+    after = STUDY.arms[wildcards.arm].after
+    return [AT.record(after, "apply")] if after else []
+
+
 rule describe:
     output:
         arms=AT.arms,
     log:
         AT.log("describe"),
     params:
-        arms=json.dumps({arm: STUDY.method_of(arm) for arm in ARMS}),
+        arms=json.dumps(STUDY.described),
         code=verb_hash("baselines", "describe", *STUDY.method_modules),
     shell:
         "python -m baselines describe --arms {params.arms:q} --out {output.arms} > {log} 2>&1"
@@ -25,6 +32,7 @@ rule describe:
 rule fit:
     input:
         sheet=rules.scans.output.sheet,
+        before=applied_before,
     output:
         model=directory(AT.model("{arm}", FOLD)),
         status=AT.record("{arm}", FIT),
@@ -37,11 +45,11 @@ rule fit:
     resources:
         mem_mb=memory(4000),
         runtime=1440,
-        gpu=lambda wildcards: STUDY.gpus_of(STUDY.method_of(wildcards.arm)),
+        gpu=lambda wildcards: STUDY.gpus_of(STUDY.arms[wildcards.arm].method),
     params:
-        method=lambda wildcards: STUDY.method_of(wildcards.arm),
-        settings=lambda wildcards: settings(STUDY.parameters_of(wildcards.arm)),
-        seed=lambda wildcards: STUDY.seed_of(wildcards.arm),
+        method=lambda wildcards: STUDY.arms[wildcards.arm].method,
+        settings=lambda wildcards: settings(STUDY.arms[wildcards.arm].parameters),
+        seed=lambda wildcards: STUDY.arms[wildcards.arm].seed,
         checkpoint=lambda wildcards: AT.checkpoint(*wildcards),
         without="--without-fold {fold}" if FOLDS else "",
         on_failure=ON_FAILURE,
@@ -50,7 +58,7 @@ rule fit:
         "python -m baselines fit {params.method} --arm {wildcards.arm} --scans {input.sheet}"
         " --model {output.model} --scale none --seed {params.seed} --threads {threads}"
         " --checkpoint {params.checkpoint} {params.without} {params.settings:q}"
-        " --status {output.status} --on-failure {params.on_failure} --minutes {config[minutes_per_step]} > {log} 2>&1"
+        " --status {output.status} --requires {input.before} --on-failure {params.on_failure} --minutes {config[minutes_per_step]} > {log} 2>&1"
 
 
 rule apply:
@@ -70,9 +78,9 @@ rule apply:
     resources:
         mem_mb=memory(2000),
         runtime=240,
-        gpu=lambda wildcards: STUDY.gpus_of(STUDY.method_of(wildcards.arm)),
+        gpu=lambda wildcards: STUDY.gpus_of(STUDY.arms[wildcards.arm].method),
     params:
-        method=lambda wildcards: STUDY.method_of(wildcards.arm),
+        method=lambda wildcards: STUDY.arms[wildcards.arm].method,
         model=lambda wildcards: AT.model(wildcards.arm),
         by_fold=BY_FOLD,
         on_failure=ON_FAILURE,

@@ -71,6 +71,8 @@ rule statistics:
         dice=rules.metrics.output.dice,
     output:
         tests=AT.statistic("paired_tests"),
+        gains=AT.statistic("gains"),
+        verdicts=AT.statistic("verdicts"),
         summary=AT.statistic("summary"),
     log:
         AT.log("statistics"),
@@ -78,7 +80,8 @@ rule statistics:
         run=subpath(output.tests, ancestor=2),
         seed=config["seed"],
         bootstrap=config["evaluation"]["bootstrap"],
+        primary=STUDY.primary,
         code=verb_hash("evaluation", "statistics"),
     shell:
         "python -m evaluation statistics {params.run} --seed {params.seed} --bootstrap {params.bootstrap}"
-        " > {log} 2>&1"
+        " --primary {params.primary} > {log} 2>&1"

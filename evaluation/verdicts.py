@@ -1,0 +1,370 @@
+"""Whether an arm harmonizes, and how sure that is: its gain beyond its controls, and what of the person it keeps.
+
+Three questions, each with an answer of its own:
+
+- removed: are scans of different scanners nearer to each other than RAW's, than those of the same method fitted on
+  permuted scanner labels, and than RAW's blurred until they are as smooth? A gain counts only beyond all three
+  (an intersection-union test, so that no correction for three comparisons is due: Berger 1982), and only where the
+  arm isn't more alike between scanners than two scans of one scanner are: that is smoothing, invention or a look at
+  the person's other scans.
+- kept: is of the person what RAW has?
+- nearer: are images or volumes nearer the truth, where it is known?
+
+Everything is about ONE primary endpoint that the configuration names; the other measures are exploratory.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from core.errors import InputError, nearest
+from core.files import read_table
+from core.names import MISSING, RAW, TISSUES, Role
+from core.run_folder import RunFolder
+from evaluation import intervals
+from evaluation.measures import registry
+from evaluation.measures.interface import Measure, rescan_table
+from evaluation.runs.arms_table import Arm, read_arms
+
+BEYOND, WORSE, UNCLEAR, UNKNOWN = "beyond", "worse", "no clear difference", "not known"
+SMOOTHER = "smoother than a rescan"
+KEPT, LOST = "kept", "lost"
+KEPT_SHARE = 0.8
+"""Of RAW's variance between people, that an arm must keep to count as keeping the person: below it a study of
+people would need a quarter more of them."""
+
+KEPT_MEASURE = "between_person_variance"
+VOLUME_DIFFERENCES = "volume_differences"
+"""The table of pairs that is made of all volumes, not pair by pair of images."""
+
+COMPARED: tuple[Role, ...] = ("permuted", "blur")
+"""The controls that an arm is compared with beside RAW."""
+
+GAIN_COLUMNS = [
+    "endpoint",
+    "measure",
+    "tissue",
+    "method",
+    "control",
+    "control_arm",
+    "n",
+    "seeds",
+    "control_seeds",
+    "value",
+    "control_value",
+    "rescan",
+    "gain",
+    "gain_low",
+    "gain_high",
+    "seed_share",
+    "answer",
+]
+VERDICT_COLUMNS = [
+    "method",
+    "removed",
+    "removed_share",
+    "removed_share_low",
+    "removed_share_high",
+    "kept",
+    "kept_share",
+    "kept_share_low",
+    "kept_share_high",
+    "nearer",
+    "harmonizes",
+    "why",
+]
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """A measure, of one tissue where it has tissues, averaged over pairs of scanners."""
+
+    measure: Measure
+    tissue: str = ""
+    primary: bool = False
+
+    @property
+    def label(self) -> str:
+        """What a person calls it."""
+        return f"{self.measure.label}, {self.tissue}" if self.tissue else self.measure.label
+
+
+@dataclass(frozen=True)
+class Gain:
+    """The mean gain over people and seeds with its 95 % interval; `seed_share` is the seeds' part of its variance."""
+
+    gain: float
+    low: float
+    high: float
+    seed_share: float
+
+    @property
+    def answer(self) -> str:
+        """In words: the interval lies above 0, below it, or on both sides."""
+        if not (math.isfinite(self.low) and math.isfinite(self.high)):
+            return UNKNOWN
+        return BEYOND if self.low > 0 else WORSE if self.high < 0 else UNCLEAR
+
+
+def gain_of(arm: np.ndarray, control: np.ndarray) -> Gain:
+    """The gain of an arm (seeds, people) over a control (seeds, people), the higher the better; no gaps.
+
+    People and seeds are both drawn: the standard error adds the variance over people of the mean over seeds, over
+    their number, and for each side with several seeds the variance over seeds of the mean over people, over theirs.
+    Student's t has the degrees of freedom of Satterthwaite (1946). With one seed its share isn't known, and the
+    interval is that of people alone.
+    """
+    people = arm.shape[1]
+    differences = arm.mean(axis=0) - control.mean(axis=0)
+    parts = [(float(differences.var(ddof=1)) / people, people - 1)] if people > 1 else []
+    for side in (arm, control):
+        if len(side) > 1:
+            parts.append((float(side.mean(axis=1).var(ddof=1)) / len(side), len(side) - 1))
+    variance = sum(part for part, _ in parts)
+    mean = float(differences.mean()) if people else math.nan
+    if people < 2 or not variance > 0:
+        # no spread at all is an arm that is its control, or a constant
+        low = high = mean if people > 1 else math.nan
+        return Gain(mean, low, high, math.nan)
+    freedom = variance**2 / sum(part**2 / free for part, free in parts if part > 0)
+    half = intervals.student(freedom) * math.sqrt(variance)
+    return Gain(mean, mean - half, mean + half, sum(part for part, _ in parts[1:]) / variance)
+
+
+def means_by_person(table: pd.DataFrame, endpoint: Endpoint) -> pd.DataFrame:
+    """An endpoint's mean over pairs (and, without a tissue, over tissues) by subject (rows) and arm (columns)."""
+    if endpoint.tissue:
+        table = table[table["tissue"] == endpoint.tissue]
+    return table.pivot_table(
+        index="subject", columns="method", values=endpoint.measure.column, aggfunc="mean", sort=False, observed=True
+    )
+
+
+def candidates() -> dict[str, Measure]:
+    """The measures that can be an endpoint: of pairs of scanners, about what differs between them."""
+    tables = {module.TABLE for module in registry.paired()} | {VOLUME_DIFFERENCES}
+    return {
+        measure.name: measure
+        for measure, summary in registry.summarized()
+        if summary.asks == "removed" and measure.table in tables
+    }
+
+
+def check_primary(measure: str) -> None:
+    """Raise `InputError` for a primary endpoint that is no measure of differences between scanners."""
+    if measure not in candidates():
+        raise InputError(
+            f"evaluation.primary.measure: '{measure}' is no measure of pairs of scanners"
+            f"{nearest(measure, candidates())}; there are {', '.join(candidates())}"
+        )
+
+
+def endpoints(tables: Mapping[str, pd.DataFrame], primary: str, tissue: str) -> list[Endpoint]:
+    """The primary endpoint, then every other measure of differences between scanners, tissue by tissue.
+
+    `tables` are the run's, by name. Raises `InputError` where the primary one isn't among them.
+    """
+    check_primary(primary)
+    found = []
+    for measure in candidates().values():
+        table = tables.get(measure.table)
+        if table is not None and measure.column in table:
+            names = [name for name in TISSUES if (table["tissue"] == name).any()] if "tissue" in table else [""]
+            found += [Endpoint(measure, name, measure.name == primary and name == tissue) for name in names]
+    if not any(endpoint.primary for endpoint in found):
+        there = [endpoint.tissue or "null" for endpoint in found if endpoint.measure.name == primary]
+        raise InputError(
+            f"evaluation.primary.tissue: '{tissue or 'null'}' for {primary}; give one of {', '.join(there) or 'none'}"
+        )
+    return sorted(found, key=lambda endpoint: not endpoint.primary)
+
+
+def gains(
+    table: pd.DataFrame, rescans: pd.DataFrame | None, endpoint: Endpoint, described: Mapping[str, Arm]
+) -> pd.DataFrame:
+    """An endpoint's gains of every competing arm over RAW and each of its controls: `GAIN_COLUMNS`.
+
+    `rescans` is the same table between scans and rescans; the mean of RAW's is given as `rescan`.
+    """
+    values = means_by_person(table, endpoint)
+    sign = 1.0 if endpoint.measure.better == "higher" else -1.0
+    floor = math.nan
+    if rescans is not None and not rescans.empty:
+        floor = float(means_by_person(rescans, endpoint).get(RAW, pd.Series(dtype=float)).mean())
+    rows = []
+    for arm in described.values():
+        if not arm.competes or arm.id == RAW or arm.id not in values:
+            continue
+        for control, name in [("raw", RAW), *_controls_of(arm.id, described)]:
+            if name not in values:
+                continue
+            fits, other = _with_seeds(arm.id, described, values), _with_seeds(name, described, values)
+            known = values[[*fits, *other]].dropna()
+            matrix, reference = (sign * known[list(names)].to_numpy(float).T for names in (fits, other))
+            found = gain_of(matrix, reference)
+            rows.append(
+                {
+                    "endpoint": "primary" if endpoint.primary else "exploratory",
+                    "measure": endpoint.measure.name,
+                    "tissue": endpoint.tissue or MISSING,
+                    "method": arm.id,
+                    "control": control,
+                    "control_arm": name,
+                    "n": len(known),
+                    "seeds": len(fits),
+                    "control_seeds": len(other),
+                    "value": sign * matrix.mean() if len(known) else math.nan,
+                    "control_value": sign * reference.mean() if len(known) else math.nan,
+                    "rescan": floor,
+                    "gain": found.gain,
+                    "gain_low": found.low,
+                    "gain_high": found.high,
+                    "seed_share": found.seed_share,
+                    "answer": found.answer,
+                }
+            )
+    return pd.DataFrame(rows, columns=GAIN_COLUMNS)
+
+
+def _controls_of(arm: str, described: Mapping[str, Arm]) -> list[tuple[str, str]]:
+    return [(found.role, found.id) for found in described.values() if found.of == arm and found.role in COMPARED]
+
+
+def _with_seeds(arm: str, described: Mapping[str, Arm], values: pd.DataFrame) -> list[str]:
+    """The arm and its fits under other seeds that have values."""
+    again = [found.id for found in described.values() if found.of == arm and found.role == "seed"]
+    return [name for name in (arm, *again) if name in values]
+
+
+def removed_answer(found: pd.DataFrame, better: str) -> tuple[str, str]:
+    """What an arm's gains in the primary endpoint (rows of `GAIN_COLUMNS`) come to, and why."""
+    answers = dict(zip(found["control"], found["answer"], strict=True))
+    words = {"raw": "RAW", "permuted": "its fit on permuted labels", "blur": "the blur as smooth as it is"}
+    worse = [words[control] for control, answer in answers.items() if answer == WORSE]
+    unclear = [words[control] for control, answer in answers.items() if answer != BEYOND]
+    value, rescan = found["value"].iloc[0], found["rescan"].iloc[0]
+    if worse:
+        return WORSE, f"worse than {' and '.join(worse)}"
+    if unclear:
+        return UNCLEAR, f"no clear difference from {' and '.join(unclear)}"
+    if math.isfinite(rescan) and (value > rescan if better == "higher" else value < rescan):
+        return SMOOTHER, "more alike between scanners than two scans of one scanner are"
+    return BEYOND, f"better than {' and '.join(words[control] for control in answers)}"
+
+
+def kept_answer(low: float, high: float) -> str:
+    """Whether the person is kept, from the interval of the share of RAW's variance between people."""
+    if not math.isfinite(low):
+        return UNKNOWN
+    return KEPT if low >= KEPT_SHARE else LOST if high < KEPT_SHARE else UNCLEAR
+
+
+def share_interval(
+    statistic: Callable[[np.ndarray], np.ndarray], arm: np.ndarray, raw: np.ndarray
+) -> tuple[float, float, float]:
+    """The statistic of an arm's people over that of RAW's, with its interval (`intervals.of_positive`).
+
+    Both are (people, ...), the same people in the same order; NaN where a part isn't positive.
+    """
+    both = np.stack([arm, raw], axis=-1)
+
+    def ratio(values: np.ndarray) -> np.ndarray:
+        return statistic(values[..., 0]) / statistic(values[..., 1])
+
+    low, high = intervals.of_positive(ratio, both, axis=-both.ndim)
+    return float(ratio(both)), float(low), float(high)
+
+
+def run_verdicts(run: Path, *, primary: str, tissue: str) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The gains of a run's arms in every endpoint (`GAIN_COLUMNS`), and a verdict an arm (`VERDICT_COLUMNS`).
+
+    Raises `InputError` for a primary endpoint that the run doesn't measure.
+    """
+    described = read_arms(run)
+    tables = {measure.table: found for measure, found in _tables_of(run)}
+    floors = {name: _table(run, rescan_table(name)) for name in tables}
+    every = endpoints(tables, primary, tissue)
+    found = [
+        gains(tables[endpoint.measure.table], floors[endpoint.measure.table], endpoint, described) for endpoint in every
+    ]
+    rows = []
+    for arm in described.values():
+        part = found[0][found[0]["method"] == arm.id]
+        if not part.empty:
+            rows.append(_verdict(arm.id, part, every[0], tables))
+    return pd.concat(found, ignore_index=True), pd.DataFrame(rows, columns=VERDICT_COLUMNS)
+
+
+def _verdict(arm: str, part: pd.DataFrame, primary: Endpoint, tables: Mapping[str, pd.DataFrame]) -> dict[str, object]:
+    removed, why = removed_answer(part, primary.measure.better)
+    over_raw = part[part["control"] == "raw"].iloc[0]
+    sign = 1.0 if primary.measure.better == "higher" else -1.0
+    span = sign * (over_raw["rescan"] - over_raw["control_value"])
+    share, low, high = kept_share(tables, arm)
+    kept = kept_answer(low, high)
+    if removed == BEYOND and kept != KEPT:
+        why += f", but whether the person is kept is {kept if kept != UNCLEAR else 'not clear'}"
+    return {
+        "method": arm,
+        "removed": removed,
+        **{
+            f"removed_share{end}": over_raw[f"gain{end}"] / span if span > 0 else math.nan
+            for end in ("", "_low", "_high")
+        },
+        "kept": kept,
+        "kept_share": share,
+        "kept_share_low": low,
+        "kept_share_high": high,
+        "nearer": nearer_answer(tables, arm),
+        "harmonizes": "yes" if removed == BEYOND and kept == KEPT else "not shown",
+        "why": why,
+    }
+
+
+def kept_share(tables: Mapping[str, pd.DataFrame], arm: str) -> tuple[float, float, float]:
+    """The share that an arm keeps of RAW's variance between people, with its interval; NaN where it isn't measured."""
+    measure = registry.find(KEPT_MEASURE)
+    if measure.table not in tables:
+        return math.nan, math.nan, math.nan
+    values = means_by_person(tables[measure.table], Endpoint(measure))
+    if arm not in values or RAW not in values:
+        return math.nan, math.nan, math.nan
+    known = values[[arm, RAW]].dropna().to_numpy(float)
+    return share_interval(lambda people: people.mean(axis=-1), known[:, 0], known[:, 1])
+
+
+def nearer_answer(tables: Mapping[str, pd.DataFrame], arm: str) -> str:
+    """Whether images and labels are nearer the truth than RAW's; `UNKNOWN` without a truth.
+
+    Beyond, or worse, where every measure of it says so.
+    """
+    answers: set[str] = set()
+    for measure, summary in registry.summarized():
+        if summary.asks == "nearer" and measure.table in tables and measure.column in tables[measure.table]:
+            values = means_by_person(tables[measure.table], Endpoint(measure))
+            if arm in values and RAW in values:
+                sign = 1.0 if measure.better == "higher" else -1.0
+                known = sign * values[[arm, RAW]].dropna().to_numpy(float)
+                answers.add(gain_of(known[:, :1].T, known[:, 1:].T).answer)
+    known_answers = answers - {UNKNOWN}
+    return UNKNOWN if not known_answers else known_answers.pop() if len(known_answers) == 1 else UNCLEAR
+
+
+def _tables_of(run: Path) -> list[tuple[Measure, pd.DataFrame]]:
+    found = []
+    for measure in registry.measures().values():
+        table = _table(run, measure.table) if measure.table else None
+        if table is not None:
+            found.append((measure, table))
+    return found
+
+
+def _table(run: Path, name: str) -> pd.DataFrame | None:
+    path = RunFolder(run).metric(name)
+    return read_table(path) if path.is_file() and path.stat().st_size else None
