@@ -76,7 +76,14 @@ def measure_arm(
     """
     for subject in progress(subjects, what=f"measures of {arm}"):
         person = read_person(
-            study, subject, images, segmentations, reference_segmentations, intensities=intensities, reference=reference
+            study,
+            subject,
+            images,
+            segmentations,
+            reference_segmentations,
+            arm=arm,
+            intensities=intensities,
+            reference=reference,
         )
         measures.add(person, {"method": arm, "subject": subject})
 
@@ -88,6 +95,7 @@ def read_person(
     segmentations: Path,
     reference_segmentations: Path,
     *,
+    arm: str,
     intensities: Intensities,
     reference: Intensities,
 ) -> Person:
@@ -113,6 +121,8 @@ def read_person(
         truth={scan.scanner: read_truth(scan, masks[scan.scanner], box) for scan in scans},
         origin=tuple(edge.start for edge in box),
         voxel_sizes=tuple(voxel_sizes(scans[0].affine).tolist()),
+        grid_shape=scans[0].shape,
+        arm=arm,
     )
 
 

@@ -20,6 +20,7 @@ def make(run: FinishedRun) -> Table:
     notes = [
         reading_note(run, measure, "highest"),
         measure.definition,
+        "What other definitions say stands in table2_ssim_definitions.",
         *paper_note(
             cells, "2", "There all three methods differ significantly from RAW; its SSIM settings aren't published."
         ),
