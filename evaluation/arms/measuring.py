@@ -87,7 +87,13 @@ def measure_arm(
 
     def read(scans: Mapping[str, Scan]) -> Person:
         return read_person(
-            scans, images, segmentations, reference_segmentations, intensities=intensities, reference=reference
+            scans,
+            images,
+            segmentations,
+            reference_segmentations,
+            arm=arm,
+            intensities=intensities,
+            reference=reference,
         )
 
     for subject in progress(subjects, what=f"measures of {arm}"):
@@ -111,6 +117,7 @@ def read_person(
     segmentations: Path,
     reference_segmentations: Path,
     *,
+    arm: str,
     intensities: Intensities,
     reference: Intensities,
 ) -> Person:
@@ -135,6 +142,8 @@ def read_person(
         truth={name: read_truth(scan, masks[name], box) for name, scan in named.items()},
         origin=tuple(edge.start for edge in box),
         voxel_sizes=tuple(voxel_sizes(first.affine).tolist()),
+        grid_shape=first.shape,
+        arm=arm,
     )
 
 

@@ -128,6 +128,8 @@ class Person:
     own_range, reference_range: the arm's range of intensities on its own scale, and RAW's.
     truth: of the scans of which something is known.
     origin: the box's first voxel in the study's grid; voxel_sizes in mm.
+    grid_shape: the study's grid; None where the box is all of it.
+    arm: whose scans these are.
     """
 
     images: Mapping[str, np.ndarray]
@@ -140,6 +142,8 @@ class Person:
     truth: Mapping[str, Truth] = field(default_factory=dict)
     origin: tuple[int, int, int] = (0, 0, 0)
     voxel_sizes: tuple[float, float, float]
+    grid_shape: tuple[int, int, int] | None = None
+    arm: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -22,7 +22,7 @@ def make(run: FinishedRun) -> Table:
     notes = [
         reading_note(run, measure, "highest"),
         measure.definition,
-        "Methods are on scales of their own, to which SSIM isn't blind; table_similarity compares them on one scale.",
+        "What other definitions say stands in table2_ssim_definitions.",
         *paper_note(
             cells, "2", "There all three methods differ significantly from RAW; its SSIM settings aren't published."
         ),

@@ -53,6 +53,24 @@ def test_table_2_has_the_papers_layout_and_its_numbers_beside(run):
     assert data.loc[("whitestripe", "Prisma-Trio"), "paper_mean"] == 0.89
 
 
+def test_ssims_other_definitions_stand_beside_table_2(run):
+    header, _, *rows = markdown_rows(run, "table2_ssim_definitions")
+    assert header[:3] == ["Method", "n", "Table 2: 3-D, in the mask"]
+    assert [row[0] for row in rows[:4]] == ["RAW", "WS", "MISPEL", "RAW, affine ceiling"]
+    assert rows[3][3:] == ["n/a"] * 3
+    metrics = read_table(run / "metrics/ssim.tsv")
+    for row, (method, column) in zip(
+        (rows[0], rows[1], rows[3]),
+        (("raw", "ssim"), ("whitestripe", "ssim"), ("raw", "ssim_affine_ceiling")),
+        strict=True,
+    ):
+        people = metrics[metrics.method == method].groupby("subject")[column].mean()
+        assert row[1:3] == ["6", f"{people.mean():.3f} ({people.std(ddof=1):.3f})"]
+    data = read_table(run / "tables/table2_ssim_definitions.tsv")
+    assert set(data[data.measure == "ssim_affine_ceiling"].method) == {"raw"}
+    assert set(data[data.measure == "pearson"].significant.dropna()) <= {"yes", "no"}
+
+
 def test_table_3_has_a_row_a_tissue_and_method(run):
     header, _, *rows = markdown_rows(run, "table3_volume_differences")
     assert header[:3] == ["Tissue", "Method", "n"]

@@ -158,7 +158,9 @@ def _write_metrics(
                 continue
             key = {"method": method, "subject": subject, "scanner_a": a, "scanner_b": b}
             alike = 0.75 + 0.03 * min(number, 5) + generator.normal(0, 0.02)
-            ssim.append({**key, "ssim": alike, "ssim_common_scale": alike - 0.01, "pearson": alike + 0.05})
+            ceiling = alike + 0.02 if method == "raw" else None
+            others = {"ssim_own_scale": alike - 0.01, "ssim_2d": alike - 0.02, "ssim_grid": alike + 0.1}
+            ssim.append({**key, "ssim": alike, **others, "ssim_affine_ceiling": ceiling, "pearson": alike + 0.05})
             for tissue in TISSUES:
                 apart = found[subject, a, tissue] - found[subject, b, tissue]
                 differences.append(
