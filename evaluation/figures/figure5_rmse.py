@@ -13,9 +13,10 @@ TITLE = "Figure 5. RMSE of volumes between scanners"
 TOPIC = "Volumes"
 CAPTION = (
     "Root mean square over subjects of the difference between two scanners' volumes, by tissue, pair of scanners "
-    "and arm; whiskers are bootstrap intervals over subjects. Lower is better: 0 would be equal volumes from both "
-    "scanners for every subject."
+    "and arm; whiskers are 95 % intervals over subjects (Student's t on the logarithm, jackknife standard error). "
+    "Lower is better: 0 would be equal volumes from both scanners for every subject."
 )
+WHISKERS = "Whiskers: 95 % interval over subjects, Student's t on the logarithm with the jackknife's standard error."
 
 
 def draw(run: FinishedRun) -> list[Path]:
@@ -44,6 +45,6 @@ def draw(run: FinishedRun) -> list[Path]:
         unit="RMSE (mL)",
         counts=largest_counts(values["n"]),
         simulated=run.simulated,
-        notes=run.notes(),
+        notes=[WHISKERS, *run.notes()],
     )
     return style.save(figure, folder, name)

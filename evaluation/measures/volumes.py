@@ -12,10 +12,8 @@ import numpy as np
 import pandas as pd
 
 from core.names import TISSUES
+from evaluation import intervals
 from evaluation.measures.interface import Measure, Measured, Summary
-
-RESAMPLES = 2000
-CONFIDENCE = 0.95
 
 MEASURES = (
     Measure(
@@ -88,38 +86,16 @@ def volume_differences(volumes: pd.DataFrame, pairs: Sequence[tuple[str, str]]) 
     return pd.concat(tables, ignore_index=True)[columns] if tables else pd.DataFrame(columns=columns)
 
 
-def rmse(differences: np.ndarray, axis: int = -1) -> np.ndarray | float:
-    """Root mean square of paired differences (N,), in their unit: sqrt(mean d^2); lower is better.
+def rmse(differences: np.ndarray) -> np.ndarray:
+    """Root mean square of paired differences (..., N), in their unit: sqrt(mean d^2); lower is better.
 
     With the mean m and SD s (ddof 1) of the absolute differences it is sqrt(m^2 + s^2 (n-1)/n).
     """
-    return np.sqrt(np.mean(np.square(differences), axis=axis))
+    return np.sqrt(np.mean(np.square(differences), axis=-1))
 
 
-def rmse_interval(differences: np.ndarray, *, seed: int, resamples: int = RESAMPLES) -> tuple[float, float]:
-    """95 % bootstrap interval of the RMSE, resampling subjects (N,) with replacement; percentile method.
-
-    NaN for fewer than two subjects. Equal seeds give equal intervals, and methods with equally many
-    subjects are resampled alike.
-    """
-    if len(differences) < 2:
-        return float("nan"), float("nan")
-    from scipy import stats  # here, since every job of measures would wait a second for it
-
-    interval = stats.bootstrap(  # type: ignore[call-overload]  # its types want a number or an array, never either
-        (differences,),
-        rmse,
-        n_resamples=resamples,
-        confidence_level=CONFIDENCE,
-        method="percentile",
-        vectorized=True,
-        rng=np.random.default_rng(seed),
-    ).confidence_interval
-    return float(interval.low), float(interval.high)
-
-
-def rmse_table(differences: pd.DataFrame, *, seed: int, resamples: int = RESAMPLES) -> pd.DataFrame:
-    """RMSE of each method, pair and tissue, with its bootstrap interval over subjects and n.
+def rmse_table(differences: pd.DataFrame) -> pd.DataFrame:
+    """RMSE of each method, pair and tissue, with its 95 % interval over subjects (`intervals.of_positive`) and n.
 
     `differences` is what `volume_differences` gives; groups come in the order they first appear.
     """
@@ -128,13 +104,12 @@ def rmse_table(differences: pd.DataFrame, *, seed: int, resamples: int = RESAMPL
     for key, group in differences.groupby(keys, sort=False):
         values = group["difference_ml"].to_numpy(dtype=float)
         values = np.sort(values[np.isfinite(values)])
-        low, high = rmse_interval(values, seed=seed, resamples=resamples)
-        rows.append((*key, float(rmse(values)) if len(values) else float("nan"), low, high, len(values)))
+        low, high = intervals.of_positive(rmse, values)
+        rows.append((*key, float(rmse(values)) if len(values) else float("nan"), float(low), float(high), len(values)))
     return pd.DataFrame(rows, columns=[*keys, "rmse_ml", "ci_low", "ci_high", "n"])
 
 
 def of_study(measured: Measured) -> dict[str, pd.DataFrame]:
     """Differences of volumes, and their root mean square."""
     differences = measured.in_order(volume_differences(measured.tables["volumes"], measured.study.pairs))
-    table = rmse_table(differences, seed=measured.seed, resamples=measured.resamples)
-    return {"volume_differences": differences, "rmse": measured.in_order(table)}
+    return {"volume_differences": differences, "rmse": measured.in_order(rmse_table(differences))}
