@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from core.names import TISSUES
-from evaluation import intervals
+from evaluation import intervals, volume_rules
 from evaluation.measures.interface import Measure, Measured, Summary
 
 MEASURES = (
@@ -23,11 +23,35 @@ MEASURES = (
         lowest=0.0,
         highest=math.inf,
         better="lower",
-        definition="|V_a - V_b| of a tissue's volumes on scanners a and b.",
+        definition="|V_a - V_b| of a tissue's volumes on scanners a and b, V by the run's rule, as in the paper.",
         table="volume_differences",
         column="absolute_difference_ml",
         tested=True,
+    ),
+    Measure(
+        name="volume_difference_pve",
+        label="Absolute difference of volumes, partial-volume sum",
+        unit="mL",
+        lowest=0.0,
+        highest=math.inf,
+        better="lower",
+        definition="|V_a - V_b| of a tissue's volumes on scanners a and b, V the sum of partial volumes.",
+        table="volume_differences",
+        column="absolute_difference_ml_pve",
+        tested=True,
         summary=Summary(asks="removed"),
+    ),
+    Measure(
+        name="volume_difference_hard",
+        label="Absolute difference of volumes, hard label",
+        unit="mL",
+        lowest=0.0,
+        highest=math.inf,
+        better="lower",
+        definition="|V_a - V_b| of a tissue's volumes on scanners a and b, V by the most probable class.",
+        table="volume_differences",
+        column="absolute_difference_ml_hard",
+        tested=True,
     ),
     Measure(
         name="rmse",
@@ -56,33 +80,26 @@ def fraction_volumes(fractions: np.ndarray, voxel_volume_ml: float) -> dict[str,
 def volume_differences(volumes: pd.DataFrame, pairs: Sequence[tuple[str, str]]) -> pd.DataFrame:
     """Differences of volumes between scanners, a row a subject, pair and tissue.
 
-    `volumes` has method, subject, scanner, tissue, volume_ml; the result method, subject, scanner_a,
-    scanner_b, tissue, difference_ml (a - b) and absolute_difference_ml. A subject without one of a
-    pair's scans has no row for it.
+    `volumes` has method, subject, scanner, tissue and volume_ml, and may have it by further rules
+    (`volume_rules.ENDINGS`); the result method, subject, scanner_a, scanner_b, tissue, and by each rule
+    difference_ml (a - b) and absolute_difference_ml. A subject without one of a pair's scans has no row for it.
     """
+    keys = ["method", "subject", "tissue"]
+    endings = [ending for ending in volume_rules.ENDINGS if f"volume_ml{ending}" in volumes]
+    values = [f"volume_ml{ending}" for ending in endings]
     columns = [
-        "method",
-        "subject",
-        "scanner_a",
-        "scanner_b",
-        "tissue",
-        "difference_ml",
-        "absolute_difference_ml",
+        *("method", "subject", "scanner_a", "scanner_b", "tissue"),
+        *(f"{name}{ending}" for ending in endings for name in ("difference_ml", "absolute_difference_ml")),
     ]
     tables = []
-    keys = ["method", "subject", "tissue"]
     for scanner_a, scanner_b in pairs:
-        a, b = (volumes.loc[volumes["scanner"] == scanner, [*keys, "volume_ml"]] for scanner in (scanner_a, scanner_b))
+        a, b = (volumes.loc[volumes["scanner"] == scanner, [*keys, *values]] for scanner in (scanner_a, scanner_b))
         both = a.merge(b, on=keys, suffixes=("_a", "_b"))
-        difference = both["volume_ml_a"] - both["volume_ml_b"]
-        tables.append(
-            both[keys].assign(
-                scanner_a=scanner_a,
-                scanner_b=scanner_b,
-                difference_ml=difference,
-                absolute_difference_ml=difference.abs(),
-            )
-        )
+        table = both[keys].assign(scanner_a=scanner_a, scanner_b=scanner_b)
+        for ending, value in zip(endings, values, strict=True):
+            table[f"difference_ml{ending}"] = both[f"{value}_a"] - both[f"{value}_b"]
+            table[f"absolute_difference_ml{ending}"] = table[f"difference_ml{ending}"].abs()
+        tables.append(table)
     return pd.concat(tables, ignore_index=True)[columns] if tables else pd.DataFrame(columns=columns)
 
 
