@@ -7,7 +7,8 @@ import pytest
 from scipy import stats
 
 from evaluation import intervals
-from evaluation.measures.reliability import within_person_cv
+from evaluation.measures.bland_altman import agreement
+from evaluation.measures.reliability import between_person_sd_interval, icc_interval, within_person_cv
 from evaluation.measures.volumes import rmse
 
 STUDIES = 10_000
@@ -41,6 +42,41 @@ def test_the_interval_of_a_mean_difference_covers_it(people):
     values, reference = shared + rng.normal(2, 1, shared.shape), shared + rng.normal(0, 1, shared.shape)
     assert 0.94 < covered(intervals.of_mean_difference(values, reference), 2.0) < 0.96
     assert 0.89 < covered(intervals.of_mean_difference(values, reference, confidence=0.9), 2.0) < 0.91
+
+
+def test_the_interval_of_a_bias_covers_it():
+    differences = np.random.default_rng(0).normal(-3, 2, (2000, 6))
+    found = [agreement(of_study) for of_study in differences]
+    ends = np.array([[one.bias_low for one in found], [one.bias_high for one in found]])
+    assert 0.935 < covered(tuple(ends), -3.0) < 0.965
+
+
+VARIATIONS = [(30.0, 5.0, 5.0), (10.0, 20.0, 10.0), (5.0, 1.0, 15.0)]
+"""Standard deviations of people, scanners and single scans: reliable volumes, scanners that differ, noise."""
+
+
+def volumes(studies: int, people: int, variation: tuple[float, float, float]) -> np.ndarray:
+    """Volumes (studies, people, 4 scanners) that vary so."""
+    rng = np.random.default_rng(people)
+    shapes = (studies, people, 1), (studies, 1, 4), (studies, people, 4)
+    return sum(rng.normal(0, sd, shape) for sd, shape in zip(variation, shapes, strict=True))
+
+
+@pytest.mark.parametrize("people", [6, 10, 18])
+@pytest.mark.parametrize("variation", VARIATIONS)
+def test_the_interval_of_between_person_variation_covers_it(people, variation):
+    interval = between_person_sd_interval(volumes(STUDIES, people, variation))
+    assert 0.94 < covered(interval, variation[0]) < 0.96
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("people", [6, 10, 18])
+@pytest.mark.parametrize("variation", VARIATIONS)
+def test_the_interval_of_an_icc_covers_it_nearly(people, variation):
+    intervals_of = np.array([icc_interval(one) for one in volumes(2000, people, variation)])
+    person, _, _ = np.square(variation)
+    # McGraw and Wong's degrees of freedom are an approximation, worst where few scanners differ much: 91 % there
+    assert 0.9 < covered(tuple(intervals_of.T), person / np.square(variation).sum()) < 0.97
 
 
 def test_the_interval_of_a_mean_is_students():

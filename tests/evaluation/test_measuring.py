@@ -164,7 +164,7 @@ def test_the_further_measures_have_their_tables(run):
     assert (reliability.icc <= 1).all()
     agreement = metric(run, "bland_altman")
     # the mixture estimates no partial volumes, so the hard label stands for them
-    assert set(agreement.rule) == {"hard label"}
+    assert set(agreement.rule) == set(reliability.rule) == {"hard label"}
     differences = metric(run, "volume_differences").groupby(["method", "tissue"], sort=False).difference_ml_hard.mean()
     np.testing.assert_allclose(agreement.bias_ml, differences, atol=1e-6)
     assert (metric(run, "identification").people == 2).all()
