@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -65,3 +66,41 @@ def person_variance_interval(found: MeanSquares, confidence: float = CONFIDENCE)
     low = component - reach(shrink(freedom), stretch(rest), stats.f.ppf(1 - tail, freedom, rest))
     high = component + reach(stretch(freedom), shrink(rest), stats.f.ppf(tail, freedom, rest))
     return low, high
+
+
+@dataclass(frozen=True)
+class Components:
+    """Variances (...) of volumes, in mL^2, as estimated: one may be below 0.
+
+    `interaction` is person x scanner; without rescans, None, it holds what a rescan would differ by, too.
+    """
+
+    person: np.ndarray
+    scanner: np.ndarray
+    interaction: np.ndarray
+    rescan: float | None = None
+
+
+def components(values: np.ndarray, rescan: float | None = None) -> Components:
+    """The variance components of volumes (..., people, scanners), people and scanners drawn at random.
+
+    From the expected mean squares of two ways without replication (Searle, Casella and McCulloch 1992, chapter 4;
+    McGraw and Wong 1996, Table 3), so that each is unbiased, and may be negative. `rescan`, the variance of
+    one person's scans on one scanner (`rescan_variance`), is taken off what is left of people and scanners.
+    """
+    found = mean_squares(values)
+    return Components(
+        person=(found.people - found.error) / found.k,
+        scanner=(found.scanners - found.error) / found.n,
+        interaction=found.error - (rescan or 0.0),
+        rescan=rescan,
+    )
+
+
+def rescan_variance(values: Sequence[np.ndarray]) -> float | None:
+    """The variance within cells, pooled: `values` are each a person's volumes (sessions,) on one scanner.
+
+    The mean square within cells, unbiased however many sessions each has; None where none has two.
+    """
+    freedom = sum(len(cell) - 1 for cell in values)
+    return sum(float(np.square(cell - cell.mean()).sum()) for cell in values) / freedom if freedom else None
