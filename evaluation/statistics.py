@@ -19,6 +19,7 @@ from scipy import stats
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.power import TTestPower
 
+from core.errors import InputError
 from core.files import read_table
 from core.names import MISSING, RAW
 from core.run_folder import RunFolder
@@ -193,8 +194,15 @@ def paired_tests(values: pd.DataFrame, measure: Measure, pairs: Sequence[tuple[s
 
 
 def values_of(run: Path, measure: Measure) -> pd.DataFrame:
-    """One measure of a run: method, subject, scanner_a, scanner_b, tissue ("n/a" without one), value."""
-    table = read_table(RunFolder(run).metric(measure.table)).rename(columns={measure.column: "value"})
+    """One measure of a run: method, subject, scanner_a, scanner_b, tissue ("n/a" without one), value.
+
+    Raises `InputError` where the run's table hasn't the measure's column.
+    """
+    path = RunFolder(run).metric(measure.table)
+    table = read_table(path)
+    if measure.column not in table:
+        raise InputError(f"{path}: no column '{measure.column}'; make the run's metrics anew")
+    table = table.rename(columns={measure.column: "value"})
     if "tissue" not in table.columns:
         table["tissue"] = MISSING
     return table[["method", "subject", "scanner_a", "scanner_b", "tissue", "value"]]
@@ -210,7 +218,9 @@ def run_statistics(run: Path, pairs: Sequence[tuple[str, str]]) -> pd.DataFrame:
     for measure in registry.measures().values():
         if measure.tested:
             values = values_of(run, measure)
-            tested = [arm not in described or described[arm].role == "arm" for arm in values["method"]]
-            if any(tested):
-                tables.append(paired_tests(values[tested], measure, pairs))
+            of_arm = [arm not in described or described[arm].role == "arm" for arm in values["method"]]
+            values = values[of_arm]
+            # an engine that estimates no partial volumes leaves theirs without a number
+            if values["value"].notna().any():
+                tables.append(paired_tests(values, measure, pairs))
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=COLUMNS)

@@ -13,10 +13,10 @@ ROLES = ("arm",)
 TITLE = "Figure 3. Tissue volumes by scanner"
 TOPIC = "Volumes"
 CAPTION = (
-    "Volumes of gray matter (GM), white matter (WM) and cerebrospinal fluid (CSF) by arm and scanner. Boxes: "
-    "median and quartiles, whiskers to 1.5 times the interquartile range; points are subjects, and a line joins "
-    "one subject's scans. The same people were scanned on every scanner, so in an ideally harmonized arm the "
-    "boxes of a group are alike and the lines level."
+    "Volumes of gray matter (GM), white matter (WM) and cerebrospinal fluid (CSF) by arm and scanner, by the run's "
+    "rule of what counts as a tissue. Boxes: median and quartiles, whiskers to 1.5 times the interquartile range; "
+    "points are subjects, and a line joins one subject's scans. The same people were scanned on every scanner, so in "
+    "an ideally harmonized arm the boxes of a group are alike and the lines level."
 )
 
 
@@ -34,7 +34,7 @@ def draw(run: FinishedRun) -> list[Path]:
         arms=[run.label(arm) for arm in arms],
         scanners=run.scanners,
         looks=[style.looks(run.arms)[arm] for arm in arms],
-        title=TITLE,
+        title=style.by_rule(TITLE, run.rule),
         simulated=run.simulated,
         notes=run.notes(),
     )

@@ -14,10 +14,11 @@ ROLES = ("arm",)
 TITLE = "Figure 5. RMSE of volumes between scanners"
 TOPIC = "Volumes"
 CAPTION = (
-    "Root mean square over subjects of the difference between two scanners' volumes, by tissue, pair of scanners "
-    "and arm; whiskers are bootstrap intervals over subjects. Lower is better: 0 would be equal volumes from both "
-    "scanners for every subject."
+    "Root mean square over subjects of the difference between two scanners' volumes by the run's rule, by tissue, "
+    "pair of scanners and arm; whiskers are 95 % intervals over subjects (Student's t on the logarithm, jackknife "
+    "standard error). Lower is better: 0 would be equal volumes from both scanners for every subject."
 )
+WHISKERS = "Whiskers: 95 % interval over subjects, Student's t on the logarithm with the jackknife's standard error."
 
 
 def draw(run: FinishedRun) -> list[Path]:
@@ -42,10 +43,10 @@ def draw(run: FinishedRun) -> list[Path]:
         pairs=[pair_label(pair) for pair in run.pairs],
         arms=[run.label(arm) for arm in arms],
         looks=[style.looks(run.arms)[arm] for arm in arms],
-        title=TITLE,
+        title=style.by_rule(TITLE, run.rule),
         unit="RMSE (mL)",
         counts=largest_counts(values["n"]),
         simulated=run.simulated,
-        notes=run.notes(),
+        notes=[WHISKERS, *run.notes()],
     )
     return style.save(figure, folder, name)

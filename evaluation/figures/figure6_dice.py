@@ -17,9 +17,9 @@ ROLES = ("arm",)
 TITLE = "Figure 6. Dice overlap of segmentations between scanners"
 TOPIC = "Overlap"
 CAPTION = (
-    "Dice similarity of the tissue masks from two scanners, by tissue, pair of scanners and arm: the mean over "
-    "subjects, with whiskers of one standard deviation. A star marks an arm that is significantly better than RAW "
-    "(paired t-test over subjects, p < 0.05). Higher is better; 1 is complete overlap."
+    "Dice similarity of two scanners' tissue masks by the run's rule, by tissue, pair of scanners and arm: the mean "
+    "over subjects, with whiskers of one standard deviation. A star marks an arm that is significantly better than "
+    "RAW (paired t-test over subjects, p < 0.05). Higher is better; 1 is complete overlap."
 )
 
 
@@ -65,11 +65,15 @@ def draw(run: FinishedRun) -> list[Path]:
         arms=[run.label(arm) for arm in arms],
         looks=[style.looks(run.arms)[arm] for arm in arms],
         unit="Dice (0 to 1)",
-        title=TITLE,
+        title=style.by_rule(TITLE, run.rule),
         counts=pair_bars.largest_counts(values["count"]),
         decimals=2,
         one_scale=True,
         simulated=run.simulated,
-        notes=["* significantly better than RAW (paired t-test, p < 0.05).", *run.notes()],
+        notes=[
+            "Whiskers: one standard deviation over subjects.",
+            "* significantly better than RAW (paired t-test, p < 0.05).",
+            *run.notes(),
+        ],
     )
     return style.save(figure, folder, name)

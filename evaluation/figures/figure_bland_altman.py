@@ -12,6 +12,7 @@ from core.names import PAPER_TISSUES
 from evaluation.figures import pair_bars, panels, style
 from evaluation.figures.style import Look
 from evaluation.runs.finished_run import FinishedRun
+from evaluation.volume_rules import NAMES, main_rule
 
 ROLES = ("arm",)
 
@@ -34,20 +35,21 @@ def plot(
     pairs: Sequence[str],
     arms: Sequence[str],
     looks: Sequence[Look],
+    rule: str,
     simulated: bool = False,
     notes: Sequence[str] = (),
 ) -> Figure:
     """Draw a row of panels a tissue, a group a pair, a bar an arm.
 
     `agreement` maps a tissue to bias, low and high, each (pairs, methods) in mL, NaN where there is none;
-    `differences` maps it to the subjects' differences (N,) by (pair, method).
+    `rule` says what counts as a tissue; `differences` maps it to the subjects' differences (N,) by (pair, method).
     """
     rows = panels.chunks(len(pairs), max(2, SLOTS_A_ROW // len(arms)))
     widest = max(len(row) for row in rows)
     texts, angle = style.fit(list(pairs), (style.WIDTH - 0.8) / widest, style.SMALL_SIZE)
     panel = 1.8 + (1.6 if angle else 0.13 * max(text.count("\n") + 1 for text in texts))
     figure = style.page(
-        TITLE,
+        style.by_rule(TITLE, rule),
         height=panel * len(agreement) * len(rows),
         simulated=simulated,
         legend=dict(zip(arms, looks, strict=True)),
@@ -100,10 +102,11 @@ def plot(
 def draw(run: FinishedRun) -> list[Path]:
     """Draw `metrics/bland_altman.tsv` and the differences of `metrics/volume_differences.tsv`; nothing without them."""
     keys = ["method", "scanner_a", "scanner_b", "tissue"]
-    table = run.table("metrics/bland_altman.tsv", [*keys, "bias_ml", "limit_low_ml", "limit_high_ml"])
-    people = run.table("metrics/volume_differences.tsv", [*keys, "difference_ml"])
+    table = run.table("metrics/bland_altman.tsv", [*keys, "rule", "bias_ml", "limit_low_ml", "limit_high_ml"])
+    people = run.table("metrics/volume_differences.tsv", [*keys, *(f"difference_ml{ending}" for ending in NAMES)])
     if table is None or people is None or table["bias_ml"].notna().sum() == 0:
         return []
+    rule = main_rule(people, "difference_ml")
     arms = run.arms_in(table)
     pairs = {pair: number for number, pair in enumerate(run.pairs)}
     columns = {"bias": "bias_ml", "low": "limit_low_ml", "high": "limit_high_ml"}
@@ -115,7 +118,7 @@ def draw(run: FinishedRun) -> list[Path]:
         agreement[tissue] = {name: pair_bars.by_pair(part, run.pairs, arms, column) for name, column in columns.items()}
         differences[tissue] = {
             (pairs[str(a), str(b)], arms.index(str(arm))): values.dropna().to_numpy(dtype=float)
-            for (arm, a, b), values in points.groupby(keys[:3])["difference_ml"]
+            for (arm, a, b), values in points.groupby(keys[:3])[f"difference_ml{rule}"]
             if (a, b) in pairs and arm in arms
         }
     figure = plot(
@@ -124,6 +127,7 @@ def draw(run: FinishedRun) -> list[Path]:
         pairs=[pair_bars.pair_label(pair) for pair in run.pairs],
         arms=[run.label(arm) for arm in arms],
         looks=[style.looks(run.arms)[arm] for arm in arms],
+        rule=NAMES[rule],
         simulated=run.simulated,
         notes=run.notes(),
     )

@@ -6,29 +6,33 @@ from pathlib import Path
 
 from evaluation.figures import scanner_boxes, style
 from evaluation.runs.finished_run import FinishedRun
+from evaluation.volume_rules import NAMES, main_rule
 
 TITLE = "Error of volumes against the truth"
 TOPIC = "Truth"
 CAPTION = (
-    "Volume by segmentation minus the true volume (the sum of the true tissue fractions), by tissue, arm and "
-    "scanner; 0 is right. Boxes: median and quartiles, whiskers to 1.5 times the interquartile range; points are "
-    "subjects, and a line joins one subject's scans. A group of boxes far from 0 but alike is the segmentation's "
-    "own bias; boxes that differ within a group are what is left of the scanners."
+    "Volume by segmentation (the sum of partial volumes, or the hard label of an engine without any) minus the true "
+    "volume (the sum of the true tissue fractions), by tissue, arm and scanner; 0 is right. Boxes: median and "
+    "quartiles, whiskers to 1.5 times the interquartile range; points are subjects, and a line joins one subject's "
+    "scans. A group of boxes far from 0 but alike is the segmentation's own bias; boxes that differ within a group "
+    "are what is left of the scanners."
 )
 
 
 def draw(run: FinishedRun) -> list[Path]:
     """Draw `metrics/truth.tsv`; nothing for a study whose truth isn't known."""
-    table = run.table("metrics/truth.tsv", ["method", "subject", "scanner", "tissue", "volume_error_ml"])
-    if table is None or table["volume_error_ml"].notna().sum() == 0:
+    columns = [f"volume_error_ml{ending}" for ending in NAMES]
+    table = run.table("metrics/truth.tsv", ["method", "subject", "scanner", "tissue", *columns])
+    if table is None or table[columns].isna().all(axis=None):
         return []
+    rule = main_rule(table, "volume_error_ml")
     arms = run.arms_in(table)
     figure = scanner_boxes.plot(
-        scanner_boxes.by_tissue(run, table, arms, "volume_error_ml"),
+        scanner_boxes.by_tissue(run, table, arms, f"volume_error_ml{rule}"),
         arms=[run.label(arm) for arm in arms],
         scanners=run.scanners,
         looks=[style.looks(run.arms)[arm] for arm in arms],
-        title=TITLE,
+        title=style.by_rule(TITLE, NAMES[rule]),
         unit="error (mL)",
         zero_line=True,
         simulated=run.simulated,

@@ -11,6 +11,9 @@ from matplotlib.figure import Figure
 from evaluation.figures import panels, style
 from evaluation.figures.style import Look
 
+REACH = 3.0
+"""Whiskers are drawn up to so many times a panel's tallest bar: an interval of two or three people may be endless."""
+
 
 def pair_label(pair: tuple[str, str]) -> str:
     """A pair of scanners as an axis shows it."""
@@ -56,8 +59,11 @@ def plot(
 
     `heights`, `low`, `high` and `stars` map a tissue to (pairs, methods); NaN draws nothing. `counts`
     (pairs, methods) is n; a pair whose n isn't the figure's usual one shows it. With `one_scale` all
-    tissues share their axis.
+    tissues share their axis. Whiskers beyond `REACH` are cut there, which the footnote says.
     """
+    ceilings = {tissue: REACH * np.nanmax(found, initial=0.0) for tissue, found in heights.items()}
+    cut = any((high[tissue] > ceiling).any() for tissue, ceiling in ceilings.items())
+    high = {tissue: np.minimum(high[tissue], ceiling) for tissue, ceiling in ceilings.items()}
     rows = panels.chunks(len(pairs), max(2, panels.BARS_A_ROW // len(arms)))
     names = list(pairs)
     if counts is not None:
@@ -71,7 +77,11 @@ def plot(
         height=panel * len(heights) * len(rows),
         simulated=simulated,
         legend=dict(zip(arms, looks, strict=True)),
-        notes=[style.counted(counts.ravel(), "subjects per bar") if counts is not None else "", *notes],
+        notes=[
+            style.counted(counts.ravel(), "subjects per bar") if counts is not None else "",
+            *notes,
+            f"A whisker of {REACH:g} times the tallest bar goes on beyond." if cut else "",
+        ],
     )
     grid = figure.subplots(len(heights) * len(rows), 1, squeeze=False)[:, 0]
     for number, tissue in enumerate(heights):

@@ -262,6 +262,11 @@ def say_nothing_to_draw(figure: Figure, what: str) -> None:
     axis.text(0.5, 0.5, what, ha="center", va="center", color=QUIET, transform=axis.transAxes)
 
 
+def by_rule(title: str, rule: str) -> str:
+    """A title that says by which rule a voxel counts as a tissue, where it is known."""
+    return f"{title} ({rule})" if rule else title
+
+
 def counted(counts: Sequence[int] | np.ndarray, what: str) -> str:
     """A sentence for the footnote: n = 18 subjects, or n = 16 to 18 subjects."""
     counts = [int(count) for count in counts if count]

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import astuple, dataclass, fields
 
 import numpy as np
 import pandas as pd
 
+from evaluation import intervals, volume_rules
 from evaluation.measures.interface import Measure, Measured
 
 TABLE = "bland_altman"
@@ -60,24 +61,27 @@ def agreement(differences: np.ndarray) -> Agreement:
     n = len(found)
     bias = float(found.mean()) if n else math.nan
     sd = float(found.std(ddof=1)) if n > 1 else math.nan
-    half = float(stats.t.ppf(0.975, n - 1)) * sd / math.sqrt(n) if n > 1 else math.nan
+    low, high = intervals.of_mean(found)
     reach = float(stats.norm.ppf(0.975)) * sd
-    return Agreement(n, bias, bias - half, bias + half, sd, bias - reach, bias + reach)
+    return Agreement(n, bias, float(low), float(high), sd, bias - reach, bias + reach)
+
+
+def columns_of(ending: str) -> list[str]:
+    """The columns of an `Agreement` but n, by a rule's ending."""
+    return [f"{field.name}_ml{ending}" for field in fields(Agreement) if field.name != "n"]
 
 
 def of_study(measured: Measured) -> dict[str, pd.DataFrame]:
-    """A row a method, pair of scanners and tissue."""
+    """A row a method, pair of scanners and tissue: by the main rule, which `rule` names, and by hard label."""
+    differences = measured.tables["volume_differences"]
+    main = volume_rules.main_rule(differences, "difference_ml")
     keys = ["method", "scanner_a", "scanner_b", "tissue"]
-    groups = measured.tables["volume_differences"].groupby(keys, sort=False)["difference_ml"]
-    rows = [
-        {
-            **dict(zip(keys, key, strict=True)),
-            **{
-                name if name == "n" else f"{name}_ml": value
-                for name, value in asdict(agreement(values.to_numpy(dtype=float))).items()
-            },
-        }
-        for key, values in groups
-    ]
-    columns = [*keys, "n", "bias_ml", "bias_low_ml", "bias_high_ml", "sd_ml", "limit_low_ml", "limit_high_ml"]
+    rows = []
+    for key, part in differences.groupby(keys, sort=False):
+        row = {**dict(zip(keys, key, strict=True)), "rule": volume_rules.NAMES[main]}
+        for rule, ending in ((main, ""), (volume_rules.HARD, volume_rules.HARD)):
+            n, *found = astuple(agreement(part[f"difference_ml{rule}"].to_numpy(dtype=float)))
+            row |= {"n": n, **dict(zip(columns_of(ending), found, strict=True))}
+        rows.append(row)
+    columns = [*keys, "rule", "n", *columns_of(""), *columns_of(volume_rules.HARD)]
     return {TABLE: pd.DataFrame(rows, columns=columns)}

@@ -26,7 +26,7 @@ MEASURES = (
         lowest=0.0,
         highest=math.inf,
         better="lower",
-        definition="|V - V_true|, V_true the sum of the true tissue fractions.",
+        definition="|V - V_true|, V the sum of partial volumes, V_true that of the true tissue fractions.",
     ),
     Measure(
         name="dice_truth",

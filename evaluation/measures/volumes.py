@@ -12,10 +12,8 @@ import numpy as np
 import pandas as pd
 
 from core.names import TISSUES
+from evaluation import intervals, volume_rules
 from evaluation.measures.interface import Measure, Measured, Summary
-
-RESAMPLES = 2000
-CONFIDENCE = 0.95
 
 MEASURES = (
     Measure(
@@ -25,11 +23,35 @@ MEASURES = (
         lowest=0.0,
         highest=math.inf,
         better="lower",
-        definition="|V_a - V_b| of a tissue's volumes on scanners a and b.",
+        definition="|V_a - V_b| of a tissue's volumes on scanners a and b, V by the run's rule, as in the paper.",
         table="volume_differences",
         column="absolute_difference_ml",
         tested=True,
+    ),
+    Measure(
+        name="volume_difference_pve",
+        label="Absolute difference of volumes, partial-volume sum",
+        unit="mL",
+        lowest=0.0,
+        highest=math.inf,
+        better="lower",
+        definition="|V_a - V_b| of a tissue's volumes on scanners a and b, V the sum of partial volumes.",
+        table="volume_differences",
+        column="absolute_difference_ml_pve",
+        tested=True,
         summary=Summary(asks="removed"),
+    ),
+    Measure(
+        name="volume_difference_hard",
+        label="Absolute difference of volumes, hard label",
+        unit="mL",
+        lowest=0.0,
+        highest=math.inf,
+        better="lower",
+        definition="|V_a - V_b| of a tissue's volumes on scanners a and b, V by the most probable class.",
+        table="volume_differences",
+        column="absolute_difference_ml_hard",
+        tested=True,
     ),
     Measure(
         name="rmse",
@@ -58,68 +80,39 @@ def fraction_volumes(fractions: np.ndarray, voxel_volume_ml: float) -> dict[str,
 def volume_differences(volumes: pd.DataFrame, pairs: Sequence[tuple[str, str]]) -> pd.DataFrame:
     """Differences of volumes between scanners, a row a subject, pair and tissue.
 
-    `volumes` has method, subject, scanner, tissue, volume_ml; the result method, subject, scanner_a,
-    scanner_b, tissue, difference_ml (a - b) and absolute_difference_ml. A subject without one of a
-    pair's scans has no row for it.
+    `volumes` has method, subject, scanner, tissue and volume_ml, and may have it by further rules
+    (`volume_rules.ENDINGS`); the result method, subject, scanner_a, scanner_b, tissue, and by each rule
+    difference_ml (a - b) and absolute_difference_ml. A subject without one of a pair's scans has no row for it.
     """
+    keys = ["method", "subject", "tissue"]
+    endings = [ending for ending in volume_rules.ENDINGS if f"volume_ml{ending}" in volumes]
+    values = [f"volume_ml{ending}" for ending in endings]
     columns = [
-        "method",
-        "subject",
-        "scanner_a",
-        "scanner_b",
-        "tissue",
-        "difference_ml",
-        "absolute_difference_ml",
+        *("method", "subject", "scanner_a", "scanner_b", "tissue"),
+        *(f"{name}{ending}" for ending in endings for name in ("difference_ml", "absolute_difference_ml")),
     ]
     tables = []
-    keys = ["method", "subject", "tissue"]
     for scanner_a, scanner_b in pairs:
-        a, b = (volumes.loc[volumes["scanner"] == scanner, [*keys, "volume_ml"]] for scanner in (scanner_a, scanner_b))
+        a, b = (volumes.loc[volumes["scanner"] == scanner, [*keys, *values]] for scanner in (scanner_a, scanner_b))
         both = a.merge(b, on=keys, suffixes=("_a", "_b"))
-        difference = both["volume_ml_a"] - both["volume_ml_b"]
-        tables.append(
-            both[keys].assign(
-                scanner_a=scanner_a,
-                scanner_b=scanner_b,
-                difference_ml=difference,
-                absolute_difference_ml=difference.abs(),
-            )
-        )
+        table = both[keys].assign(scanner_a=scanner_a, scanner_b=scanner_b)
+        for ending, value in zip(endings, values, strict=True):
+            table[f"difference_ml{ending}"] = both[f"{value}_a"] - both[f"{value}_b"]
+            table[f"absolute_difference_ml{ending}"] = table[f"difference_ml{ending}"].abs()
+        tables.append(table)
     return pd.concat(tables, ignore_index=True)[columns] if tables else pd.DataFrame(columns=columns)
 
 
-def rmse(differences: np.ndarray, axis: int = -1) -> np.ndarray | float:
-    """Root mean square of paired differences (N,), in their unit: sqrt(mean d^2); lower is better.
+def rmse(differences: np.ndarray) -> np.ndarray:
+    """Root mean square of paired differences (..., N), in their unit: sqrt(mean d^2); lower is better.
 
     With the mean m and SD s (ddof 1) of the absolute differences it is sqrt(m^2 + s^2 (n-1)/n).
     """
-    return np.sqrt(np.mean(np.square(differences), axis=axis))
+    return np.sqrt(np.mean(np.square(differences), axis=-1))
 
 
-def rmse_interval(differences: np.ndarray, *, seed: int, resamples: int = RESAMPLES) -> tuple[float, float]:
-    """95 % bootstrap interval of the RMSE, resampling subjects (N,) with replacement; percentile method.
-
-    NaN for fewer than two subjects. Equal seeds give equal intervals, and methods with equally many
-    subjects are resampled alike.
-    """
-    if len(differences) < 2:
-        return float("nan"), float("nan")
-    from scipy import stats  # here, since every job of measures would wait a second for it
-
-    interval = stats.bootstrap(  # type: ignore[call-overload]  # its types want a number or an array, never either
-        (differences,),
-        rmse,
-        n_resamples=resamples,
-        confidence_level=CONFIDENCE,
-        method="percentile",
-        vectorized=True,
-        rng=np.random.default_rng(seed),
-    ).confidence_interval
-    return float(interval.low), float(interval.high)
-
-
-def rmse_table(differences: pd.DataFrame, *, seed: int, resamples: int = RESAMPLES) -> pd.DataFrame:
-    """RMSE of each method, pair and tissue, with its bootstrap interval over subjects and n.
+def rmse_table(differences: pd.DataFrame) -> pd.DataFrame:
+    """RMSE of each method, pair and tissue, with its 95 % interval over subjects (`intervals.of_positive`) and n.
 
     `differences` is what `volume_differences` gives; groups come in the order they first appear.
     """
@@ -128,13 +121,12 @@ def rmse_table(differences: pd.DataFrame, *, seed: int, resamples: int = RESAMPL
     for key, group in differences.groupby(keys, sort=False):
         values = group["difference_ml"].to_numpy(dtype=float)
         values = np.sort(values[np.isfinite(values)])
-        low, high = rmse_interval(values, seed=seed, resamples=resamples)
-        rows.append((*key, float(rmse(values)) if len(values) else float("nan"), low, high, len(values)))
+        low, high = intervals.of_positive(rmse, values)
+        rows.append((*key, float(rmse(values)) if len(values) else float("nan"), float(low), float(high), len(values)))
     return pd.DataFrame(rows, columns=[*keys, "rmse_ml", "ci_low", "ci_high", "n"])
 
 
 def of_study(measured: Measured) -> dict[str, pd.DataFrame]:
     """Differences of volumes, and their root mean square."""
     differences = measured.in_order(volume_differences(measured.tables["volumes"], measured.study.pairs))
-    table = rmse_table(differences, seed=measured.seed, resamples=measured.resamples)
-    return {"volume_differences": differences, "rmse": measured.in_order(table)}
+    return {"volume_differences": differences, "rmse": measured.in_order(rmse_table(differences))}

@@ -24,6 +24,7 @@ from core.names import Role
 from core.run_folder import RunFolder, image_name, scan_name
 from core.sheet import rescanned
 from evaluation.runs.arms_table import Arm, read_arms
+from evaluation.volume_rules import runs_rule
 
 WITHOUT_SEEDS: tuple[Role, ...] = tuple(role for role in get_args(Role) if role != "seed")
 """The roles of all arms but further fits under other seeds."""
@@ -90,6 +91,11 @@ class FinishedRun:
     def simulated(self) -> bool:
         """Whether any scan of the sheet is marked as simulated."""
         return "simulated" in self.scans and says_simulated(self.scans["simulated"])
+
+    @cached_property
+    def rule(self) -> str:
+        """The run's own rule of what counts as a tissue, as "posterior > 0.8"; empty without volumes."""
+        return runs_rule(self.table("metrics/volumes.tsv", ["rule"]))
 
     @cached_property
     def folds(self) -> int:

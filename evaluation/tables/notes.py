@@ -11,6 +11,7 @@ from evaluation.runs.finished_run import FinishedRun, is_yes
 from evaluation.statistics import SIGNIFICANCE
 from evaluation.tables.cells import tests_of
 from evaluation.tables.published import PAPER_SUBJECTS
+from evaluation.volume_rules import ENDINGS, flips_of_run
 
 SIMULATED = (
     "Simulated: these scans were made by simulated scanners. The table shows how the methods behave on a "
@@ -36,17 +37,26 @@ def reading_note(run: FinishedRun, measure: Measure, best: str, of: str = "") ->
     )
 
 
-def segmentation_note(run: FinishedRun) -> str:
-    """Which engine and which rule the volumes come from."""
+def segmentation_note(run: FinishedRun, rule: str = "") -> str:
+    """Which engine the volumes come from, and by which rule: the run's own where none is named."""
     volumes = run.table("metrics/volumes.tsv", ["engine", "rule"])
     if volumes is None or volumes.empty:
         return "Nothing was segmented."
     engines = [STAND_IN if engine == "gmm" else str(engine) for engine in volumes["engine"].unique()]
-    rules = ", ".join(str(rule).replace("_", " ") for rule in volumes["rule"].unique())
     return (
-        f"Segmentation: {', '.join(engines)}; what counts as a tissue: {rules}. Volumes are those in the study's "
-        "common space; no Jacobian of a registration enters them."
+        f"Segmentation: {', '.join(engines)}; what counts as a tissue: {rule or run.rule}. Volumes are those in the "
+        "study's common space; no Jacobian of a registration enters them."
     )
+
+
+def rules_note(run: FinishedRun) -> str:
+    """Which arms and tissues are better than RAW by some rules of what counts as a tissue, and worse by others."""
+    differences = run.table(
+        "metrics/volume_differences.tsv",
+        ["method", "subject", "scanner_a", "scanner_b", "tissue", *(f"absolute_difference_ml{end}" for end in ENDINGS)],
+    )
+    volumes = run.table("metrics/volumes.tsv", ["rule"])
+    return "" if differences is None or volumes is None else flips_of_run(differences, volumes, run.label)
 
 
 def paper_note(cells: pd.DataFrame, number: str, more: str) -> list[str]:

@@ -20,7 +20,7 @@ from evaluation.tables.writing import write
 MEASURES = {
     # measure: its table in metrics/, the table's column, whether it is by tissue, decimals
     "ssim": ("ssim", "ssim", False, 3),
-    "volume_difference": ("volume_differences", "absolute_difference_ml", True, 2),
+    "volume_difference_pve": ("volume_differences", "absolute_difference_ml_pve", True, 2),
     "dice": ("dice", "dice", True, 3),
 }
 

@@ -6,7 +6,7 @@ from evaluation.measures import registry
 from evaluation.runs.finished_run import FinishedRun
 from evaluation.tables.cells import pair_cells, pair_data, pair_panel
 from evaluation.tables.layout import Table
-from evaluation.tables.notes import all_notes, paper_note, reading_note, segmentation_note
+from evaluation.tables.notes import all_notes, paper_note, reading_note, rules_note, segmentation_note
 from evaluation.tables.published import beside_paper, paper_numbers
 
 ROLES = ("arm",)
@@ -24,6 +24,7 @@ def make(run: FinishedRun) -> Table:
     notes = [
         reading_note(run, measure, "smallest"),
         segmentation_note(run),
+        rules_note(run),
         *paper_note(cells, "3", "Its volumes are FAST's."),
     ]
     panel = pair_panel(run, cells, title=title, decimals=2, paper_decimals=2, by_tissue=True)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 
 from core.names import PAPER_TISSUES
@@ -11,6 +14,7 @@ from evaluation.runs.finished_run import FinishedRun
 from evaluation.tables.cells import number
 from evaluation.tables.layout import Entry, Panel, Table
 from evaluation.tables.notes import all_notes, segmentation_note
+from evaluation.volume_rules import HARD, NAMES
 
 
 def make(run: FinishedRun) -> Table | None:
@@ -18,26 +22,43 @@ def make(run: FinishedRun) -> Table | None:
     found = run.table("metrics/reliability.tsv", RELIABILITY_COLUMNS)
     if found is None or found.empty:
         return None
-    header = ["ICC(A,1)", "Within-person CV, %", "Within-person SD, mL", "Between-person SD, mL"]
+    header = ["ICC(A,1)", "Within-person CV, %", "Within-person SD, mL", "Between-person SD, mL", "of the mean, %"]
+    beside = ["ICC", "within-person CV, %", "between-person SD, mL"]
+    header += [f"{name}, {NAMES[HARD]}" for name in beside]
     rows: list[list[str | Entry]] = []
     for tissue in PAPER_TISSUES:
         for arm in run.arms_in(found):
             for cell in found[(found["tissue"] == tissue) & (found["method"] == arm)].to_dict("records"):
-                spread = f" [{cell['icc_low']:.2f} {cell['icc_high']:.2f}]" if np.isfinite(cell["icc_low"]) else ""
                 entries = [
-                    number(cell["icc"], 2, spread),
-                    number(cell["within_person_cv"], 2),
+                    number(cell["icc"], 2, _ends(cell, "icc_low", "icc_high")),
+                    number(cell["within_person_cv"], 2, _ends(cell, "within_person_cv_low", "within_person_cv_high")),
                     number(cell["within_person_sd_ml"], 2),
-                    number(cell["between_person_sd_ml"], 2),
+                    number(
+                        cell["between_person_sd_ml"],
+                        1,
+                        _ends(cell, "between_person_sd_low_ml", "between_person_sd_high_ml", 1),
+                    ),
+                    number(cell["between_person_cv"], 2),
+                    number(cell["icc_hard"], 2),
+                    number(cell["within_person_cv_hard"], 2),
+                    number(cell["between_person_sd_ml_hard"], 1),
                 ]
                 rows.append([tissue, run.label(arm), str(cell["n"]), *entries])
     title = "How volumes repeat between scanners"
     notes = [
-        "n people seen by every scanner. ICC with its 95 % interval (McGraw and Wong 1996). A small within-person SD "
-        "is worth nothing where the between-person SD shrinks with it.",
+        "n people seen by every scanner. [from to]: 95 % intervals: McGraw and Wong's of the ICC (1996), Student's t "
+        "on the logarithm with the jackknife's standard error of the CV, the modified large-sample one of the "
+        "between-person SD (Ting et al. 1990). A small within-person SD is worth nothing where the between-person SD "
+        "shrinks with it.",
         *(f"{measure.label}: {measure.definition}" for measure in map(registry.find, ("icc", "within_person_cv"))),
-        segmentation_note(run),
+        segmentation_note(run, f"{found['rule'].iloc[0]}, where nothing else is named"),
     ]
     data = found.assign(label=[run.label(arm) for arm in found["method"]])
     panel = Panel(title, ["Tissue", "Method", "n", *header], rows)
     return Table("table_reliability", title, data, [panel], all_notes(run, notes))
+
+
+def _ends(cell: Mapping[Any, Any], low: str, high: str, decimals: int = 2) -> str:
+    """An interval behind a number, where it is known."""
+    known = np.isfinite([cell[low], cell[high]]).all()
+    return f" [{cell[low]:.{decimals}f} {cell[high]:.{decimals}f}]" if known else ""

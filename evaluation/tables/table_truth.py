@@ -9,6 +9,7 @@ from evaluation.runs.finished_run import FinishedRun
 from evaluation.tables.cells import column_data, method_panel, per_subject, summarize, tissue_panel
 from evaluation.tables.layout import Table
 from evaluation.tables.notes import all_notes, segmentation_note
+from evaluation.volume_rules import NAMES
 
 COLUMNS = (
     "method",
@@ -25,19 +26,24 @@ COLUMNS = (
 
 def make(run: FinishedRun) -> Table | None:
     """How near the arms come to the truth; None for a study whose truth isn't known."""
-    truth = run.table("metrics/truth.tsv", COLUMNS)
-    if truth is None or truth.empty:
+    found = run.table("metrics/truth.tsv", COLUMNS)
+    if found is None or found.empty:
         return None
-    truth = truth.assign(absolute_error_ml=truth["volume_error_ml"].abs())
+    truth = found.copy()
+    for ending in NAMES:
+        truth[f"absolute_error_ml{ending}"] = truth[f"volume_error_ml{ending}"].abs()
+    absolute = {f"absolute_error_ml{ending}": f"absolute error, {name}" for ending, name in NAMES.items()}
+    own = run.rule or "the run's rule"
     errors = {
         "true_volume_ml": "true volume",
-        "volume_error_ml": "error",
-        "volume_error_ml_hard": "error, hard label",
-        "volume_error_ml_pve": "error, partial-volume sum",
-        "absolute_error_ml": "absolute error",
+        **absolute,
+        **{f"volume_error_ml{ending}": f"error, {name}" for ending, name in NAMES.items()},
+        "volume_error_ml": f"error, {own}",
     }
-    measures: dict[str, Measure | None] = dict.fromkeys(errors)
-    measures["absolute_error_ml"] = registry.find("volume_error")
+    measures: dict[str, Measure | None] = {
+        **dict.fromkeys(errors),
+        **dict.fromkeys(absolute, registry.find("volume_error")),
+    }
     cells = summarize(per_subject(truth, list(errors)), measures)
     panels = [tissue_panel(run, cells, title="Volumes against the truth, mL", columns=errors, decimals=2)]
     data = [cells.assign(quantity="volume")]
@@ -61,8 +67,8 @@ def make(run: FinishedRun) -> Table | None:
         notes = [f"{measure.label}: {measure.definition}" for measure in likeness.values()]
     notes = [
         "Mean (SD) over n subjects of each subject's mean over scanners; bold: best of the methods. Error: estimate "
-        "minus truth, by the run's rule where none is named; the truth is the sum of the true tissue fractions.",
-        segmentation_note(run),
+        "minus truth; the truth is the sum of the true tissue fractions.",
+        segmentation_note(run, "as each column says"),
         *notes,
     ]
     table = column_data(run, data, "value_of")

@@ -10,8 +10,9 @@ from evaluation.measures.volumes import volume_differences
 from evaluation.runs.finished_run import FinishedRun
 from evaluation.tables.cells import column_data, per_subject, summarize, tissue_panel
 from evaluation.tables.layout import Table
-from evaluation.tables.notes import all_notes, segmentation_note
+from evaluation.tables.notes import all_notes, rules_note, segmentation_note
 
+KEYS = ["method", "subject", "scanner", "tissue"]
 RULES = {
     "volume_ml_posterior": "posterior",
     "volume_ml_hard": "hard label",
@@ -22,11 +23,11 @@ RULES = {
 
 def make(run: FinishedRun) -> Table:
     """Volumes, and their differences between scanners, by each rule of what counts as a tissue."""
-    volumes = run.table("metrics/volumes.tsv", ["method", "subject", "scanner", "tissue", *RULES])
+    volumes = run.table("metrics/volumes.tsv", [*KEYS, *RULES])
     if volumes is None or volumes.empty:
         raise InputError(f"{run.folder / 'metrics/volumes.tsv'}: no rows; no arm was segmented")
     differences = [
-        volume_differences(volumes.assign(volume_ml=volumes[column]), run.pairs).assign(column=column)
+        volume_differences(volumes[KEYS].assign(volume_ml=volumes[column]), run.pairs).assign(column=column)
         for column in RULES
     ]
     difference = registry.find("volume_difference")
@@ -45,6 +46,7 @@ def make(run: FinishedRun) -> Table:
         panels.append(tissue_panel(run, cells, title=title, columns=RULES, decimals=2))
         data.append(cells.assign(quantity=quantity))
     notes = [
+        rules_note(run),
         "Mean (SD) over n subjects of each subject's mean over scanners (above) or pairs of scanners (below); "
         "bold: smallest difference of the methods, for each tissue and rule.",
         segmentation_note(run),

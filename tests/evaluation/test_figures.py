@@ -163,6 +163,34 @@ def test_bars_are_the_tables_numbers_whatever_its_order(tmp_path, monkeypatch):
         assert sorted(whiskers[:, 1, 1]) == pytest.approx(sorted(expected["ci_high"]))
 
 
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("figure3", ["(posterior > 0.8)"]),
+        ("figure5", ["(posterior > 0.8)", "95 % interval over subjects", "jackknife"]),
+        ("figure6", ["(posterior > 0.8)", "Whiskers: one standard deviation"]),
+        ("figure_truth", ["(partial-volume sum)"]),
+    ],
+)
+def test_a_figure_says_by_which_rule_and_what_its_whiskers_are(run, monkeypatch, name, words):
+    (figure,) = drawn(run, monkeypatch, name).values()
+    shown = " ".join(texts(figure)).replace("\n", " ")
+    assert [word for word in words if word not in shown] == []
+
+
+def test_an_endless_whisker_is_cut_and_said_to_go_on(tmp_path, monkeypatch):
+    folder = write_example_run(tmp_path / "run", subjects=2)
+    path = folder / "metrics/rmse.tsv"
+    table = read_table(path)
+    table.loc[table.index[0], "ci_high"] = 1e6
+    write_table(path, table)
+    figure = drawn(folder, monkeypatch, "figure5")["figure5_rmse"]
+    assert "goes on beyond" in " ".join(texts(figure)).replace("\n", " ")
+    tallest = table[table.tissue == table.tissue[0]].rmse_ml.max()
+    axis = axes_of(figure)[PAPER_TISSUES.index(table.tissue[0])]
+    assert max(lines.get_segments()[0][1, 1] for lines in axis.collections) == pytest.approx(3 * tallest)
+
+
 def test_a_missing_bar_is_left_out():
     figure = Figure()
     axis = figure.subplots()

@@ -14,6 +14,7 @@ from scipy import stats
 
 from core.errors import InputError
 from core.study import Scan, Study
+from evaluation.analysis_of_variance import mean_squares
 from evaluation.arms.measuring import PersonMeasures, common_tissues
 from evaluation.measures import identity, sharpness
 from evaluation.measures.biology import comparable, contrasts, line, noncentrality, sample_size_ratio
@@ -22,7 +23,7 @@ from evaluation.measures.bland_altman import agreement
 from evaluation.measures.contrast import contrast_to_noise, joint_variation
 from evaluation.measures.intensity_distance import wasserstein_of_sorted
 from evaluation.measures.interface import Measured, Person, Range
-from evaluation.measures.reliability import icc, icc_interval, mean_squares, within_person_cv
+from evaluation.measures.reliability import between_person_cv, icc, icc_interval, over_tissues, within_person_cv
 from evaluation.measures.scanner_classification import classify, neighbors, octants, of_person, roughness, shading
 
 SHROUT_FLEISS = np.array(
@@ -53,6 +54,17 @@ def test_icc_knows_agreement_from_consistency_and_works_on_stacks():
 def test_within_person_cv_is_the_root_mean_square_over_people():
     values = np.array([[100.0, 100.0], [90.0, 110.0]])
     assert float(within_person_cv(values)) == pytest.approx(100 * np.sqrt((0.02) / 2))
+
+
+def test_a_score_over_tissues_is_relative_to_each_and_of_one_tissue_its_own():
+    small = 100 + np.array([[-2.0], [0.0], [2.0]]) + np.zeros((3, 2))
+    tissues = np.stack([small, 7 * small], axis=-1)
+    score = over_tissues(between_person_cv)
+    assert score(tissues) == pytest.approx(2.0)
+    assert score(tissues[..., 1:]) == pytest.approx(float(between_person_cv(7 * small))) == pytest.approx(2.0)
+    # a large tissue's people are no more than a small one's
+    lost = np.stack([small, np.full_like(small, 700.0)], axis=-1)
+    assert score(lost) == pytest.approx(1.0)
 
 
 def test_bias_and_limits_of_agreement():

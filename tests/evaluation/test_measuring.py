@@ -108,6 +108,10 @@ def test_every_metric_has_its_columns_and_only_what_was_scanned(run):
         "tissue",
         "difference_ml",
         "absolute_difference_ml",
+        "difference_ml_pve",
+        "absolute_difference_ml_pve",
+        "difference_ml_hard",
+        "absolute_difference_ml_hard",
     ]
     assert list(metric(run, "dice").columns) == ["method", "subject", "scanner_a", "scanner_b", "tissue", "dice"]
     rmse = metric(run, "rmse")
@@ -160,7 +164,9 @@ def test_the_further_measures_have_their_tables(run):
     assert set(reliability.n) == {2}
     assert (reliability.icc <= 1).all()
     agreement = metric(run, "bland_altman")
-    differences = metric(run, "volume_differences").groupby(["method", "tissue"], sort=False).difference_ml.mean()
+    # the mixture estimates no partial volumes, so the hard label stands for them
+    assert set(agreement.rule) == set(reliability.rule) == {"hard label"}
+    differences = metric(run, "volume_differences").groupby(["method", "tissue"], sort=False).difference_ml_hard.mean()
     np.testing.assert_allclose(agreement.bias_ml, differences, atol=1e-6)
     assert (metric(run, "identification").people == 2).all()
     assert metric(run, "biology").empty

@@ -39,7 +39,7 @@ def test_a_row_a_method_and_protocol(tmp_path):
     text = paths[1].read_text()
     assert "Simulated: these scans" in text
     assert "(simulated)" in text.splitlines()[0]
-    assert "Absolute difference of volumes, mL, GM" in text
+    assert "Absolute difference of volumes, partial-volume sum, mL, GM" in text
     rows = [line.split("|")[1:3] for line in text.split("####")[1].splitlines() if line.startswith("| ")]
     assert [[cell.strip() for cell in row] for row in rows[2:]] == [
         ["RAW", "transductive"],

@@ -172,7 +172,7 @@ def test_nothing_from_a_run_becomes_html(tmp_path):
 def test_figures_are_inside_with_their_captions(run, page):
     picture = (run / "figures" / "figure5_rmse.png").read_bytes()
     assert f"data:image/png;base64,{base64.b64encode(picture).decode()}" in page.addresses
-    assert "whiskers are bootstrap intervals over subjects" in page.text
+    assert "whiskers are 95 % intervals over subjects" in page.text
     assert "figure6_dice" not in page.ids
 
 

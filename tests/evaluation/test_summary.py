@@ -137,7 +137,8 @@ def finished(tmp_path_factory) -> Path:
     write_table(path, read_table(path).assign(engine="hmrf"))
     differences = read_table(folder / "metrics/volume_differences.tsv")
     keys = ["method", "scanner_a", "scanner_b", "tissue"]
-    found = differences.groupby(keys, sort=False)["difference_ml"].agg(bias_ml="mean", sd_ml="std").reset_index()
+    found = differences.groupby(keys, sort=False)["difference_ml_pve"].agg(bias_ml="mean", sd_ml="std").reset_index()
+    found["rule"] = "partial-volume sum"
     found["limit_low_ml"], found["limit_high_ml"] = found.bias_ml - 2 * found.sd_ml, found.bias_ml + 2 * found.sd_ml
     write_table(folder / "metrics/bland_altman.tsv", found)
     main(["statistics", str(folder), "--bootstrap", "100"])

@@ -139,7 +139,7 @@ def test_there_is_a_table_of_rules_and_one_of_the_truth(run):
     assert row["mean"] == pytest.approx(volumes.groupby("subject").volume_ml_hard.mean().mean(), rel=1e-5)
     assert row.n == 6
     truth = read_table(run / "tables/table_truth.tsv")
-    absolute = truth.query("value_of == 'absolute_error_ml' and tissue == 'WM'")
+    absolute = truth.query("value_of == 'absolute_error_ml_pve' and tissue == 'WM'")
     assert list(absolute.best == "yes") == list(absolute["mean"] == absolute["mean"].min())
     assert "Dice with the true labels" in (run / "tables/table_truth.md").read_text()
     assert read_table(run / "tables/table_dice.tsv").tissue.unique().tolist() == ["GM", "WM", "CSF"]

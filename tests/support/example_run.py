@@ -150,9 +150,7 @@ def _write_metrics(
                 )
             likes = {name: generator.uniform(0.7, 0.9) for name in ("ssim_truth", "ssim_truth_mean", "pearson_truth")}
             likeness.append({"method": method, "subject": subject, "scanner": scanner, **likes})
-        found = {
-            (row["subject"], row["scanner"], row["tissue"]): row["volume_ml"] for row in volumes[-len(scans) * 3 :]
-        }
+        found = {(row["subject"], row["scanner"], row["tissue"]): row for row in volumes[-len(scans) * 3 :]}
         for subject, (a, b) in itertools.product(subjects, pairs):
             if (subject, a) not in scans or (subject, b) not in scans:
                 continue
@@ -162,10 +160,11 @@ def _write_metrics(
             others = {"ssim_own_scale": alike - 0.01, "ssim_2d": alike - 0.02, "ssim_grid": alike + 0.1}
             ssim.append({**key, "ssim": alike, **others, "ssim_affine_ceiling": ceiling, "pearson": alike + 0.05})
             for tissue in TISSUES:
-                apart = found[subject, a, tissue] - found[subject, b, tissue]
-                differences.append(
-                    {**key, "tissue": tissue, "difference_ml": apart, "absolute_difference_ml": abs(apart)}
-                )
+                row = {**key, "tissue": tissue}
+                for rule in ("", "_pve", "_hard"):
+                    one, other = (found[subject, scanner, tissue][f"volume_ml{rule}"] for scanner in (a, b))
+                    row |= {f"difference_ml{rule}": one - other, f"absolute_difference_ml{rule}": abs(one - other)}
+                differences.append(row)
                 dice.append({**key, "tissue": tissue, "dice": 0.8 + 0.03 * min(number, 4) + generator.normal(0, 0.02)})
     by_pair = pd.DataFrame(differences)
     rmse = []
