@@ -1,4 +1,4 @@
-"""`statistics`: paired tests of every arm against RAW, and the summary."""
+"""`statistics`: paired tests of every arm against RAW, equivalence with rescans, and the summary."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from core.files import write_table
 from core.run_folder import RunFolder
 from core.sheet import read_sheet
 from evaluation.commands._run import add_bootstrap_options, add_run_argument
+from evaluation.equivalence import run_equivalence
 from evaluation.statistics import run_statistics
 from evaluation.summary import run_summary
 
-HELP = "paired tests of every arm against RAW, and the summary"
+HELP = "paired tests of every arm against RAW, equivalence with rescans, and the summary"
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -21,10 +22,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def main(arguments: argparse.Namespace) -> None:
-    """Write `RUN/statistics/paired_tests.tsv` and `summary.tsv`."""
+    """Write `RUN/statistics/paired_tests.tsv`, `equivalence.tsv` and `summary.tsv`."""
     run = RunFolder(arguments.run)
     study = read_sheet(run.sheet, check=False)
     write_table(run.statistic("paired_tests"), run_statistics(arguments.run, study.pairs))
+    write_table(run.statistic("equivalence"), run_equivalence(arguments.run))
     write_table(
         run.statistic("summary"), run_summary(arguments.run, seed=arguments.seed, resamples=arguments.bootstrap)
     )
