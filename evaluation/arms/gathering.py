@@ -46,13 +46,11 @@ def read_volumes(run: Path, arms: Sequence[str], batches: Sequence[str] | None) 
 
 
 def split_volumes(volumes: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """The volumes of scans, and those of people's scans and rescans on scanners that saw them more than once."""
-    keys = ["method", "subject", "scanner"]
+    """The volumes of scans, and those of rescans."""
     again = volumes["rescan"].astype(bool)
-    repeated = volumes.merge(volumes.loc[again, keys].drop_duplicates(), on=keys)
     return {
         "volumes": volumes[~again].drop(columns=["session", "rescan"]),
-        rescan_table("volumes"): repeated.drop(columns=["rescan", "engine", "rule"]),
+        rescan_table("volumes"): volumes[again].drop(columns=["rescan", "engine", "rule"]),
     }
 
 

@@ -1,4 +1,4 @@
-"""`statistics`: paired tests of every arm against RAW, gains beyond controls, verdicts, and the summary."""
+"""`statistics`: paired tests, gains beyond controls, verdicts, equivalence with rescans, and the summary."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from core.files import write_table
 from core.run_folder import RunFolder
 from core.sheet import read_sheet
 from evaluation.commands._run import add_bootstrap_options, add_run_argument
+from evaluation.equivalence import run_equivalence
 from evaluation.statistics import run_statistics
 from evaluation.summary import run_summary
 from evaluation.verdicts import run_verdicts
 
-HELP = "paired tests of every arm against RAW, gains beyond controls, verdicts, and the summary"
+HELP = "paired tests, gains beyond controls, verdicts, equivalence with rescans, and the summary"
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -28,7 +29,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def main(arguments: argparse.Namespace) -> None:
-    """Write `RUN/statistics/`: `paired_tests.tsv`, `gains.tsv`, `verdicts.tsv` and `summary.tsv`."""
+    """Write the tables of `RUN/statistics`."""
     run = RunFolder(arguments.run)
     study = read_sheet(run.sheet, check=False)
     write_table(run.statistic("paired_tests"), run_statistics(arguments.run, study.pairs))
@@ -36,6 +37,7 @@ def main(arguments: argparse.Namespace) -> None:
     gains, verdicts = run_verdicts(arguments.run, primary=measure, tissue=tissue)
     write_table(run.statistic("gains"), gains)
     write_table(run.statistic("verdicts"), verdicts)
+    write_table(run.statistic("equivalence"), run_equivalence(arguments.run))
     write_table(
         run.statistic("summary"), run_summary(arguments.run, seed=arguments.seed, resamples=arguments.bootstrap)
     )

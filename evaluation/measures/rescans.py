@@ -38,5 +38,14 @@ def rescan_differences(volumes: pd.DataFrame, sessions: Sequence[str]) -> pd.Dat
 
 def of_study(measured: Measured) -> dict[str, pd.DataFrame]:
     """The table of differences between sessions; without rows where nobody was rescanned."""
-    volumes = measured.tables[rescan_table("volumes")]
+    again = measured.tables[rescan_table("volumes")]
+    first = measured.tables["volumes"].merge(
+        pd.DataFrame(
+            [(scan.subject, scan.scanner, scan.session) for scan in measured.study.scans],
+            columns=["subject", "scanner", "session"],
+        ),
+        on=["subject", "scanner"],
+    )
+    first = first.merge(again[["method", "subject", "scanner"]].drop_duplicates(), on=["method", "subject", "scanner"])
+    volumes = pd.concat([first[again.columns], again], ignore_index=True) if len(again) else again
     return {TABLE: measured.in_order(rescan_differences(volumes, sorted(measured.sessions)))}

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+import pandas as pd
+
 from core.errors import InputError
 from core.files import read_table
 from core.names import Role
@@ -47,9 +49,16 @@ def read_arms(run: Path) -> dict[str, Arm]:
     if not path.is_file():
         return {}
     table = read_table(path)
-    for column in ("arm", "method", "label", "citation", "limits", "role", "of", *FLAGS):
+    for column in ("arm", "method", "label", "citation", "limits"):
         if column not in table:
             raise InputError(f"{path}: no column '{column}'; start the run again to have it made anew")
+    # a run made before arms had roles is still to be redrawn: it had no controls but those that said so
+    role = table.get("control", pd.Series("no", index=table.index)).map({"yes": "control"}).fillna("arm")
+    table = table.assign(
+        role=table.get("role", role),
+        of=table.get("of", pd.Series("", index=table.index)).fillna(""),
+        **{flag: table.get(flag, pd.Series("no", index=table.index)) for flag in FLAGS},
+    )
     return {
         row["arm"]: Arm(
             id=row["arm"],
@@ -61,5 +70,5 @@ def read_arms(run: Path) -> dict[str, Arm]:
             of=row["of"],
             **{flag: row[flag] == "yes" for flag in FLAGS},
         )
-        for row in table.fillna({"of": ""}).to_dict("records")
+        for row in table.to_dict("records")
     }
