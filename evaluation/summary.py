@@ -1,11 +1,12 @@
 """The summary: every arm by every measure, on one scale that the controls set; no single score.
 
-Two questions have scales of their own, and no measure answers both:
+Three questions have scales of their own, and no measure answers two:
 
 - removed: what of the scanners' differences is gone? RAW is 0; 1 is the oracle, or, in a run without
   it, the best value there can be.
 - kept: what of the person is still there? 0 is nothing (or a guess); 1 is the oracle, or RAW in a run
   without it.
+- nearer: is it nearer the truth, or a better image? RAW is 0; 1 is the oracle, or the best value there can be.
 
 A score may lie below 0 (worse than RAW, than nothing) or above 1. Where the oracle is no better than
 RAW, or than nothing, the measure has no scale in this run and no score. Intervals resample people, with
@@ -222,5 +223,5 @@ def run_summary(run: Path, *, seed: int = 0, resamples: int = RESAMPLES) -> pd.D
             )
     if not tables:
         return pd.DataFrame(columns=COLUMNS)
-    order = {"removed": 0, "kept": 1}
+    order = {"removed": 0, "kept": 1, "nearer": 2}
     return pd.concat(tables, ignore_index=True).sort_values("asks", key=lambda asks: asks.map(order), kind="stable")

@@ -28,7 +28,7 @@ MEASURES = (
         reference="Magnotta and Friedman 2006, without the background's term: scans are brain-extracted",
         table=TABLE,
         column="cnr",
-        summary=Summary(asks="removed"),
+        summary=Summary(asks="nearer"),
     ),
     Measure(
         name="cjv",

@@ -205,18 +205,31 @@ def test_people_are_recognised_and_their_variance_measured():
     table = identity.of_study(cohort(people, shift=3.0, noise=0.5))["identification"]
     assert (table.identified == 1).all()
     assert (table.own_correlation > table.other_correlation + 0.5).all()
+    assert (table.identity_margin < table.own_correlation - table.other_correlation).all()
     assert table.between_person_variance.mean() == pytest.approx(people.var(axis=0, ddof=1).mean(), rel=0.05)
 
 
 def test_everyone_made_alike_is_recognised_by_a_guess_only():
     table = identity.of_study(cohort(np.tile(np.arange(50.0), (5, 1)), shift=1.0))["identification"]
     np.testing.assert_allclose(table.identified, 1 / 5)
+    np.testing.assert_allclose(table.identity_margin, 0, atol=1e-9)
     np.testing.assert_allclose(table.between_person_variance, 0, atol=1e-12)
 
 
 def test_identification_counts_ties_in_part():
     alike = np.array([[0.9, 0.9, 0.1], [0.2, 0.3, 0.1], [0.5, 0.1, 0.4]])
     assert list(identity.identify(alike)) == [0.5, 1.0, 0.0]
+
+
+def test_the_margin_falls_where_everyone_is_still_recognized():
+    """Half a person and half the cohort's mean: the share recognized can't tell, the margin can."""
+    people = np.random.default_rng(0).normal(size=(6, 2000)) + np.linspace(0, 3, 2000)
+    half = (people + people.mean(axis=0)) / 2
+    tables = [identity.of_study(cohort(images, noise=0.2))["identification"] for images in (people, half)]
+    assert all((table.identified == 1).all() for table in tables)
+    assert tables[1].identity_margin.mean() < 0.7 * tables[0].identity_margin.mean()
+    alike = np.array([[0.9, 0.9, 0.1], [0.2, 0.3, 0.1], [0.5, 0.1, 0.4]])
+    np.testing.assert_allclose(identity.margins(alike), [0.0, 0.1, -0.1])
 
 
 def test_cells_lie_on_the_studys_grid_and_inside_the_mask():
