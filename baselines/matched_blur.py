@@ -17,7 +17,7 @@ from baselines.blur import FWHM_OF_SIGMA, blurred
 from baselines.interface import Method
 from core.files import read_json, write_json
 from core.images import load_image, voxel_sizes
-from core.roughness import roughness
+from core.roughness import detail
 from core.run_folder import image_name
 from core.study import Scan, Study
 
@@ -93,13 +93,13 @@ class MatchedBlur(Method):
 
 
 def relative_roughness(images: Iterable[tuple[np.ndarray, np.ndarray]]) -> float:
-    """Mean roughness of images (X, Y, Z), with their masks, over the range of all their brains' intensities.
+    """Mean detail of images (X, Y, Z), with their masks, over the range of all their brains' intensities.
 
     The range is from the 0.5th to the 99.5th percentile, so that neither an arm's unit nor its zero matters.
     """
     known = [(image, mask) for image, mask in images]
     low, high = np.percentile(np.concatenate([image[mask] for image, mask in known]), PERCENTS)
-    return float(np.mean([roughness(image, mask, level=float(high - low)) for image, mask in known]))
+    return float(np.mean([detail(image, mask) for image, mask in known])) / float(high - low)
 
 
 def matching_width(roughness_at: Callable[[float], float], wanted: float) -> float:

@@ -8,7 +8,7 @@ Three questions have scales of their own, and no measure answers two:
   `one_is` says which.
 - kept: what of the person is still there? 0 is nothing (or a guess); 1 is the oracle, or RAW in a run
   without it.
-- nearer: how much nearer is the truth? RAW is 0, the oracle 1.
+- nearer: is it nearer the truth, or a better image? RAW is 0; 1 is the oracle, or the best value there can be.
 
 A score may lie below 0 (worse than RAW, than nothing) or above 1. Where 1 is no better than RAW, or than nothing,
 the measure has no scale in this run and no score. Intervals of values and scores are Student's with the jackknife's

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from baselines.harness.applying import apply_method, check_output
+from baselines.blur import blurred
 from baselines.harness.fitting import fit_method, fit_without_fold
 from baselines.harness.parameters import make_parameters, parse_parameters
 from baselines.harness.registry import label, methods
@@ -22,6 +23,7 @@ from baselines.interface import Context, Method
 from core import folds
 from core.errors import InputError
 from core.images import load_image, save_image, save_labels
+from core.run_folder import image_name
 from core.sheet import read_sheet
 from core.study import Scan, Study
 from tests.support.made_up_study import write_study
@@ -48,8 +50,11 @@ def made_elsewhere(tmp_path_factory):
     scans = read_sheet(write_study(folder, subjects=4), scale="brain").scans
     for scan in (*scans, dataclasses.replace(scans[0], scanner="Unheard-of")):
         save_image(folder / f"{scan.subject}_{scan.scanner}.nii.gz", 2 * scan.read(), scan.affine)
+        smooth = blurred(scan.read(), scan.read_mask(), np.ones(3))
+        save_image(folder / "smooth" / image_name(scan.name), smooth, scan.affine)
     (folder / "program.sh").write_text(PROGRAM)
-    QUICK["external"] = {"images": f"{folder}/{{subject}}_{{scanner}}.nii.gz"}
+    QUICK["external"] = {"images": f"{folder}/{{subject}}_{{scanner}}.nii.gz", "uses_other_scans": False}
+    QUICK["matched_blur"] = {"images": str(folder / "smooth")}
     QUICK["command"] = {
         "fit": "cut -f 2 {scans} | sort -u > {model}/scanners.tsv",
         "apply": f"sh '{folder}/program.sh' {{scans}} {{model}} {{out}}",

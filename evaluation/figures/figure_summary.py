@@ -20,7 +20,8 @@ TITLE = "Summary: every arm by every measure"
 TOPIC = "Summary"
 CAPTION = (
     "A panel a measure, a row an arm; the dot is the arm's score, the line its 95 % bootstrap interval over people. "
-    "Scanners' differences removed: 0 is RAW; 1 is the oracle, or in a run without it the best value there can be. "
+    "Scanners' differences removed, and nearer the truth: 0 is RAW; 1 is the oracle, or in a run without it the best "
+    "value there can be. "
     "Person kept: 0 is nothing left (or a guess), 1 the oracle, or in a run without it RAW. An arrow: the score lies "
     "beyond the panel. On the right the rank among the arms that aren't controls, with its interval. There is no "
     "total, since an arm that removes everything by keeping nothing would win it."
@@ -28,7 +29,7 @@ CAPTION = (
 COLUMNS_OF_PANELS = 5
 LOWEST, HIGHEST = -0.5, 1.3
 ROOM_FOR_RANKS = 1.2
-ASKED = {"removed": "removed", "kept": "kept"}
+ASKED = {"removed": "removed", "kept": "kept", "nearer": "nearer"}
 
 
 def draw(run: FinishedRun) -> list[Path]:
@@ -88,7 +89,7 @@ def plot(
 
 
 def _ends(one_is: str, asks: str) -> str:
-    return f": 0 {'RAW' if asks == 'removed' else 'nothing'}, 1 {one_is}"
+    return f": 0 {'nothing' if asks == 'kept' else 'RAW'}, 1 {one_is}"
 
 
 def _counted(table: pd.DataFrame) -> str:

@@ -1,7 +1,9 @@
 """How well gray and white matter are told apart in one image: contrast-to-noise and joint variation.
 
-Both are taken over voxels that are the same for every arm (`Person.tissues`), so an arm can't raise
-them by moving the border between the tissues. Neither knows what is noise and what is anatomy: an arm
+Both are taken over voxels that are the same for every arm, so an arm can't raise them by moving the border
+between the tissues: the truth's, where it is known, else RAW's (`Person.tissues`). RAW's own borders follow its
+noise and contrast, which favors RAW and averages of it; a mean of RAW's scans passed even the noise-free image
+there. Neither knows what is noise and what is anatomy: an arm
 that makes everyone alike, or smooths, may score well here and must be seen to lose elsewhere.
 """
 
@@ -11,6 +13,7 @@ import math
 
 import numpy as np
 
+from core.names import TISSUES
 from evaluation.measures.interface import Measure, Person, Summary
 
 TABLE = "contrast"
@@ -22,13 +25,14 @@ MEASURES = (
         highest=math.inf,
         better="higher",
         definition=(
-            "|mean WM - mean GM| / sqrt(variance in WM + variance in GM), over the voxels that RAW's segmentation "
-            "gives to the tissue on at least half of the person's scanners."
+            "|mean WM - mean GM| / sqrt(variance in WM + variance in GM), over the brain voxels of the true labels "
+            "where they are known, else over those that RAW's segmentation gives to the tissue on at least half of the "
+            "person's scanners."
         ),
         reference="Magnotta and Friedman 2006, without the background's term: scans are brain-extracted",
         table=TABLE,
         column="cnr",
-        summary=Summary(asks="removed"),
+        summary=Summary(asks="nearer"),
     ),
     Measure(
         name="cjv",
@@ -71,11 +75,20 @@ def _ratio(above: float, below: float) -> float:
     return above / below if below > 0 else math.nan
 
 
+def tissues_of(person: Person, scanner: str) -> tuple[np.ndarray, np.ndarray]:
+    """White and gray matter's voxels (X, Y, Z), bool, of a scan: the true ones in its mask where they are known."""
+    truth = person.truth.get(scanner)
+    if truth is None or truth.labels is None:
+        return person.tissues["WM"], person.tissues["GM"]
+    brain = person.masks[scanner]
+    white, gray = ((truth.labels == 1 + TISSUES.index(tissue)) & brain for tissue in ("WM", "GM"))
+    return white, gray
+
+
 def of_person(person: Person) -> list[dict]:
     """A row a scan."""
-    places = [np.flatnonzero(person.tissues[tissue]) for tissue in ("WM", "GM")]
     rows = []
     for scanner, image in person.images.items():
-        white, gray = (image.ravel()[chosen] for chosen in places)
+        white, gray = (image[tissue] for tissue in tissues_of(person, scanner))
         rows.append({"scanner": scanner, "cnr": contrast_to_noise(white, gray), "cjv": joint_variation(white, gray)})
     return rows

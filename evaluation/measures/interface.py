@@ -37,14 +37,16 @@ OverPeople = Callable[[np.ndarray], np.ndarray]
 class Summary:
     """How a measure enters the summary.
 
-    `asks`: "removed" for what harmonization should bring nearer to the oracle than RAW is; "kept" for
-    what a person's scan has already and harmonization must not lose.
+    `asks`: "removed" for differences between scanners, which harmonization should bring nearer to the oracle
+    than RAW is; "kept" for what a person's scan has already and harmonization must not lose; "nearer" for
+    nearness to the truth, and for the quality of single images: it may be won without removing any difference
+    of scanners, and isn't evidence of that.
     `over_people`: takes its numbers (..., people, scanners or pairs, tissues), without a gap, to one
     number (...); None: the mean of the people's means.
     `guess`: a guess is right once in so many, which is then the measure's worst or best value.
     """
 
-    asks: Literal["removed", "kept"]
+    asks: Literal["removed", "kept", "nearer"]
     over_people: OverPeople | None = None
     guess: Literal["scanners", "people"] | None = None
 

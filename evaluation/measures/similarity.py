@@ -117,8 +117,8 @@ MEASURES = (
         definition=(
             "Table 2's SSIM after the affine map of one of a pair's two RAW scans (slope and intercept in its mask) "
             "that makes it highest, found by Nelder and Mead's search for each pair of a person's scans; the better of "
-            "the two ways round. A method of one affine map a scan can't do better by choosing maps, unless by both "
-            "scans' contrast."
+            "the two ways round. No choice of one affine map a scan does better, but for one that raises both scans' "
+            "contrast against the data range."
         ),
         reference="Nelder and Mead 1965, for the search",
         table=TABLE,

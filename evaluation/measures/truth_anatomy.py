@@ -38,7 +38,7 @@ MEASURES = (
         reference="Dice 1945",
         table=TABLE,
         column="dice_truth",
-        summary=Summary(asks="removed"),
+        summary=Summary(asks="nearer"),
     ),
 )
 

@@ -13,7 +13,7 @@ from evaluation.summary import COLUMNS as SUMMARY_COLUMNS
 from evaluation.tables.layout import Entry, Panel, Table
 from evaluation.tables.notes import all_notes
 
-ASKED = {"removed": "Scanners' differences removed", "kept": "Person kept"}
+ASKED = {"removed": "Scanners' differences removed", "kept": "Person kept", "nearer": "Nearer the truth"}
 """What the summary's measures ask, and its panels' titles."""
 
 
@@ -23,7 +23,11 @@ def make(run: FinishedRun) -> Table | None:
     if summary is None or summary.empty:
         return None
     panels = [
-        *(_summary_panel(run, summary[summary["asks"] == asks], title, "score", 2) for asks, title in ASKED.items()),
+        *(
+            _summary_panel(run, summary[summary["asks"] == asks], title, "score", 2)
+            for asks, title in ASKED.items()
+            if (summary["asks"] == asks).any()
+        ),
         _summary_panel(run, summary[summary["rank"].notna()], "Rank of the arms that aren't controls", "rank", 1),
         _summary_panel(run, summary, "Value", "value", 3, ("ci_low", "ci_high")),
     ]
@@ -32,7 +36,8 @@ def make(run: FinishedRun) -> Table | None:
         lambda names: ", ".join(registry.find(name).label for name in names)
     )
     notes = [
-        "Each measure on a scale of its own run. Differences removed: 0 is RAW. Person kept: 0 is nothing, or a guess. "
+        "Each measure on a scale of its own run. Differences removed and nearer the truth: 0 is RAW. Person kept: 0 is "
+        "nothing, or a guess. "
         "1 is, for each measure: " + "; ".join(f"{words} for {names}" for words, names in tops.items()) + ". "
         "Below 0: worse than RAW, or than nothing. n/a: 1 is no better than 0 here, or isn't known.",
         "[from to]: the middle 95 % of resamples of the people, the same for every arm; the scanner's classifier isn't "

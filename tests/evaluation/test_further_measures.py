@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy import stats
+from scipy import ndimage, stats
 
 from core.errors import InputError
+from core.roughness import roughness as image_roughness
 from core.study import Scan, Study
 from evaluation.analysis_of_variance import mean_squares
 from evaluation.arms.measuring import PersonMeasures, common_tissues
@@ -21,8 +23,9 @@ from evaluation.measures.biology import comparable, contrasts, line, noncentrali
 from evaluation.measures.biology import of_study as biology
 from evaluation.measures.bland_altman import agreement
 from evaluation.measures.contrast import contrast_to_noise, joint_variation
+from evaluation.measures.contrast import of_person as contrast_of
 from evaluation.measures.intensity_distance import wasserstein_of_sorted
-from evaluation.measures.interface import Measured, Person, Range
+from evaluation.measures.interface import Measured, Person, Range, Truth
 from evaluation.measures.reliability import between_person_cv, icc, icc_interval, over_tissues, within_person_cv
 from evaluation.measures.scanner_classification import classify, neighbors, octants, of_person, roughness, shading
 
@@ -125,6 +128,48 @@ def test_a_step_is_as_sharp_as_voxels_allow_and_a_blur_less(size):
     assert np.isnan(sharpness.sharpness(image, sharpness.border(white, gray, (size, 1, 1)), np.nan, (size, 1, 1)))
 
 
+def test_contrasts_voxels_are_the_truths_where_it_is_known():
+    """RAW's own labels follow its noise: split at the mean, noise alone has contrast there, and none in the truth's."""
+    rng = np.random.default_rng(0)
+    image = rng.normal(1, 0.1, (10, 10, 10)).astype(np.float32)
+    own = {"WM": image > 1, "GM": image <= 1}
+    true = np.where(np.arange(1000).reshape(image.shape) % 2 == 0, 3, 2).astype(np.uint8)
+    person = replace(person_of({"A": image}), tissues=own)
+    assert contrast_of(person)[0]["cnr"] > 1.5
+    known = replace(person, truth={"A": Truth(labels=true)})
+    assert contrast_of(known)[0]["cnr"] == pytest.approx(contrast_to_noise(image[true == 3], image[true == 2]))
+    assert contrast_of(known)[0]["cnr"] < 0.2
+    half = {"A": np.arange(10)[:, None, None] < np.full((10, 10, 10), 5)}
+    inside = image[:5][true[:5] == 3], image[:5][true[:5] == 2]
+    assert contrast_of(replace(known, masks=half))[0]["cnr"] == pytest.approx(contrast_to_noise(*inside))
+
+
+def detail_table(raw: np.ndarray, arm: np.ndarray, truth: np.ndarray | None) -> pd.DataFrame:
+    """The table of sharpness of two arms' single scan, by method."""
+    rows = []
+    for method, image in (("raw", raw), ("arm", arm)):
+        known = {} if truth is None else {"A": Truth(image=truth)}
+        person = replace(person_of({"A": image}), truth=known)
+        rows += [{"method": method, "subject": "01", **row} for row in sharpness.of_person(person)]
+    tables = {"sharpness": pd.DataFrame(rows)}
+    found = sharpness.of_study(measured_of((Scan("01", "A", None, None),), ["raw", "arm"], tables))
+    return found["sharpness"].set_index("method")
+
+
+def test_high_frequency_power_falls_with_a_blur_and_is_told_by_the_truth_where_it_is_known():
+    rng = np.random.default_rng(1)
+    truth = (1 + 0.1 * rng.standard_normal((20, 20, 20))).astype(np.float32)
+    raw = (truth + 0.1 * rng.standard_normal(truth.shape)).astype(np.float32)
+    found = detail_table(raw, (truth - 1) / 2 + 1, truth)
+    assert found.high_frequency_power["raw"] == pytest.approx(2, rel=0.05)
+    assert found.high_frequency_power["arm"] == pytest.approx(0.25, rel=1e-3)
+    unknown = detail_table(raw, ndimage.gaussian_filter(raw, 0.8), None)
+    assert unknown.high_frequency_power["raw"] == 1
+    assert unknown.high_frequency_power["arm"] < 0.3
+    assert unknown.roughness["arm"] < 0.6 * unknown.roughness["raw"]
+    assert unknown.roughness["raw"] == pytest.approx(image_roughness(raw, np.ones(raw.shape, dtype=bool)))
+
+
 @settings(deadline=None, max_examples=30)
 @given(st.integers(1, 60), st.integers(0, 99))
 def test_the_distance_of_intensities_is_scipys(count, seed):
@@ -217,18 +262,31 @@ def test_people_are_recognised_and_their_variance_measured():
     table = identity.of_study(cohort(people, shift=3.0, noise=0.5))["identification"]
     assert (table.identified == 1).all()
     assert (table.own_correlation > table.other_correlation + 0.5).all()
+    assert (table.identity_margin < table.own_correlation - table.other_correlation).all()
     assert table.between_person_variance.mean() == pytest.approx(people.var(axis=0, ddof=1).mean(), rel=0.05)
 
 
 def test_everyone_made_alike_is_recognised_by_a_guess_only():
     table = identity.of_study(cohort(np.tile(np.arange(50.0), (5, 1)), shift=1.0))["identification"]
     np.testing.assert_allclose(table.identified, 1 / 5)
+    np.testing.assert_allclose(table.identity_margin, 0, atol=1e-9)
     np.testing.assert_allclose(table.between_person_variance, 0, atol=1e-12)
 
 
 def test_identification_counts_ties_in_part():
     alike = np.array([[0.9, 0.9, 0.1], [0.2, 0.3, 0.1], [0.5, 0.1, 0.4]])
     assert list(identity.identify(alike)) == [0.5, 1.0, 0.0]
+
+
+def test_the_margin_falls_where_everyone_is_still_recognized():
+    """Half a person and half the cohort's mean: the share recognized can't tell, the margin can."""
+    people = np.random.default_rng(0).normal(size=(6, 2000)) + np.linspace(0, 3, 2000)
+    half = (people + people.mean(axis=0)) / 2
+    tables = [identity.of_study(cohort(images, noise=0.2))["identification"] for images in (people, half)]
+    assert all((table.identified == 1).all() for table in tables)
+    assert tables[1].identity_margin.mean() < 0.7 * tables[0].identity_margin.mean()
+    alike = np.array([[0.9, 0.9, 0.1], [0.2, 0.3, 0.1], [0.5, 0.1, 0.4]])
+    np.testing.assert_allclose(identity.margins(alike), [0.0, 0.1, -0.1])
 
 
 def test_cells_lie_on_the_studys_grid_and_inside_the_mask():

@@ -23,7 +23,7 @@ from tests.support.example_run import write_example_run
 
 PEOPLE = [f"{number:02d}" for number in range(1, 7)]
 DICE = {"raw": 0.5, "good": 0.7, "bad": 0.4, "oracle": 0.9, "cohort_mean": 0.95}
-KEPT = {"raw": 1.0, "good": 1.0, "bad": 0.6, "oracle": 1.0, "cohort_mean": 1 / 6}
+KEPT = {"raw": 0.3, "good": 0.3, "bad": 0.2, "oracle": 0.3, "cohort_mean": 0.0}
 
 
 def write_run(folder: Path, arms: list[str]) -> Path:
@@ -35,7 +35,7 @@ def write_run(folder: Path, arms: list[str]) -> Path:
         for person, shift in zip(PEOPLE, shared, strict=True):
             pair = {"method": arm, "subject": person, "scanner_a": "A", "scanner_b": "B"}
             rows["dice"] += [{**pair, "tissue": tissue, "dice": DICE[arm] + shift} for tissue in ("GM", "WM")]
-            rows["identification"].append({**pair, "identified": KEPT[arm]})
+            rows["identification"].append({**pair, "identity_margin": KEPT[arm]})
             scan = {"method": arm, "subject": person, "tissue": "GM"}
             rows["volumes"] += [{**scan, "scanner": scanner, "volume_ml": 500.0} for scanner in "AB"]
     for name, found in rows.items():
@@ -68,11 +68,11 @@ def test_without_an_oracle_one_is_the_best_there_can_be(tmp_path):
     expected = (dice.loc["good", "value"] - dice.loc["raw", "value"]) / (1 - dice.loc["raw", "value"])
     assert dice.loc["good", "score"] == pytest.approx(expected)
     assert set(dice["one_is"]) == {"best possible"}
-    assert set(summary_of(folder, "identified")["one_is"]) == {"RAW"}
+    assert set(summary_of(folder, "identity_margin")["one_is"]) == {"RAW"}
 
 
 def test_a_cheat_loses_what_is_to_be_kept_and_controls_have_no_rank(tmp_path):
-    kept = summary_of(write_run(tmp_path, list(DICE)), "identified")
+    kept = summary_of(write_run(tmp_path, list(DICE)), "identity_margin")
     assert kept.loc["cohort_mean", "score"] == pytest.approx(0, abs=1e-5)
     assert kept.loc["raw", "score"] == 1
     assert kept["rank"].dropna().to_dict() == {"raw": 1.5, "good": 1.5, "bad": 3}
@@ -108,7 +108,7 @@ def test_gaps_are_left_out_of_means_and_people_with_gaps_of_functions():
 
 def test_ranks_share_ties_and_stop_at_what_raw_has():
     values = np.array([[0.9], [1.2], [0.5], [np.nan]])
-    assert list(ranks(registry.find("identified"), values, np.array([0.9]))[:3, 0]) == [1.5, 1.5, 3]
+    assert list(ranks(registry.find("identity_margin"), values, np.array([0.9]))[:3, 0]) == [1.5, 1.5, 3]
     assert list(ranks(registry.find("dice"), values, np.array([0.9]))[:3, 0]) == [2, 1, 3]
     assert np.isnan(ranks(registry.find("dice"), values, np.array([0.9]))[3, 0])
 
