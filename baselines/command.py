@@ -22,7 +22,7 @@ from pathlib import Path
 
 import numpy as np
 
-from baselines.interface import Method
+from baselines.interface import Context, Method
 from core.errors import InputError
 from core.images import load_image, save_image
 from core.run_folder import image_name, scan_name
@@ -45,11 +45,14 @@ class Command(Method):
     class Parameters:
         """fit: the command line that learns, with {scans} and {model}; empty where nothing is learned.
 
-        apply: the command line that harmonizes, with {scans}, {out} and, where something was learned, {model}.
+        apply: the command line that harmonizes, with {scans}, {out} and, where something was learned, {model}; it
+        is run for the scans of one scanner at a time.
+        uses_other_scans: whether it looks at a person's other scans, and so is run for all scans at once.
         """
 
         fit: str = ""
         apply: str = ""
+        uses_other_scans: bool = False
 
         def __post_init__(self) -> None:
             needed = {"fit": ("{scans}", "{model}"), "apply": ("{scans}", "{out}")}
@@ -60,6 +63,10 @@ class Command(Method):
                     raise ValueError(f"{name}='{line}' lacks {' and '.join(lacking)}; write them where the paths go")
 
     parameters: Parameters
+
+    def __init__(self, parameters: Parameters | None = None, context: Context | None = None) -> None:
+        super().__init__(parameters, context)
+        self.uses_other_scans = self.parameters.uses_other_scans
 
     def fit(self, study: Study) -> None:
         """Run the fitting command line on the study's sheet."""

@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from baselines.harness.applying import apply_method, check_output
 from baselines.blur import blurred
+from baselines.harness.applying import apply_method, check_output
 from baselines.harness.fitting import fit_method, fit_without_fold
 from baselines.harness.parameters import make_parameters, parse_parameters
 from baselines.harness.registry import label, methods

@@ -39,8 +39,8 @@ class ScanOptions:
     failed_scan: bool = False
     contrast_only: bool = False
     missing: tuple[tuple[str, str], ...] = ()
-    sessions: int = 1
-    rescanned: int | None = None
+    sessions: int = 2
+    rescanned: int | None = 3
     scale: Scale = "brain"
 
     def __post_init__(self) -> None:

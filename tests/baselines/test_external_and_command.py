@@ -19,7 +19,7 @@ from tests.support.methods import fitted, with_covariates
 
 
 def test_external_images(study, tmp_path):
-    arm = External(External.Parameters(images=f"{tmp_path}/{{subject}}/{{scanner}}.nii.gz"))
+    arm = External(External.Parameters(images=f"{tmp_path}/{{subject}}/{{scanner}}.nii.gz", uses_other_scans=False))
     with pytest.raises(InputError, match=r"9 of 9 images are missing, the first is .*/01/Alpha\.nii\.gz"):
         arm.fit(study)
     for scan in study.scans:
@@ -32,7 +32,9 @@ def test_external_images(study, tmp_path):
         arm.fit(study)
     for pattern, message in (("", "give --param images="), ("/x/{subject}.nii", "lacks {scanner}")):
         with pytest.raises(InputError, match=message):
-            External(External.Parameters(images=pattern)).fit(study)
+            External(External.Parameters(images=pattern, uses_other_scans=True)).fit(study)
+    with pytest.raises(InputError, match="say whether a person's other scans were used"):
+        External(External.Parameters(images="/x/{subject}/{scanner}.nii")).fit(study)
 
 
 PROGRAM = r"""
@@ -57,7 +59,8 @@ for row in rows:
 """
 
 
-def test_a_program_is_called_once_for_all_scans(study, tmp_path, monkeypatch):
+@pytest.mark.parametrize("uses_other_scans", [False, True])
+def test_a_program_is_called_once_a_scanner_or_for_all_scans(uses_other_scans, study, tmp_path, monkeypatch):
     awkward = tmp_path / "it's a folder; with $things"
     awkward.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(awkward))
@@ -66,12 +69,15 @@ def test_a_program_is_called_once_for_all_scans(study, tmp_path, monkeypatch):
     parameters = Command.Parameters(
         fit=f"{sys.executable} {program} fit {{scans}} {{model}}",
         apply=f"{sys.executable} {program} apply {{scans}} {{model}} {{out}}",
+        uses_other_scans=uses_other_scans,
     )
     told = with_covariates(study, age=lambda scan: "70", truth_image=lambda scan: "secret.nii.gz")
     fit_method("command", told, tmp_path / "model", parameters=parameters)
     assert (tmp_path / "model" / "command" / "header.tsv").read_text() == "subject\tscanner\timage\tmask\tage"
     apply_method("command", tmp_path / "model", told, tmp_path / "out")
-    assert (tmp_path / "calls").read_text() == "9 subject\tscanner\timage\tmask\tage\n"
+    calls = [len(study.scans)] if uses_other_scans else [len(study.of_scanner(name)) for name in study.scanners]
+    told_each = "".join(f"{scans} subject\tscanner\timage\tmask\tage\n" for scans in calls)
+    assert (tmp_path / "calls").read_text() == told_each
     scan = told.scans[4]
     found = load_image(tmp_path / "out" / f"{scan.name}_T1w.nii.gz")[0]
     np.testing.assert_allclose(found, 3 * scan.read(), rtol=1e-6)

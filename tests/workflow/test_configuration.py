@@ -23,7 +23,22 @@ def config() -> dict:
 
 def test_the_demo(config):
     demo = Configuration(config)
-    assert list(demo.arms) == ["raw", "whitestripe", "ravel", "mispel"]
+    arms = [arm for arm, planned in demo.arms.items() if planned.role == "arm"]
+    assert arms == ["raw", "whitestripe", "ravel", "mispel"]
+    assert {arm: (planned.role, planned.of) for arm, planned in demo.arms.items() if planned.role != "arm"} == {
+        "ravel_blur": ("blur", "ravel"),
+        "mispel_seed1": ("seed", "mispel"),
+        "mispel_seed2": ("seed", "mispel"),
+        "mispel_permuted": ("permuted", "mispel"),
+        "mispel_permuted_seed1": ("seed", "mispel_permuted"),
+        "mispel_permuted_seed2": ("seed", "mispel_permuted"),
+        "mispel_blur": ("blur", "mispel"),
+        "oracle": ("control", ""),
+        "cohort_mean": ("control", ""),
+        "person_mean": ("control", ""),
+    }
+    assert demo.arms["mispel_permuted_seed1"].parameters == {"base": "mispel", "settings": "preset=demo"}
+    assert (demo.arms["mispel"].seed, demo.arms["mispel_seed2"].seed) == (0, 2)
     assert demo.scanners == ["GE", "Philips", "Prisma", "Trio"]
     assert len(demo.subjects) >= 6
     assert [subject for batch in demo.batches.values() for subject in batch] == demo.subjects
@@ -132,9 +147,9 @@ def test_a_method_twice_under_two_ids(config):
     config["methods"]["ravel_two"] = {"method": "ravel", "factors": 2, "seed": 5}
     checked = Configuration(config)
     checked.check_arms()
-    assert checked.method_of("ravel_two") == "ravel"
-    assert checked.parameters_of("ravel_two") == {"factors": 2}
-    assert (checked.seed_of("ravel"), checked.seed_of("ravel_two")) == (config["seed"], 5)
+    two = checked.arms["ravel_two"]
+    assert (two.method, two.parameters, two.seed) == ("ravel", {"factors": 2}, 5)
+    assert checked.arms["ravel"].seed == config["seed"]
 
 
 def test_a_method_that_wraps_another_is_refitted_with_it(config, monkeypatch):
