@@ -21,6 +21,9 @@ from studies.simulation.physics import Scanner, Tissue, calibration
 from studies.simulation.random_fields import enlarge, random_field
 from studies.simulation.signal import signal
 
+FIRST_SESSION = "1"
+"""Name of a scanner's first scan of a person; any other name is a rescan."""
+
 VESSELS_TO_GM = 0.75
 """Signal of vessels and meninges in the sulci, of cortical GM's."""
 
@@ -49,13 +52,22 @@ def true_image(
     return blur(image, anatomy, scanner.resolution_mm) if point_spread else image
 
 
-def acquire(anatomy: Anatomy, scanner: Scanner, tissues: dict[str, Tissue], *, seed: int, subject: str) -> np.ndarray:
+def acquire(
+    anatomy: Anatomy,
+    scanner: Scanner,
+    tissues: dict[str, Tissue],
+    *,
+    seed: int,
+    subject: str,
+    session: str = FIRST_SESSION,
+) -> np.ndarray:
     """One scan of the subject, float32 (X, Y, Z), WM about 1, 0 outside the brain.
 
-    What is random depends on seed, subject and the scanner's name; the parts of fields that belong
-    to the scanner on seed and name alone.
+    What is random depends on seed, subject, the scanner's name and the session's, so that another
+    session is a rescan; the parts of fields that belong to the scanner on seed and name alone.
     """
-    own = generator(seed, "scan", subject, scanner.name)
+    # the first session's draws are those of a study without rescans
+    own = generator(seed, "scan", subject, scanner.name, *([] if session == FIRST_SESSION else [session]))
     fixed = generator(seed, "scanner", scanner.name)
     factors = calibration(round(anatomy.voxel_size_mm))
     b1 = transmit_field(own, anatomy, scanner.transmit)

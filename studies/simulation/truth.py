@@ -16,7 +16,7 @@ from core.run_folder import StudyFolder, image_name, labels_name, mask_name, sca
 from studies.simulation.anatomy import Anatomy
 from studies.simulation.options import ScanOptions
 from studies.simulation.physics import Scanner, failed, tissues
-from studies.simulation.scanner import acquire, true_image
+from studies.simulation.scanner import FIRST_SESSION, acquire, true_image
 from studies.simulation.signal import check_contrast
 
 SIMULATED = "simulated"
@@ -111,14 +111,17 @@ def write_subject(
 
 
 def simulate_scan(
-    anatomy: Anatomy, scanner: Scanner, options: ScanOptions, subject: str
+    anatomy: Anatomy, scanner: Scanner, options: ScanOptions, subject: str, session: str = FIRST_SESSION
 ) -> tuple[np.ndarray, np.ndarray]:
-    """A scan and its noise-free, unwarped truth, float32 (X, Y, Z), both on the scale of `options`."""
+    """A scan and its noise-free, unwarped truth, float32 (X, Y, Z), both on the scale of `options`.
+
+    Another session is another scan of the same truth (`scanner.acquire`).
+    """
     noiseless = true_image(anatomy, scanner, tissues(), point_spread=not options.contrast_only)
     noiseless = scale_to_mean(noiseless, anatomy.mask, options.scale)
     if options.contrast_only:
         return noiseless, noiseless
-    image = acquire(anatomy, scanner, tissues(), seed=options.seed, subject=subject)
+    image = acquire(anatomy, scanner, tissues(), seed=options.seed, subject=subject, session=session)
     return scale_to_mean(image, anatomy.mask, options.scale), noiseless
 
 

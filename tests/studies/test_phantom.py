@@ -149,6 +149,18 @@ def test_a_scan_repeats_and_differs_from_others(brain):
         assert (again != first)[brain.mask].mean() > 0.99
 
 
+def test_another_session_is_another_scan_of_the_same_truth(brain):
+    options = PhantomOptions()
+    ge = shipped_scanners()["GE"]
+    first, truth = simulate_scan(brain, ge, options, "02")
+    second, truth_again = simulate_scan(brain, ge, options, "02", "2")
+    assert (truth_again == truth).all()
+    assert (second != first)[brain.mask].mean() > 0.99
+    # the first session is the scan of a study without rescans
+    assert simulate_scan(brain, ge, options, "02", "1")[0].tobytes() == first.tobytes()
+    assert simulate_scan(brain, ge, options, "02", "2")[0].tobytes() == second.tobytes()
+
+
 def test_a_perfect_scanner_shows_the_truth(brain):
     prisma = shipped_scanners()["Prisma"]
     perfect = dataclasses.replace(prisma, noise=0, bias=0, transmit=0, misregistration_mm=0)
