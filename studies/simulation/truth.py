@@ -86,6 +86,7 @@ def write_subject(
                 "mask": mask_name(stem),
                 **covariates,
                 SIMULATED: SIMULATED,
+                "variant": options.variant,
                 "truth_image": f"truth/{name}_truth.nii.gz",
                 "truth_labels": f"truth/{labels_name(stem)}",
                 "truth_fractions": f"truth/{stem}_fractions.nii.gz",
@@ -98,6 +99,7 @@ def write_subject(
         "seed": options.seed,
         "voxel_size_mm": options.voxel_size_mm,
         "contrast_only": options.contrast_only,
+        "variant": options.variant,
         "scale": options.scale,
         "truth_image": "the scanner's contrast and point spread at a transmit field of 1; no noise, no "
         "intensity field, no misregistration; on the scale named above by its own mean",
@@ -121,7 +123,9 @@ def simulate_scan(
     noiseless = scale_to_mean(noiseless, anatomy.mask, options.scale)
     if options.contrast_only:
         return noiseless, noiseless
-    image = acquire(anatomy, scanner, tissues(), seed=options.seed, subject=subject, session=session)
+    image = acquire(
+        anatomy, scanner, tissues(), seed=options.seed, subject=subject, session=session, variant=options.variant
+    )
     return scale_to_mean(image, anatomy.mask, options.scale), noiseless
 
 
