@@ -2,8 +2,9 @@
 
 In this order: signal of every compartment under the scanner's transmit field; divided by white
 matter's own response to that field, which bias correction would remove; tone; point spread; what
-bias correction left over; Rician noise; residual misregistration, resampled linearly as registered
-scans are. Noise and misregistration are calibrated to the paper's SSIM (`physics.yaml`).
+bias correction left over; Rician noise of the study's voxels, as an average of voxels of 1 mm has it
+(`physics.factors`); residual misregistration and the scanner's own distortion, resampled linearly as
+registered scans are, which averages some of the noise away. What is calibrated to what: `physics.yaml`.
 """
 
 from __future__ import annotations

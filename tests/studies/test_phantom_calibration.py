@@ -8,8 +8,7 @@ import itertools
 import numpy as np
 import pytest
 
-from benchmarks.phantom import PAIRS, scanned, share_of_scanner_variance, similarities, striped, variance_parts
-from benchmarks.phantom import ends as ends_of
+from benchmarks.phantom import PAIRS, ends, scanned, share_of_scanner_variance, similarities, striped, variance_parts
 from core.random_numbers import generator
 from studies.simulation import scanner as scanning
 from studies.simulation.anatomy import coarsen, make_anatomy
@@ -17,6 +16,8 @@ from studies.simulation.options import PAPER_SCANNERS, PhantomOptions
 from studies.simulation.people import make_subject
 from studies.simulation.physics import factors, shipped_scanners, tissues, variants
 from studies.simulation.scanner import acquire, add_rician_noise, distortion
+
+pytestmark = pytest.mark.slow
 
 SUBJECTS = ("01", "02")
 
@@ -71,7 +72,7 @@ def test_scanners_differ_in_the_papers_order(alike):
 
 def test_white_stripe_gains_what_the_paper_says(scans, masks, alike):
     raw = scans["calibrated"]
-    after = similarities(striped(raw, masks), masks, ends_of(raw, masks))
+    after = similarities(striped(raw, masks), masks, ends(raw, masks))
     gain = np.mean([np.mean(after[pair]) - alike[pair] for pair in PAIRS])
     assert 0.015 < gain < 0.045
 
