@@ -13,7 +13,7 @@ from core.names import Scale
 from studies.part_sheets import gather
 from studies.simulation.grid import SHAPE
 from studies.simulation.options import PhantomOptions
-from studies.simulation.physics import make_scanners, shipped_scanners, tissues
+from studies.simulation.physics import CALIBRATED, make_scanners, shipped_scanners, tissues, variants
 from studies.simulation.signal import contrast
 from studies.source_jobs import prepare_subjects
 from studies.sources import PlannedScan, source
@@ -30,6 +30,7 @@ def add_scan_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--contrast-only", action="store_true", default=None, help="scanners differ in contrast alone (calibration)"
     )
+    parser.add_argument("--variant", help=f"of the scanners: {', '.join(variants())} (default: {CALIBRATED})")
     parser.add_argument("--missing", nargs="+", metavar="SUBJECT:SCANNER", help="scans to leave out")
     parser.add_argument(
         "--options", type=Path, help="JSON with any of these, and scanners of your own (options above win)"
@@ -44,7 +45,7 @@ def scan_options(arguments: argparse.Namespace, further: Sequence[str] = ()) -> 
     options = read_json(arguments.options) if arguments.options else {}
     if not isinstance(options, dict):
         raise InputError(f"{arguments.options}: not a mapping of options; see studies/simulation/options.py")
-    for key in ("scanners", "voxel_size_mm", "seed", "scale", "failed_scan", "contrast_only", *further):
+    for key in ("scanners", "voxel_size_mm", "seed", "scale", "failed_scan", "contrast_only", "variant", *further):
         if (value := getattr(arguments, key)) is not None:
             options[key] = value
     if arguments.missing:
@@ -76,8 +77,9 @@ def preview(options: Mapping[str, Any], planned: Sequence[PlannedScan]) -> None:
     shape = " x ".join(str(n // voxel_size) for n in SHAPE)
     print(f"Simulated: {len(planned)} scans of {len(subjects)} subjects, {shape} voxels of {voxel_size} mm")
     print(f"subjects: {', '.join(subjects[:30])}{', ...' if len(subjects) > 30 else ''}")
-    print("scanner, its signal over white matter's:")
-    for scanner in make_scanners(options.get("scanners", PhantomOptions().scanners)):
+    variant = options.get("variant", PhantomOptions().variant)
+    print(f"scanner ({variant}), its signal over white matter's:")
+    for scanner in make_scanners(options.get("scanners", PhantomOptions().scanners), variant):
         ratios = contrast(tissues(), scanner)
         count = sum(scan.scanner == scanner.name for scan in planned)
         print(f"  {scanner.name:<12} {count:>4} scans   GM {ratios['cortical_gm']:.3f}   CSF {ratios['csf']:.3f}")

@@ -8,7 +8,7 @@ from typing import Any
 
 from core.errors import InputError, nearest
 from core.names import Scale
-from studies.simulation.physics import Scanner, make_scanners
+from studies.simulation.physics import CALIBRATED, Scanner, make_scanners
 
 PAPER_SCANNERS = ("GE", "Philips", "Prisma", "Trio")
 MOST_SUBJECTS = 100_000
@@ -31,6 +31,7 @@ class ScanOptions:
     sessions : how often a person is scanned on each scanner: the same anatomy with another noise, warp and field.
     rescanned : how many of the people, the first ones, are scanned more than once; None: all.
     scale : what each image is divided by, see `core.images.scale_to_mean`.
+    variant : of the scanners (`physics.yaml`, variants): how much of RAW's differences is scanner, how much rescan.
     """
 
     scanners: tuple[str | Mapping[str, Any], ...] = PAPER_SCANNERS
@@ -42,6 +43,7 @@ class ScanOptions:
     sessions: int = 2
     rescanned: int | None = 3
     scale: Scale = "brain"
+    variant: str = CALIBRATED
 
     def __post_init__(self) -> None:
         if self.voxel_size_mm not in (1, 2):
@@ -54,14 +56,14 @@ class ScanOptions:
             raise InputError(f"rescanned: {self.rescanned!r}; give how many people, 0 or more")
         if not self.scanners:
             raise InputError("scanners: none; name at least one, such as GE")
-        names = [scanner.name for scanner in make_scanners(self.scanners)]
+        names = [scanner.name for scanner in self.made_scanners()]
         for pair in self.missing:
             if pair[1] not in names:
                 raise InputError(f"missing: {list(pair)} names no scanner of this study{nearest(str(pair[1]), names)}")
 
     def made_scanners(self) -> list[Scanner]:
         """The scanners with all their parameters, in order."""
-        return make_scanners(self.scanners)
+        return make_scanners(self.scanners, self.variant)
 
     def scanners_of(self, subject: str) -> list[Scanner]:
         """The scanners on which this subject was scanned."""

@@ -15,6 +15,9 @@ from core.errors import InputError, nearest
 
 PHYSICS = Path(__file__).with_name("physics.yaml")
 
+CALIBRATED = "calibrated"
+"""The variant that `physics.yaml` describes without an overlay."""
+
 
 @dataclass(frozen=True)
 class Tissue:
@@ -46,6 +49,7 @@ class Scanner:
     transmit: float
     misregistration_mm: float
     tone: float = 1.0
+    distortion_mm: float = 0.0
 
     @property
     def echo_times_ms(self) -> tuple[float, ...]:
@@ -101,15 +105,37 @@ def tissues() -> dict[str, Tissue]:
     }
 
 
-def shipped_scanners() -> dict[str, Scanner]:
-    """The scanners of `physics.yaml`, by name."""
+def variants() -> list[str]:
+    """Names of the variants of the scanners: the calibrated one, and the overlays of `physics.yaml`."""
+    return [CALIBRATED, *physics()["variants"]]
+
+
+def check_variant(variant: str) -> None:
+    """Refuse (`InputError`) a variant that there isn't."""
+    if variant not in variants():
+        raise InputError(f"variant: there is no '{variant}'{nearest(variant, variants())}")
+
+
+def shipped_scanners(variant: str = CALIBRATED) -> dict[str, Scanner]:
+    """The scanners of `physics.yaml` under a variant, by name."""
+    overlay = _overlay(variant).get("scanners", {})
     entries = {name: values for name, values in physics()["scanners"].items() if name != "sources"}
-    return {name: _scanner(name, values) for name, values in entries.items()}
+    return {name: _scanner(name, values | overlay.get(name, {})) for name, values in entries.items()}
 
 
-def calibration(voxel_size_mm: int) -> dict[str, float]:
-    """Factors on `noise` and `misregistration_mm` at this voxel size, which are no physics."""
-    return dict(physics()["calibration"][voxel_size_mm])
+def factors(variant: str, voxel_size_mm: int) -> dict[str, float]:
+    """Factors on `noise` and `misregistration_mm`, both given at 1 mm, for voxels of this edge.
+
+    A voxel of 2 mm is the average of eight of 1 mm. White noise of SD s in each has SD s/sqrt(8) in
+    their average; a displacement in mm is the same on any grid. A variant may say otherwise.
+    """
+    said = _overlay(variant).get("factors")
+    return dict(said[voxel_size_mm]) if said else {"noise": voxel_size_mm**-1.5, "misregistration": 1.0}
+
+
+def _overlay(variant: str) -> dict[str, Any]:
+    check_variant(variant)
+    return {} if variant == CALIBRATED else physics()["variants"][variant]
 
 
 def failed(scanner: Scanner) -> Scanner:
@@ -118,8 +144,8 @@ def failed(scanner: Scanner) -> Scanner:
     return dataclasses.replace(scanner, **changes)
 
 
-def make_scanners(entries: Sequence[str | Mapping[str, Any]]) -> list[Scanner]:
-    """Scanners from names out of `physics.yaml`, or from mappings of the user's own.
+def make_scanners(entries: Sequence[str | Mapping[str, Any]], variant: str = CALIBRATED) -> list[Scanner]:
+    """Scanners from names out of `physics.yaml` under a variant, or from mappings of the user's own.
 
     A mapping has a `name`. With `like: <shipped name>` it starts from that scanner, with
     `sequence_of: <shipped name>` it takes that one's protocol (`SEQUENCE`); any field of `Scanner` that it sets
@@ -128,10 +154,10 @@ def make_scanners(entries: Sequence[str | Mapping[str, Any]]) -> list[Scanner]:
     Raises
     ------
     InputError
-        An unknown scanner or field, a missing field, a value that is no number or of the wrong
+        An unknown variant, scanner or field, a missing field, a value that is no number or of the wrong
         sign, two scanners of one name.
     """
-    shipped = shipped_scanners()
+    shipped = shipped_scanners(variant)
     made = []
     for entry in entries:
         if isinstance(entry, str):

@@ -2,8 +2,9 @@
 
 In this order: signal of every compartment under the scanner's transmit field; divided by white
 matter's own response to that field, which bias correction would remove; tone; point spread; what
-bias correction left over; Rician noise; residual misregistration, resampled linearly as registered
-scans are. Noise and misregistration are calibrated to the paper's SSIM (`physics.yaml`).
+bias correction left over; Rician noise of the study's voxels, as an average of voxels of 1 mm has it
+(`physics.factors`); residual misregistration and the scanner's own distortion, resampled linearly as
+registered scans are, which averages some of the noise away. What is calibrated to what: `physics.yaml`.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from core.names import FIRST_SESSION
 from core.random_numbers import generator
 from studies.simulation.anatomy import Anatomy
 from studies.simulation.grid import COARSE
-from studies.simulation.physics import Scanner, Tissue, calibration
+from studies.simulation.physics import CALIBRATED, Scanner, Tissue, factors
 from studies.simulation.random_fields import enlarge, random_field
 from studies.simulation.signal import signal
 
@@ -39,6 +40,9 @@ FIXED_WARP, WIDE_WARP, NARROW_WARP = (0.45, 20.0), (0.65, 12.0), (0.60, 7.0)
 NOISE_SPREAD, WARP_SPREAD = 0.12, 0.25
 """SD of the logarithm of a scan's noise and misregistration, over scans."""
 
+DISTORTION_MM = 30.0
+"""Scale of what is left of a scanner's geometric distortion."""
+
 _FWHM = 2 * math.sqrt(2 * math.log(2))
 
 
@@ -58,6 +62,7 @@ def acquire(
     seed: int,
     subject: str,
     session: str = FIRST_SESSION,
+    variant: str = CALIBRATED,
 ) -> np.ndarray:
     """One scan of the subject, float32 (X, Y, Z), WM about 1, 0 outside the brain.
 
@@ -67,15 +72,17 @@ def acquire(
     # the first session's draws are those of a study without rescans
     own = generator(seed, "scan", subject, scanner.name, *([] if session == FIRST_SESSION else [session]))
     fixed = generator(seed, "scanner", scanner.name)
-    factors = calibration(round(anatomy.voxel_size_mm))
+    by_voxel_size = factors(variant, round(anatomy.voxel_size_mm))
     b1 = transmit_field(own, anatomy, scanner.transmit)
     image = anatomy.dense(contrast_image(anatomy, scanner, tissues, b1[anatomy.mask]))
     image = extend(blur(image, anatomy, scanner.resolution_mm), anatomy.mask)
     left_over = FIXED_BIAS * _smooth(fixed, anatomy, BIAS_MM) + SCAN_BIAS * _smooth(own, anatomy, BIAS_MM)
     image *= np.exp(np.float32(scanner.bias) * enlarge(left_over, _step(anatomy)))
-    noise = scanner.noise * factors["noise"] * math.exp(own.normal(0, NOISE_SPREAD))
+    noise = scanner.noise * by_voxel_size["noise"] * math.exp(own.normal(0, NOISE_SPREAD))
     image = add_rician_noise(own, image, noise)
-    displacement = misregistration(own, fixed, anatomy, scanner.misregistration_mm * factors["misregistration"])
+    size_mm = scanner.misregistration_mm * by_voxel_size["misregistration"]
+    displacement = misregistration(own, fixed, anatomy, size_mm)
+    displacement += distortion(fixed, anatomy, scanner.distortion_mm)
     return warp(image, anatomy, displacement)
 
 
@@ -165,6 +172,15 @@ def misregistration(
     brain = anatomy.mask[(slice(_step(anatomy) // 2, None, _step(anatomy)),) * 3]
     displacement *= size / math.sqrt((displacement[:, brain] ** 2).sum(axis=0).mean())
     return displacement + random.normal(0, SHIFT_MM, (3, 1, 1, 1)).astype(np.float32)
+
+
+def distortion(fixed: np.random.Generator, anatomy: Anatomy, size_mm: float) -> np.ndarray:
+    """Displacement in mm on the coarse grid, (3, A, B, C), of a scanner's gradients: the same in every scan.
+
+    `size_mm` is the root mean square of its length over the grid.
+    """
+    displacement = np.stack([_smooth(fixed, anatomy, DISTORTION_MM) for _ in range(3)])
+    return displacement * np.float32(size_mm / math.sqrt((displacement**2).sum(axis=0).mean()))
 
 
 def warp(image: np.ndarray, anatomy: Anatomy, displacement: np.ndarray) -> np.ndarray:

@@ -94,6 +94,7 @@ def write_subject(
                     **({SESSION: session} if rescans else {}),
                     **covariates,
                     SIMULATED: SIMULATED,
+                    "variant": options.variant,
                     "truth_image": truth_name,
                     "truth_labels": f"truth/{labels_name(stem)}",
                     "truth_fractions": f"truth/{stem}_fractions.nii.gz",
@@ -106,6 +107,7 @@ def write_subject(
         "seed": options.seed,
         "voxel_size_mm": options.voxel_size_mm,
         "contrast_only": options.contrast_only,
+        "variant": options.variant,
         "scale": options.scale,
         "truth_image": "the scanner's contrast and point spread at a transmit field of 1; no noise, no "
         "intensity field, no misregistration; on the scale named above by its own mean",

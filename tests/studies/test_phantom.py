@@ -163,7 +163,7 @@ def test_another_session_is_another_scan_of_the_same_truth(brain):
 
 def test_a_perfect_scanner_shows_the_truth(brain):
     prisma = shipped_scanners()["Prisma"]
-    perfect = dataclasses.replace(prisma, noise=0, bias=0, transmit=0, misregistration_mm=0)
+    perfect = dataclasses.replace(prisma, noise=0, bias=0, transmit=0, misregistration_mm=0, distortion_mm=0)
     truth = true_image(brain, perfect, tissues())
     scan = acquire(brain, perfect, tissues(), seed=0, subject="02")
     # all that is left is the shift of 0.12 mm
@@ -174,7 +174,8 @@ def test_a_perfect_scanner_shows_the_truth(brain):
 
 def test_the_truth_is_the_fraction_weighted_signal(brain):
     plain = dataclasses.replace(brain, gm_t1=np.ones_like(brain.gm_t1), wm_t1=np.ones_like(brain.wm_t1))
-    image = true_image(plain, shipped_scanners()["Prisma"], tissues(), point_spread=False)[brain.mask]
+    prisma = dataclasses.replace(shipped_scanners()["Prisma"], tone=1)
+    image = true_image(plain, prisma, tissues(), point_spread=False)[brain.mask]
     parts = brain.compartments
     np.testing.assert_allclose(image[parts["wm"] > 0.9999], 1, atol=1e-3)
     np.testing.assert_allclose(image[parts["csf"] > 0.9999], 0.215, atol=0.01)
@@ -182,8 +183,9 @@ def test_the_truth_is_the_fraction_weighted_signal(brain):
     assert image.max() < 1.001
 
 
-def test_contrast_alone_leaves_scans_alike(brain):
-    options = PhantomOptions(contrast_only=True)
+@pytest.mark.parametrize(("variant", "alike"), [("noise_heavy", 0.95), ("calibrated", 0.85)])
+def test_contrast_alone_leaves_scans_alike(brain, variant, alike):
+    options = PhantomOptions(contrast_only=True, variant=variant)
     scans = []
     for scanner in options.made_scanners():
         scan, truth = simulate_scan(brain, scanner, options, "02")
@@ -192,7 +194,7 @@ def test_contrast_alone_leaves_scans_alike(brain):
         scans.append(scan)
     low, high = np.percentile([scan[brain.mask] for scan in scans], [0.5, 99.5])
     for other in scans[1:]:
-        assert ssim(scans[0], other, brain.mask, data_range=high - low, low=low) > 0.95
+        assert ssim(scans[0], other, brain.mask, data_range=high - low, low=low) > alike
 
 
 def test_rician_noise():
@@ -265,6 +267,9 @@ def test_the_failed_scan_is_far_off(brain):
         ({"missing": ["01"]}, "missing: ..01..; give a list"),
         ({"failed_scan": "yes"}, "failed_scan: 'yes'"),
         ({"scale": "head"}, "scale: 'head'"),
+        ({"sessions": 0}, "sessions: 0; give how often"),
+        ({"rescanned": -1}, "rescanned: -1; give how many people"),
+        ({"variant": "contrast_hevy"}, "variant: there is no 'contrast_hevy'.*'contrast_heavy'"),
     ],
 )
 def test_options_refused(options, message):
@@ -273,10 +278,12 @@ def test_options_refused(options, message):
 
 
 def test_plan():
-    planned = source("phantom").plan({"subjects": 3, "scanners": ["GE", "Trio"], "missing": [["02", "GE"]]})
-    assert planned == [
+    options = {"subjects": 3, "scanners": ["GE", "Trio"], "missing": [["02", "GE"]], "rescanned": 1}
+    assert source("phantom").plan(options) == [
         PlannedScan("01", "GE"),
+        PlannedScan("01", "GE", "2"),
         PlannedScan("01", "Trio"),
+        PlannedScan("01", "Trio", "2"),
         PlannedScan("02", "Trio"),
         PlannedScan("03", "GE"),
         PlannedScan("03", "Trio"),
@@ -334,6 +341,7 @@ def test_the_sheet_and_the_truth_beside_each_scan(written):
     description = json.loads((written / "truth" / "sub-01_truth.json").read_text())
     assert description["simulated"] is True
     assert description["scale"] == "brain"
+    assert description["variant"] == study.scans[0].covariates["variant"] == "calibrated"
 
 
 @pytest.mark.slow
@@ -377,7 +385,7 @@ def test_preview_writes_nothing(capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     main(["phantom", "--subjects", "2"])
     said = capsys.readouterr().out
-    assert "Simulated: 8 scans of 2 subjects" in said
+    assert "Simulated: 16 scans of 2 subjects" in said
     assert "Nothing was written" in said
     assert not list(tmp_path.iterdir())
 

@@ -9,8 +9,8 @@ import pytest
 
 from benchmarks.phantom import bloch_signal
 from core.errors import InputError
-from studies.simulation.physics import SEQUENCE, make_scanners, physics, shipped_scanners, tissues
-from studies.simulation.signal import check_contrast, contrast, longitudinal_magnetization, signal
+from studies.simulation.physics import SEQUENCE, make_scanners, physics, shipped_scanners, tissues, variants
+from studies.simulation.signal import CSF_TO_WM, GM_TO_WM, check_contrast, contrast, longitudinal_magnetization, signal
 
 
 @pytest.mark.parametrize("scanner", shipped_scanners())
@@ -37,11 +37,16 @@ def test_magnetization_crosses_its_null():
     assert longitudinal_magnetization(800.0, slow) > 0 > longitudinal_magnetization(1000.0, slow)
 
 
-def test_contrast_of_the_papers_scanners():
+@pytest.mark.parametrize("variant", variants())
+def test_contrast_of_the_papers_scanners(variant):
     wanted = {"GE": 0.607, "Philips": 0.673, "Prisma": 0.614, "Trio": 0.649}
-    for name, scanner in shipped_scanners().items():
+    for name, scanner in shipped_scanners(variant).items():
         check_contrast(tissues(), scanner)
-        assert contrast(tissues(), scanner)["cortical_gm"] == pytest.approx(wanted[name], abs=5e-4)
+        ratios = contrast(tissues(), scanner)
+        assert ratios["cortical_gm"] == pytest.approx(wanted[name], abs=5e-4)
+        # the tone leaves it T1-weighted
+        assert GM_TO_WM[0] <= ratios["cortical_gm"] ** scanner.tone <= GM_TO_WM[1]
+        assert CSF_TO_WM[0] <= ratios["csf"] ** scanner.tone <= CSF_TO_WM[1]
 
 
 @pytest.mark.parametrize(
@@ -97,6 +102,14 @@ def test_a_scanner_with_anothers_sequence():
     assert scanner.misregistration_mm == ge.misregistration_mm
 
 
+def test_a_scanner_of_ones_own_starts_from_the_variants():
+    (scanner,) = make_scanners([{"name": "mine", "like": "GE", "sequence_of": "Trio"}], "noise_heavy")
+    heavy = shipped_scanners("noise_heavy")
+    assert (scanner.misregistration_mm, scanner.tone) == (heavy["GE"].misregistration_mm, heavy["Trio"].tone)
+    assert scanner.misregistration_mm != shipped_scanners()["GE"].misregistration_mm
+    assert scanner.tone != shipped_scanners()["Trio"].tone
+
+
 def test_every_value_says_where_it_comes_from():
     for name, values in physics()["tissues"].items():
         assert set(values["sources"]) == set(values) - {"sources"}, name
@@ -104,5 +117,7 @@ def test_every_value_says_where_it_comes_from():
     sources = scanners.pop("sources")
     for name, values in scanners.items():
         assert set(values) == set(sources), name
-    assert physics()["calibration"]["sources"]
+    for variant, overlay in physics()["variants"].items():
+        assert set(overlay) <= {"factors", "scanners"}, variant
+        assert set(overlay["scanners"]) == set(scanners), variant
     assert physics()["failed_scan"]["sources"]

@@ -35,7 +35,8 @@ def test_a_bids_folder(tmp_path):
     (tmp_path / "participants.tsv").write_text("participant_id\tage\nsub-01\t71\nsub-02\tn/a\nsub-03\t70\n")
     found = people_of(tmp_path)
     assert [(person.subject, person.covariates) for person in found] == [("01", {"age": "71"}), ("02", {"age": "n/a"})]
-    scans = source("simulate").plan({"anatomy": str(tmp_path), "scanners": ["GE", "Trio"], "missing": [["02", "GE"]]})
+    options = {"anatomy": str(tmp_path), "scanners": ["GE", "Trio"], "missing": [["02", "GE"]], "rescanned": 0}
+    scans = source("simulate").plan(options)
     assert [(scan.subject, scan.scanner) for scan in scans] == [("01", "GE"), ("01", "Trio"), ("02", "Trio")]
 
 

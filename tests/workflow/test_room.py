@@ -34,7 +34,8 @@ def test_the_estimate_covers_what_runs_wrote_and_not_much_more(scans, arms):
 
 def test_sources_tell_their_grid(sheet):
     options = {"subjects": 3, "scanners": ["GE", "Trio", "Prisma"], "voxel_size_mm": 2, "seed": 0, "scale": "brain"}
-    expected = bytes_to_write(scans=9, voxels=76 * 96 * 80, arms=4, beside=TRUTH)
+    options["rescanned"] = 1
+    expected = bytes_to_write(scans=9 + 3, voxels=76 * 96 * 80, arms=4, beside=TRUTH)
     assert source("phantom").planned_bytes(options, 4) == expected
     own = {"scans": str(sheet), "seed": 0, "scale": "brain"}
     expected = bytes_to_write(scans=9, voxels=int(np.prod(SHAPE)), arms=2, beside=0)
