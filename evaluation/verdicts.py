@@ -34,6 +34,7 @@ from evaluation.runs.arms_table import Arm, read_arms
 
 BEYOND, WORSE, UNCLEAR, UNKNOWN = "beyond", "worse", "no clear difference", "not known"
 SMOOTHER = "smoother than a rescan"
+NOT_COMPARED = "not compared"
 KEPT, LOST = "kept", "lost"
 KEPT_SHARE = 0.8
 """Of RAW's variance between people, that an arm must keep to count as keeping the person: below it a study of
@@ -188,7 +189,7 @@ def endpoints(tables: Mapping[str, pd.DataFrame], primary: str, tissue: str) -> 
 def gains(
     table: pd.DataFrame, rescans: pd.DataFrame | None, endpoint: Endpoint, described: Mapping[str, Arm]
 ) -> pd.DataFrame:
-    """An endpoint's gains of every competing arm over RAW and each of its controls: `GAIN_COLUMNS`.
+    """An endpoint's gains of every arm over RAW, and of those that compete over each control: `GAIN_COLUMNS`.
 
     `rescans` is the same table between scans and rescans; the mean of RAW's is given as `rescan`.
     """
@@ -199,9 +200,10 @@ def gains(
         floor = float(means_by_person(rescans, endpoint).get(RAW, pd.Series(dtype=float)).mean())
     rows = []
     for arm in described.values():
-        if not arm.competes or arm.id == RAW or arm.id not in values:
+        if arm.role == "seed" or arm.id == RAW or arm.id not in values:
             continue
-        for control, name in [("raw", RAW), *_controls_of(arm.id, described)]:
+        controls = _controls_of(arm.id, described) if arm.competes else []
+        for control, name in [("raw", RAW), *controls]:
             if name not in values:
                 continue
             fits, other = _with_seeds(arm.id, described, values), _with_seeds(name, described, values)
@@ -297,21 +299,23 @@ def run_verdicts(run: Path, *, primary: str, tissue: str) -> tuple[pd.DataFrame,
     for arm in described.values():
         part = found[0][found[0]["method"] == arm.id]
         if not part.empty:
-            rows.append(_verdict(arm.id, part, every[0], tables))
+            rows.append(_verdict(arm, part, every[0], tables))
     return pd.concat(found, ignore_index=True), pd.DataFrame(rows, columns=VERDICT_COLUMNS)
 
 
-def _verdict(arm: str, part: pd.DataFrame, primary: Endpoint, tables: Mapping[str, pd.DataFrame]) -> dict[str, object]:
+def _verdict(arm: Arm, part: pd.DataFrame, primary: Endpoint, tables: Mapping[str, pd.DataFrame]) -> dict[str, object]:
     removed, why = removed_answer(part, primary.measure.better)
+    if not arm.competes:
+        removed, why = NOT_COMPARED, "a person's other scans are used" if arm.role == "arm" else "a control"
     over_raw = part[part["control"] == "raw"].iloc[0]
     sign = 1.0 if primary.measure.better == "higher" else -1.0
     span = sign * (over_raw["rescan"] - over_raw["control_value"])
-    share, low, high = kept_share(tables, arm)
+    share, low, high = kept_share(tables, arm.id)
     kept = kept_answer(low, high)
     if removed == BEYOND and kept != KEPT:
         why += f", but whether the person is kept is {kept if kept != UNCLEAR else 'not clear'}"
     return {
-        "method": arm,
+        "method": arm.id,
         "removed": removed,
         **{
             f"removed_share{end}": over_raw[f"gain{end}"] / span if span > 0 else math.nan
@@ -321,8 +325,8 @@ def _verdict(arm: str, part: pd.DataFrame, primary: Endpoint, tables: Mapping[st
         "kept_share": share,
         "kept_share_low": low,
         "kept_share_high": high,
-        "nearer": nearer_answer(tables, arm),
-        "harmonizes": "yes" if removed == BEYOND and kept == KEPT else "not shown",
+        "nearer": nearer_answer(tables, arm.id),
+        "harmonizes": MISSING if not arm.competes else "yes" if removed == BEYOND and kept == KEPT else "not shown",
         "why": why,
     }
 

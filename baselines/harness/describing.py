@@ -14,6 +14,7 @@ COLUMNS = [
     "arm",
     "method",
     "label",
+    "variant",
     "citation",
     "limits",
     "role",
@@ -28,22 +29,25 @@ ROLE_LABELS = {"permuted": "{}, permuted labels", "blur": "Blur as smooth as {}"
 def describe(arms: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
     """A row an arm, in order: `arms` gives the method, parameters, role and `of` of each (`core.names.Role`).
 
-    `label` is what tables and figures call the arm: its method's, with what sets it apart from the published
-    method, or its own id where that is another's. Raises `InputError` for an unknown method or parameter.
+    `label` is what tables and figures call the arm: its method's, or its own id where that is another's; `variant`
+    what sets it apart from the published method. Raises `InputError` for an unknown method or parameter.
     """
     rows: list[dict[str, str]] = []
     labels: dict[str, str] = {}
     for arm, planned in arms.items():
         chosen = method(planned["method"])
         made = chosen(make_parameters(chosen, planned["parameters"]))
-        own = " ".join(filter(None, [chosen.label, made.variant])) if arm == planned["method"] else arm
-        pattern = ROLE_LABELS.get(planned["role"], own)
-        labels[arm] = pattern.format(labels.get(planned["of"], ""), arm.rpartition("seed")[2])
+        own = arm == planned["method"]
+        pattern = ROLE_LABELS.get(planned["role"], chosen.label if own else arm)
+        label = pattern.format(labels.get(planned["of"], ""), arm.rpartition("seed")[2])
+        variant = made.variant if own else ""
+        labels[arm] = " ".join(filter(None, [label, variant]))
         rows.append(
             {
                 "arm": arm,
                 "method": planned["method"],
-                "label": labels[arm],
+                "label": label,
+                "variant": variant,
                 "citation": chosen.citation,
                 "limits": chosen.limits,
                 "role": planned["role"],

@@ -12,10 +12,12 @@ from pathlib import Path
 import jinja2
 
 from core.files import write_text
-from evaluation.report import content, viewer
+from evaluation.report import content, first_screen, viewer
 from evaluation.runs.finished_run import read_run
 
 FOLDER = Path(__file__).parent
+VERDICT_TOPIC = "Verdict"
+"""The topic of figures that stand on the first screen."""
 
 
 def render(run: Path | str) -> Path:
@@ -24,6 +26,10 @@ def render(run: Path | str) -> Path:
     Raises `InputError` where the folder holds no run.
     """
     opened = read_run(run)
+    figures = {
+        topic: [{**figure, "image": data_uri(figure["path"].read_bytes(), "png")} for figure in shown]
+        for topic, shown in content.figures(opened).items()
+    }
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(FOLDER),
         autoescape=True,
@@ -35,16 +41,15 @@ def render(run: Path | str) -> Path:
         style=_part("report.css"),
         script=_part("report.js"),
         run=content.overview(opened),
-        headline=content.headline(opened),
+        headline=content.headline(opened.only("arm")),
+        verdict=first_screen.first_screen(opened),
+        verdict_figures=figures.pop(VERDICT_TOPIC, []),
         arms=content.arms(opened),
         times=content.times(opened),
         costs=content.costs(opened),
         jobs=content.jobs(opened),
         tables=content.tables(opened),
-        figures={
-            topic: [{**figure, "image": data_uri(figure["path"].read_bytes(), "png")} for figure in shown]
-            for topic, shown in content.figures(opened).items()
-        },
+        figures=figures,
         definitions=content.definitions(),
         viewer=viewer.as_json(viewer.build(opened)),
         provenance=content.provenance(opened),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +71,7 @@ def headline(run: FinishedRun) -> dict[str, Any]:
     """Each arm's means over all pairs of scanners, computed from the run's tables and metrics.
 
     `columns` are the measures; `rows` hold a label and cells with the mean, whether it is the best, and
-    on how many pairs it is significantly better than RAW; `sentences` name the best arm of each measure.
+    on how many pairs it is significantly better than RAW.
     """
     columns = [column for column in _headline_columns(run) if column["means"]]
     rows = []
@@ -91,7 +90,7 @@ def headline(run: FinishedRun) -> dict[str, Any]:
             cells.append(shown)
         if any(cells):
             rows.append({"label": run.label(arm), "cells": cells})
-    return {"columns": [column["title"] for column in columns], "rows": rows, "sentences": _sentences(run, columns)}
+    return {"columns": [column["title"] for column in columns], "rows": rows}
 
 
 def _headline_columns(run: FinishedRun) -> list[dict[str, Any]]:
@@ -137,19 +136,6 @@ def _dice_column(run: FinishedRun, tissue: str) -> dict[str, Any]:
             tests = tests[(tests["measure"] == "dice") & (tests["tissue"] == tissue)]
             means = means.drop(columns="significant").merge(tests[[*keys, "significant"]], on=keys, how="left")
     return _headline_column(means, f"{tissue} Dice", f"highest mean Dice of {tissue}", "", 3, highest=True)
-
-
-def _sentences(run: FinishedRun, columns: Sequence[dict[str, Any]]) -> list[str]:
-    told = []
-    for column in columns:
-        means, best, form = column["means"], column["best"], f".{column['decimals']}f"
-        winners = [run.label(arm) for arm, value in means.items() if value == best]
-        beside = ""
-        if RAW in means and means[RAW] != best:
-            beside = f" ({run.label(RAW)}: {means[RAW]:{form}}{column['unit']})"
-        words = column["words"][0].upper() + column["words"][1:]
-        told.append(f"{words}: {' and '.join(winners)}, {best:{form}}{column['unit']}{beside}.")
-    return told
 
 
 # --- arms -------------------------------------------------------------------------------------------

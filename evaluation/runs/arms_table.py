@@ -19,6 +19,7 @@ FLAGS = ("uses_other_scans", "learns_scanners", "random_fit")
 class Arm:
     """An arm: its id, its method's, what a person calls it, whose it is, what it can't do.
 
+    variant : what sets it apart from the published method, after its label.
     role : what it is there for (`core.names.Role`); of : the arm that it is a control or a further fit of.
     uses_other_scans, learns_scanners, random_fit : see `baselines.interface.Method`.
     """
@@ -28,6 +29,7 @@ class Arm:
     label: str
     citation: str
     limits: str
+    variant: str = ""
     role: Role = "arm"
     of: str = ""
     uses_other_scans: bool = False
@@ -56,7 +58,7 @@ def read_arms(run: Path) -> dict[str, Arm]:
     role = table.get("control", pd.Series("no", index=table.index)).map({"yes": "control"}).fillna("arm")
     table = table.assign(
         role=table.get("role", role),
-        of=table.get("of", pd.Series("", index=table.index)).fillna(""),
+        **{name: table.get(name, pd.Series("", index=table.index)).fillna("") for name in ("of", "variant")},
         **{flag: table.get(flag, pd.Series("no", index=table.index)) for flag in FLAGS},
     )
     return {
@@ -66,6 +68,7 @@ def read_arms(run: Path) -> dict[str, Arm]:
             label=row["label"],
             citation=row["citation"],
             limits=row["limits"],
+            variant=row["variant"],
             role=row["role"],
             of=row["of"],
             **{flag: row[flag] == "yes" for flag in FLAGS},

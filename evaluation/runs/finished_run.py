@@ -165,7 +165,12 @@ class FinishedRun:
         return [f"Without {'; '.join(told)}."] if told else []
 
     def label(self, arm: str) -> str:
-        """An arm's name as a person reads it; its id where the run says no other."""
+        """An arm's name as a person reads it, with what sets it apart; its id where the run says no other."""
+        about = self.described.get(arm)
+        return " ".join(filter(None, [about.label, about.variant])) if about else arm
+
+    def published_name(self, arm: str) -> str:
+        """What the paper calls the arm, if it is one of the paper's."""
         return self.described[arm].label if arm in self.described else arm
 
     def table(self, name: str, columns: Iterable[str] = ()) -> pd.DataFrame | None:

@@ -16,7 +16,7 @@ def make(run: FinishedRun) -> Table:
     """The paper's Table 2: SSIM between scanners."""
     measure = registry.find("ssim")
     cells = beside_paper(
-        pair_cells(run, "ssim", "ssim", measure), paper_numbers("table2_ssim", measure.better), run.label
+        pair_cells(run, "ssim", "ssim", measure), paper_numbers("table2_ssim", measure.better), run.published_name
     )
     title = "SSIM between scanners"
     notes = [

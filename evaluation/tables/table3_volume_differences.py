@@ -18,7 +18,7 @@ def make(run: FinishedRun) -> Table:
     cells = beside_paper(
         pair_cells(run, "volume_differences", "absolute_difference_ml", measure),
         paper_numbers("table3_volume_differences", measure.better),
-        run.label,
+        run.published_name,
     )
     title = "Mean absolute differences of volumes between scanners, mL"
     notes = [

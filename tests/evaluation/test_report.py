@@ -124,16 +124,6 @@ def test_headline_numbers_are_means_over_the_pairs_of_the_runs_tables(tmp_path):
     cells = {row["label"]: row["cells"][column] for row in found["rows"]}
     assert cells["MISPEL"] == {"value": "4.0", "best": True, "stars": "5 of 6"}
     assert cells["RAW"] == {"value": "45.6", "best": False, "stars": ""}
-    assert "Smallest mean difference of GM volumes: MISPEL, 4.0 mL (RAW: 45.6 mL)." in found["sentences"]
-
-
-def test_the_headline_names_the_best_even_where_it_is_raw(tmp_path):
-    folder = write_example_run(tmp_path / "run")
-    path = folder / "tables" / "table2_ssim.tsv"
-    table = read_table(path)
-    table.loc[table["method"] == "raw", "mean"] = 0.99
-    write_table(path, table)
-    assert "Highest mean SSIM: RAW, 0.990." in content.headline(read_run(folder))["sentences"]
 
 
 def test_tables_keep_bold_stars_and_notes_and_mark_the_papers_rows():

@@ -1,0 +1,116 @@
+"""The verdict in two axes: what is removed of the differences between scanners, and what is kept of the person."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from evaluation.figures import style
+from evaluation.figures.style import Look
+from evaluation.measures import registry
+from evaluation.runs.finished_run import FinishedRun
+from evaluation.verdicts import GAIN_COLUMNS, KEPT_SHARE, NOT_COMPARED, VERDICT_COLUMNS
+
+TITLE = "Differences between scanners removed, and the person kept"
+TOPIC = "Verdict"
+CAPTION = (
+    "Across: the gain over RAW in the primary endpoint, 0 RAW and 1 RAW's rescans of one scanner; right of 1 an arm is "
+    "smoother than a rescan, which isn't better. Up: the share of RAW's variance between people that an arm keeps; the "
+    "dashed line is what it must keep. Filled: arms that are compared; hollow: controls, and what uses a person's "
+    "other scans. Lines: 95 % intervals over people and seeds. A method that knows scanners lies right of its "
+    "permuted fit and of the blur as smooth as it is."
+)
+LOWEST, HIGHEST = -1.0, 2.0
+TOP = 1.6
+
+
+def draw(run: FinishedRun) -> list[Path]:
+    """Draw `figure_verdict` into the run's figures; nothing without verdicts, or without rescans to scale them by."""
+    verdicts = run.table("statistics/verdicts.tsv", VERDICT_COLUMNS)
+    gains = run.table("statistics/gains.tsv", GAIN_COLUMNS)
+    if verdicts is None or gains is None or verdicts["removed_share"].notna().sum() == 0:
+        return []
+    measure = registry.find(gains["measure"].iloc[0])
+    tissue = gains["tissue"].iloc[0]
+    endpoint = measure.label if pd.isna(tissue) else f"{measure.label}, {tissue}"
+    figure = plot(
+        verdicts,
+        labels={arm: run.label(arm) for arm in verdicts["method"]},
+        looks=style.looks(run.arms),
+        endpoint=endpoint,
+        simulated=run.simulated,
+        notes=[style.counted(gains.loc[gains["endpoint"] == "primary", "n"].unique(), "people"), *run.notes()],
+    )
+    return style.save(figure, run.files.figures, "figure_verdict")
+
+
+@style.styled
+def plot(
+    verdicts: pd.DataFrame,
+    *,
+    labels: Mapping[str, str],
+    looks: Mapping[str, Look],
+    endpoint: str,
+    simulated: bool = False,
+    notes: Sequence[str] = (),
+) -> Figure:
+    """Draw `verdicts` (`evaluation.verdicts.VERDICT_COLUMNS`), a point an arm."""
+    shown = verdicts[verdicts["removed_share"].notna() & verdicts["kept_share"].notna()]
+    figure = style.page(TITLE, height=4.4, simulated=simulated, notes=notes)
+    axis = figure.subplots()
+    axis.axvspan(1, HIGHEST, color="#f3f3f3", zorder=0)
+    axis.axhline(KEPT_SHARE, color=style.QUIET, linewidth=0.8, linestyle="--", zorder=1)
+    for end in (0.0, 1.0):
+        axis.axvline(end, color=style.INK, linewidth=0.7, zorder=1)
+    for row in shown.to_dict("records"):
+        _point(axis, row, looks[row["method"]], compared=row["removed"] != NOT_COMPARED)
+    _write_names(axis, [(row["method"], *_place(row)) for row in shown.to_dict("records")], labels)
+    axis.set_xlim(LOWEST, HIGHEST)
+    axis.set_ylim(0, TOP)
+    axis.set_xlabel(f"Removed: {endpoint} (0 RAW, 1 rescan)")
+    axis.set_ylabel("Kept: share of RAW's variance between people")
+    return figure
+
+
+def _place(row: Mapping[Any, Any]) -> tuple[float, float]:
+    return float(np.clip(row["removed_share"], LOWEST, HIGHEST)), float(np.clip(row["kept_share"], 0, TOP))
+
+
+def _point(axis: Axes, row: Mapping[Any, Any], look: Look, *, compared: bool) -> None:
+    x, y = _place(row)
+    lines: dict[str, Any] = {"color": look.color, "linewidth": 1.2, "zorder": 2, "alpha": 0.7}
+    if math.isfinite(row["removed_share_low"]):
+        axis.hlines(y, *np.clip([row["removed_share_low"], row["removed_share_high"]], LOWEST, HIGHEST), **lines)
+    if math.isfinite(row["kept_share_low"]):
+        axis.vlines(x, *np.clip([row["kept_share_low"], row["kept_share_high"]], 0, TOP), **lines)
+    face = look.color if compared else "white"
+    beyond = not LOWEST < row["removed_share"] < HIGHEST
+    marker = "o" if not beyond else ">" if row["removed_share"] >= HIGHEST else "<"
+    axis.plot(x, y, marker, markersize=7, color=face, markeredgecolor=look.color, markeredgewidth=1.4, zorder=3)
+
+
+def _write_names(axis: Axes, named: Sequence[tuple[str, float, float]], labels: Mapping[str, str]) -> None:
+    """Names beside their points, from the lowest up, each moved up until it is clear of the ones before it."""
+    taken: list[tuple[float, float]] = []
+    for arm, x, y in sorted(named, key=lambda place: place[2]):
+        height = y + 0.04
+        while any(abs(height - other) < 0.055 and abs(x - beside) < 0.9 for beside, other in taken):
+            height += 0.02
+        taken.append((x, height))
+        right = x > HIGHEST - 0.7
+        axis.annotate(
+            style.shorten(labels[arm], 34),
+            (x, y),
+            xytext=(x - 0.05 if right else x + 0.05, height),
+            fontsize=style.SMALL_SIZE,
+            ha="right" if right else "left",
+            va="center",
+            color=style.INK,
+        )

@@ -1,0 +1,165 @@
+"""The report's first screen: which method, and how sure. Sentences from a run's verdicts, gains and settings."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from core.names import MISSING
+from evaluation.measures import registry
+from evaluation.runs.finished_run import FinishedRun
+from evaluation.tables.notes import rules_note
+from evaluation.verdicts import BEYOND, GAIN_COLUMNS, KEPT, NOT_COMPARED, UNKNOWN, VERDICT_COLUMNS
+
+FEW_PEOPLE = 12
+"""Below it an interval of people is so wide that only large gains show."""
+
+LARGE_SEED_SHARE = 0.5
+OVER = {"raw": "RAW", "permuted": "its fit on permuted labels", "blur": "the blur as smooth as it is"}
+QUESTIONS = {
+    "removed": "Are differences between scanners removed, beyond the controls?",
+    "kept": "Is the person kept?",
+    "nearer": "Is it nearer the truth?",
+}
+
+
+def first_screen(run: FinishedRun) -> dict[str, Any]:
+    """What the report says first; empty for a run without verdicts.
+
+    `endpoint`: the primary endpoint, stated before any result. `answer`: which arms harmonize. `questions`: by
+    heading, for every arm that is compared a mark and a sentence. `warnings`: what the answers hang on.
+    """
+    verdicts = run.table("statistics/verdicts.tsv", VERDICT_COLUMNS)
+    gains = run.table("statistics/gains.tsv", GAIN_COLUMNS)
+    if verdicts is None or gains is None or verdicts.empty:
+        return {}
+    verdicts = verdicts[verdicts["removed"] != NOT_COMPARED]
+    primary = gains[(gains["endpoint"] == "primary") & gains["method"].isin(verdicts["method"])]
+    rows = verdicts.to_dict("records")
+    if not rows:
+        return {}
+    return {
+        "endpoint": endpoint_sentence(run, primary),
+        "answer": answer_sentence(run, rows),
+        "questions": {
+            QUESTIONS["removed"]: [_removed(run, row, primary) for row in rows],
+            QUESTIONS["kept"]: [_kept(run, row) for row in rows],
+            QUESTIONS["nearer"]: [_nearer(run, row) for row in rows],
+        },
+        "warnings": warnings(run, primary, [row["method"] for row in rows]),
+    }
+
+
+def endpoint_sentence(run: FinishedRun, primary: pd.DataFrame) -> str:
+    """The primary endpoint in words."""
+    first = primary.iloc[0]
+    measure = registry.find(first["measure"])
+    tissue = "" if pd.isna(first["tissue"]) or first["tissue"] == MISSING else f" of {first['tissue']}"
+    return (
+        f"{measure.label}{tissue}, averaged over {len(run.pairs)} pairs of scanners, {measure.better} is better; "
+        "chosen in the configuration before any result. All else on this page is exploratory."
+    )
+
+
+def answer_sentence(run: FinishedRun, rows: list[dict[Any, Any]]) -> str:
+    """Which of the arms harmonize beyond their controls and keep the person."""
+    shown = [run.label(row["method"]) for row in rows if row["harmonizes"] == "yes"]
+    if not shown:
+        return "No arm is shown to harmonize: none gains beyond all of its controls and keeps the person."
+    return f"Shown to harmonize, beyond their controls and keeping the person: {', '.join(shown)}."
+
+
+def _removed(run: FinishedRun, row: Mapping[Any, Any], primary: pd.DataFrame) -> dict[str, str]:
+    part = primary[primary["method"] == row["method"]]
+    first = part.iloc[0]
+    measure = registry.find(first["measure"])
+    unit = f" {measure.unit}" if measure.unit else ""
+    levels = [f"{OVER[found['control']]} {found['control_value']:.3g}" for found in part.to_dict("records")]
+    if math.isfinite(first["rescan"]):
+        levels.append(f"rescans of RAW {first['rescan']:.3g}")
+    gains = [
+        f"over {OVER[found['control']]} {found['gain']:.3g} ({found['gain_low']:.3g} to {found['gain_high']:.3g})"
+        for found in part.to_dict("records")
+    ]
+    seeds = f", {int(first['seeds'])} seeds" if first["seeds"] > 1 else ""
+    protocol = "held out" if run.folds else "transductive"
+    return {
+        "label": run.label(row["method"]),
+        "mark": "yes" if row["removed"] == BEYOND else "no",
+        "text": (
+            f"{row['why']}. {first['value']:.3g}{unit} ({', '.join(levels)}); gain {', '.join(gains)}: 95 % intervals "
+            f"over {int(part['n'].min())} people{seeds}, {protocol}."
+        ),
+    }
+
+
+def _kept(run: FinishedRun, row: Mapping[Any, Any]) -> dict[str, str]:
+    share = (
+        f"{row['kept_share']:.0%} ({row['kept_share_low']:.0%} to {row['kept_share_high']:.0%}) of RAW's variance "
+        "between people"
+        if math.isfinite(row["kept_share"])
+        else "not measured"
+    )
+    return {
+        "label": run.label(row["method"]),
+        "mark": "yes" if row["kept"] == KEPT else "no",
+        "text": f"{row['kept']}: {share}.",
+    }
+
+
+def _nearer(run: FinishedRun, row: Mapping[Any, Any]) -> dict[str, str]:
+    words = {
+        BEYOND: "nearer than RAW by every measure of it",
+        UNKNOWN: "the truth isn't known in this study",
+        "worse": "farther than RAW by every measure of it",
+    }
+    answer = row["nearer"]
+    return {
+        "label": run.label(row["method"]),
+        "mark": "yes" if answer == BEYOND else "no",
+        "text": f"{words.get(answer, f'{answer} from RAW, or measures disagree')}.",
+    }
+
+
+def warnings(run: FinishedRun, primary: pd.DataFrame, arms: list[str]) -> list[str]:
+    """What the answers hang on: few people, fits on the scans they are judged on, missing controls, seeds, the rule."""
+    told = []
+    people = int(primary["n"].min())
+    if people < FEW_PEOPLE:
+        told.append(f"{people} people: only large gains can be told from none.")
+    if not run.folds:
+        told.append("Transductive: every arm was fitted on the scans it is judged on (`protocol: kfold` holds out).")
+    if primary["rescan"].isna().all():
+        told.append(
+            "Nobody was rescanned: how alike two scans of one scanner are isn't known here, so an arm that is smoother "
+            "than a rescan can't be told from one that harmonizes. Add rescans to the sheet (column session)."
+        )
+    for arm in arms:
+        told += _warnings_of_arm(run, arm, primary[primary["method"] == arm])
+    told.append(f"{rules_note(run)} The primary endpoint is by {_primary_rule(primary)}.")
+    volumes = run.table("metrics/volumes.tsv", ["engine"])
+    if volumes is not None and volumes["engine"].nunique() == 1:
+        told.append(f"One segmenter ({volumes['engine'].iloc[0]}): whether another says the same isn't known here.")
+    return told
+
+
+def _warnings_of_arm(run: FinishedRun, arm: str, part: pd.DataFrame) -> list[str]:
+    about, label = run.described[arm], run.label(arm)
+    told = []
+    if about.learns_scanners and "permuted" not in set(part["control"]):
+        told.append(f"{label} has no fit on permuted labels to compare with (`controls: permuted`).")
+    if about.random_fit and part["seeds"].max() < 2:
+        told.append(f"{label} was fitted once: what of its gain is the seed isn't known (`controls: seeds`).")
+    share = part["seed_share"].max()
+    if share > LARGE_SEED_SHARE:
+        told.append(f"{label}: {share:.0%} of the uncertainty of a gain is the training seed's.")
+    return told
+
+
+def _primary_rule(primary: pd.DataFrame) -> str:
+    words = {"volume_difference_pve": "partial-volume sum", "volume_difference_hard": "hard label"}
+    measure = primary["measure"].iloc[0]
+    return words.get(measure, registry.find(measure).label)

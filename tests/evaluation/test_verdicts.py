@@ -1,0 +1,158 @@
+"""Whether an arm harmonizes: gains beyond controls, with intervals that cover, and cheats that must not pass."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from core.errors import InputError
+from evaluation import verdicts
+from evaluation.runs.arms_table import Arm
+from evaluation.verdicts import (
+    BEYOND,
+    KEPT,
+    LOST,
+    SMOOTHER,
+    UNCLEAR,
+    UNKNOWN,
+    WORSE,
+    Endpoint,
+    candidates,
+    gain_of,
+    gains,
+    kept_answer,
+    removed_answer,
+    share_interval,
+)
+
+PAIRS = [("A", "B"), ("A", "C"), ("B", "C")]
+SSIM = candidates()["ssim"]
+
+
+@pytest.mark.parametrize(
+    ("people", "seeds", "person_sd", "seed_sd"),
+    [(6, 1, 1.0, 0.0), (6, 3, 1.0, 0.0), (6, 3, 1.0, 0.5), (6, 3, 0.5, 1.0), (18, 3, 1.0, 0.3), (18, 3, 0.2, 1.0)],
+)
+def test_the_interval_of_a_gain_holds_the_true_one_in_19_of_20_studies(people, seeds, person_sd, seed_sd):
+    """Over people and seeds of arm and control alike; it may be wider than it need be where seeds are few."""
+    random = np.random.default_rng(5)
+    truth, draws, inside = 0.7, 2000, 0
+    for _ in range(draws):
+        person = person_sd * random.normal(size=people)
+        # what a seed does to an arm it does to all people, and some of it to each on its own
+        arm = truth + person + seed_sd * (random.normal(size=(seeds, 1)) + 0.5 * random.normal(size=(seeds, people)))
+        control = seed_sd * (random.normal(size=(seeds, 1)) + 0.5 * random.normal(size=(seeds, people)))
+        found = gain_of(arm, control)
+        inside += found.low <= truth <= found.high
+    assert 0.935 <= inside / draws <= 0.99
+
+
+def test_a_gains_answer_and_its_seeds_share():
+    random = np.random.default_rng(0)
+    arm, control = 5 + random.normal(size=(3, 8)), random.normal(size=(3, 8))
+    assert gain_of(arm, control).answer == BEYOND
+    assert gain_of(control, arm).answer == WORSE
+    assert gain_of(control, control + 0.01 * random.normal(size=(3, 8))).answer == UNCLEAR
+    assert gain_of(arm[:, :1], control[:, :1]).answer == UNKNOWN
+    assert np.isnan(gain_of(arm[:, :1], control[:, :1]).low)
+    same = gain_of(control[:1], control[:1])
+    assert (same.gain, same.answer) == (0, UNCLEAR)
+    one = gain_of(arm[:1], control[:1])
+    assert one.seed_share == 0
+    shifted = arm + np.array([[0.0], [4.0], [8.0]])
+    assert gain_of(shifted, control).seed_share > 0.9
+
+
+def study(levels: dict[str, float], *, people: int = 8, spread: float = 0.01, seed: int = 0) -> pd.DataFrame:
+    """Rows of `metrics/ssim.tsv`: every arm's mean, and people and pairs about it, the people's part shared by arms."""
+    random = np.random.default_rng(seed)
+    person = spread * random.normal(size=people)
+    return pd.DataFrame(
+        [
+            {
+                "method": arm,
+                "subject": f"{number:02d}",
+                "scanner_a": a,
+                "scanner_b": b,
+                "ssim": level + person[number] + 0.2 * spread * random.normal(),
+            }
+            for arm, level in levels.items()
+            for number in range(people)
+            for a, b in PAIRS
+        ]
+    )
+
+
+def described(**arms: dict) -> dict[str, Arm]:
+    return {
+        name: Arm(id=name, method=name, label=name, citation="", limits="", **about)
+        for name, about in {"raw": {}, **arms}.items()
+    }
+
+
+CONTROLLED = described(
+    mine={"random_fit": True},
+    mine_seed1={"role": "seed", "of": "mine"},
+    mine_permuted={"role": "permuted", "of": "mine"},
+    mine_permuted_seed1={"role": "seed", "of": "mine_permuted"},
+    mine_blur={"role": "blur", "of": "mine"},
+)
+
+
+def answer(mine: float, permuted: float, blur: float, *, rescan: float = 0.97) -> tuple[str, str]:
+    levels = {"raw": 0.8, "mine": mine, "mine_seed1": mine, "mine_permuted": permuted, "mine_permuted_seed1": permuted}
+    table = study(levels | {"mine_blur": blur})
+    rescans = study({"raw": rescan}).rename(columns={"scanner_a": "session_a", "scanner_b": "session_b"})
+    every = gains(table, rescans, Endpoint(SSIM, primary=True), CONTROLLED)
+    assert set(every["method"]) == {"mine", "mine_permuted", "mine_blur"}
+    found = every[every["method"] == "mine"]
+    assert set(found["seeds"]) == {2}
+    assert list(found["control"]) == ["raw", "permuted", "blur"]
+    return removed_answer(found, SSIM.better)
+
+
+def test_only_what_is_beyond_every_control_counts():
+    assert answer(0.90, 0.80, 0.82)[0] == BEYOND
+    assert answer(0.90, 0.90, 0.82) == (UNCLEAR, "no clear difference from its fit on permuted labels")
+    assert answer(0.90, 0.80, 0.90) == (UNCLEAR, "no clear difference from the blur as smooth as it is")
+    assert answer(0.80, 0.80, 0.80)[0] == UNCLEAR
+    assert answer(0.90, 0.80, 0.95) == (WORSE, "worse than the blur as smooth as it is")
+    assert answer(0.75, 0.70, 0.70) == (WORSE, "worse than RAW")
+    assert answer(0.99, 0.80, 0.82)[0] == SMOOTHER
+
+
+def test_lower_is_better_where_it_is():
+    volume = candidates()["volume_difference_pve"]
+    table = study({"raw": 20.0, "mine": 5.0}, spread=0.5).rename(columns={"ssim": volume.column}).assign(tissue="GM")
+    found = gains(table, None, Endpoint(volume, "GM"), described(mine={}))
+    assert found["gain"].iloc[0] == pytest.approx(15, abs=0.2)
+    assert removed_answer(found, volume.better)[0] == BEYOND
+    assert np.isnan(found["rescan"].iloc[0])
+
+
+def test_what_uses_other_scans_and_controls_are_not_compared():
+    arms = described(mean={"uses_other_scans": True}, oracle={"role": "control"})
+    found = gains(study({"raw": 0.8, "mean": 0.99, "oracle": 1.0}), None, Endpoint(SSIM), arms)
+    assert not arms["mean"].competes
+    assert list(zip(found["method"], found["control"], strict=True)) == [("mean", "raw"), ("oracle", "raw")]
+
+
+def test_the_person_is_kept_or_lost():
+    assert kept_answer(0.9, 1.1) == KEPT
+    assert kept_answer(0.2, 0.4) == LOST
+    assert kept_answer(0.7, 0.9) == UNCLEAR
+    assert kept_answer(np.nan, np.nan) == UNKNOWN
+    random = np.random.default_rng(1)
+    raw = random.gamma(9, size=10)
+    share, low, high = share_interval(lambda people: people.mean(axis=-1), 0.3 * raw, raw)
+    assert share == pytest.approx(0.3)
+    assert low == pytest.approx(0.3)
+    assert high == pytest.approx(0.3)
+
+
+def test_a_primary_endpoint_must_be_measured():
+    with pytest.raises(InputError, match="'ssym' is no measure of pairs of scanners.*did you mean 'ssim'"):
+        verdicts.check_primary("ssym")
+    tables = {"ssim": study({"raw": 0.8})}
+    assert next(endpoint.label for endpoint in verdicts.endpoints(tables, "ssim", "")) == "SSIM"
+    with pytest.raises(InputError, match="'GM' for ssim; give one of null"):
+        verdicts.endpoints(tables, "ssim", "GM")
