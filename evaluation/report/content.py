@@ -20,7 +20,14 @@ from evaluation.runs.provenance import step_costs
 
 STATUS_WORDS = {"ok": "ok", "failed": "failed", "not_applicable": "not applicable"}
 TABLE_COLUMNS = ("method", "mean", "significant")
-FIRST_TABLES = ("table_summary", "table2_ssim", "table2_ssim_definitions", "table3_volume_differences")
+FIRST_TABLES = (
+    "table_gains",
+    "table_claims",
+    "table_rescans",
+    "table_summary",
+    "table2_ssim",
+    "table3_volume_differences",
+)
 
 
 # --- summary ----------------------------------------------------------------------------------------
