@@ -122,6 +122,7 @@ class DeepHarmony(Method):
             with working_threads(self.context.threads) as for_each:
                 trained = for_each(train_one, len(self._work()))
         self.networks = [network for network, _ in trained]
+        self.passes = float(self.parameters.epochs)
         self.errors = [errors for _, errors in trained]
 
     def transform(self, scan: Scan) -> np.ndarray:

@@ -82,6 +82,8 @@ class Method(abc.ABC):
         self.parameters = self.Parameters() if parameters is None else parameters
         self.context = Context() if context is None else context
         self.used_device = "cpu"
+        self.passes: float | None = None
+        """How often a fit by small steps saw each slice or scan: what budgets are compared by. None: no such fit."""
 
     @property
     def variant(self) -> str:

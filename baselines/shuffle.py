@@ -72,6 +72,7 @@ class Shuffle(Method):
     def fit(self, study: Study) -> None:
         """Permute the labels, then fit the method."""
         self.inner.fit(self._shuffled(study))
+        self.passes = self.inner.passes
         self.used_device = self.inner.used_device
 
     def prepare(self, study: Study) -> None:

@@ -311,7 +311,8 @@ def _verdict(arm: Arm, part: pd.DataFrame, primary: Endpoint, tables: Mapping[st
     sign = 1.0 if primary.measure.better == "higher" else -1.0
     span = sign * (over_raw["rescan"] - over_raw["control_value"])
     share, low, high = kept_share(tables, arm.id)
-    kept = kept_answer(low, high)
+    # without an interval nothing is told, but that of an arm that leaves no variance at all there is none
+    kept = LOST if share <= 0 else kept_answer(low, high)
     if removed == BEYOND and kept != KEPT:
         why += f", but whether the person is kept is {kept if kept != UNCLEAR else 'not clear'}"
     return {

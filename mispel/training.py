@@ -97,6 +97,7 @@ def train(
         "embedding_cache": str(cache.dtype),
         "subjects": list(dict.fromkeys(store.subjects.tolist())),
         "slices": len(store),
+        "step1_passes": step1.epoch * drawn_an_epoch(store, parameters) / len(store),
         "scans_checksum": store.checksum,
         "step1_epochs": step1.epoch,
         "step1_stopped": step1.stopped,
@@ -149,9 +150,14 @@ def solve_decoders(
     return Checkpoint(len(history) - 1, {}, history, None), solution.gap
 
 
+def drawn_an_epoch(store: SliceStore, parameters: Settings) -> int:
+    """Slices of an epoch."""
+    return min(parameters.slices_per_epoch or len(store), len(store))
+
+
 def batches_an_epoch(store: SliceStore, parameters: Settings) -> int:
     """Steps of an epoch."""
-    return math.ceil(min(parameters.slices_per_epoch or len(store), len(store)) / parameters.batch_size)
+    return math.ceil(drawn_an_epoch(store, parameters) / parameters.batch_size)
 
 
 def run_step(

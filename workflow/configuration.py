@@ -30,6 +30,10 @@ DEFAULTS = ROOT / "config" / "config.yaml"
 SCHEMA = ROOT / "workflow" / "schemas" / "config.schema.yaml"
 
 
+FEWEST_IN_A_FOLD = 2
+"""People a fold, for `protocol: auto` to hold them out."""
+
+
 class Configuration:
     """A checked configuration. Raises `InputError` naming the key, what was found and the remedy."""
 
@@ -64,9 +68,12 @@ class Configuration:
                     f"{what}s: add scans, or harmonize single scans with `python -m baselines`"
                 )
         self.folds: list[str] = []
-        if config["protocol"] == "kfold":
-            check_count(config["folds"]["count"], len(self.subjects))
-            self.folds = fold_names(config["folds"]["count"])
+        count = config["folds"]["count"]
+        if config["protocol"] == "kfold" or (
+            config["protocol"] == "auto" and len(self.subjects) >= FEWEST_IN_A_FOLD * count
+        ):
+            check_count(count, len(self.subjects))
+            self.folds = fold_names(count)
         self.division = self._division()
         size = config["people_per_job"]
         self.batches = {

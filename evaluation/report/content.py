@@ -67,7 +67,7 @@ def _voxels(run: FinishedRun) -> str:
 def _facts(run: FinishedRun) -> dict[str, str]:
     config = _provenance(run).get("config", {})
     found = {
-        "Protocol": config.get("protocol"),
+        "Protocol": f"held out, {run.folds} folds" if run.folds else "transductive",
         "Segmentation": (config.get("segmentation") or {}).get("engine"),
         "Seed": config.get("seed"),
     }
@@ -226,6 +226,7 @@ def costs(run: FinishedRun) -> dict[str, Any]:
                 "label": run.label(arm),
                 "fit": f"{seconds['fit']:.1f}" if "fit" in seconds else "",
                 "apply": f"{seconds['apply']:.1f}" if "apply" in seconds else "",
+                "passes": _passes(run, arm),
                 "processor": "" if processor is None else f"{processor:.1f}",
                 "peak": f"{part['peak_mb'].max():.0f}" if part["peak_mb"].notna().any() else "",
                 "device": ", ".join(dict.fromkeys(text(device) for device in part["device"] if text(device))),
@@ -233,6 +234,12 @@ def costs(run: FinishedRun) -> dict[str, Any]:
             }
         )
     return {"measures": [measures()[name].label for name in names], "rows": rows}
+
+
+def _passes(run: FinishedRun, arm: str) -> str:
+    """How often an arm's training saw the data, as its model says, or its folds' models say."""
+    found = {read_json(path).get("passes") for path in sorted(run.files.model(arm).rglob("method.json"))} - {None}
+    return ", ".join(f"{passes:.3g}" for passes in sorted(found))
 
 
 def _processor_seconds(steps: pd.DataFrame, arm: str) -> float | None:

@@ -44,7 +44,7 @@ def _rows(run: FinishedRun, gains: pd.DataFrame) -> list[list[str | Entry]]:
     for cell in gains.to_dict("records"):
         measure = registry.find(cell["measure"])
         tissue = "" if pd.isna(cell["tissue"]) or cell["tissue"] == MISSING else f", {cell['tissue']}"
-        decimals = 3 if measure.highest <= 1 else 2
+        decimals = 2 if measure.unit == "mL" else 3
         interval = f" [{cell['gain_low']:+.{decimals}f} {cell['gain_high']:+.{decimals}f}]"
         rows.append(
             [

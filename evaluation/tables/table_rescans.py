@@ -40,7 +40,7 @@ def make(run: FinishedRun) -> Table | None:
                     **{f"rescan_{name}": value for name, value in by_scanner.items()},
                 }
                 data.append(row)
-                decimals = 3 if measure.highest <= 1 else 2
+                decimals = 2 if measure.unit == "mL" else 3
                 rows.append(
                     [
                         f"{measure.label}, {tissue}" if tissue else measure.label,

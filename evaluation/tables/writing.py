@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from core.files import write_table, write_text
@@ -44,13 +45,18 @@ def to_latex(table: Table) -> str:
     for panel in table.panels:
         if len(table.panels) > 1:
             lines.append(rf"\par\medskip {latex(panel.title)}\par\smallskip")
-        texts = "l" * (list(panel.header).index("n"))
+        texts = "l" * _text_columns(panel.header)
         lines.append(rf"\begin{{tabular}}{{{texts}{'r' * (len(panel.header) - len(texts))}}}")
         lines += [r"\toprule", " & ".join(map(cell, panel.header)) + r" \\", r"\midrule"]
         lines += [" & ".join(map(cell, row)) + r" \\" for row in panel.rows]
         lines += [r"\bottomrule", r"\end{tabular}"]
     lines += [r"\par\medskip\footnotesize", *[latex(note) + r"\par" for note in table.notes], r"\end{table}"]
     return "\n".join(lines) + "\n"
+
+
+def _text_columns(header: Sequence[str]) -> int:
+    """How many columns are text: those before n, which numbers follow; all where there is no n."""
+    return list(header).index("n") if "n" in header else len(header)
 
 
 LATEX = {

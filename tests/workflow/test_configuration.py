@@ -143,6 +143,14 @@ def test_the_protocol_of_held_out_people(config):
         Configuration(config)
 
 
+@pytest.mark.parametrize(("people", "folds"), [(11, 0), (12, 6)])
+def test_people_are_held_out_where_a_fold_has_two(config, people, folds):
+    config["study"]["phantom"]["subjects"] = people
+    assert len(Configuration(config).folds) == folds
+    config["protocol"] = "transductive"
+    assert not Configuration(config).folds
+
+
 def test_a_method_twice_under_two_ids(config):
     config["methods"]["ravel_two"] = {"method": "ravel", "factors": 2, "seed": 5}
     checked = Configuration(config)
