@@ -58,6 +58,7 @@ def add_apply_options(parser: argparse.ArgumentParser) -> None:
         help="the model's folder holds one a fold, fold-1, ...: everyone is harmonized by the one fitted without "
         "them; TRAINING/fold-1, ... get the images of those with them, from which the arm's range is taken",
     )
+    parser.add_argument("--without-rescans", action="store_true", help="leave out rescans (column session)")
     parser.add_argument("--only-fold", metavar="FOLD", help="harmonize the people of this fold alone")
 
 
@@ -92,6 +93,8 @@ def harmonize_from(given: argparse.Namespace, name: str) -> None:
 
     def work() -> str:
         study = read_sheet(given.scans, scale=model_scale(given.model))
+        if given.without_rescans:
+            study = study.where(lambda scan: not scan.rescan)
         if given.only_fold is not None:
             study = folds.held_out(study, given.only_fold)
         if given.by_fold is not None:

@@ -45,7 +45,9 @@ def overview(run: FinishedRun) -> dict[str, Any]:
         "scans": len(run.scans),
         "missing": possible - len(run.scans),
         "voxels": _voxels(run),
-        "methods": [run.label(arm) for arm in run.arms],
+        "methods": [run.label(arm) for arm in run.only("arm").arms],
+        "beside": len(run.arms) - len(run.only("arm").arms),
+        "rescans": len(run.rescans),
         "setbacks": [
             {"label": run.label(s.arm), "step": s.step, "status": STATUS_WORDS[s.status], "reason": s.reason}
             for s in run.setbacks

@@ -57,7 +57,7 @@ def endpoint_sentence(run: FinishedRun, primary: pd.DataFrame) -> str:
     """The primary endpoint in words."""
     first = primary.iloc[0]
     measure = registry.find(first["measure"])
-    tissue = "" if pd.isna(first["tissue"]) or first["tissue"] == MISSING else f" of {first['tissue']}"
+    tissue = "" if pd.isna(first["tissue"]) or first["tissue"] == MISSING else f", {first['tissue']}"
     return (
         f"{measure.label}{tissue}, averaged over {len(run.pairs)} pairs of scanners, {measure.better} is better; "
         "chosen in the configuration before any result. All else on this page is exploratory."
@@ -139,7 +139,7 @@ def warnings(run: FinishedRun, primary: pd.DataFrame, arms: list[str]) -> list[s
         )
     for arm in arms:
         told += _warnings_of_arm(run, arm, primary[primary["method"] == arm])
-    told.append(f"{rules_note(run)} The primary endpoint is by {_primary_rule(primary)}.")
+    told.append(f"{rules_note(run.only('arm'))} The primary endpoint is by {_primary_rule(primary)}.")
     volumes = run.table("metrics/volumes.tsv", ["engine"])
     if volumes is not None and volumes["engine"].nunique() == 1:
         told.append(f"One segmenter ({volumes['engine'].iloc[0]}): whether another says the same isn't known here.")
