@@ -45,7 +45,7 @@ def first_screen(run: FinishedRun) -> dict[str, Any]:
         "endpoint": endpoint_sentence(run, primary),
         "answer": answer_sentence(run, rows),
         "questions": {
-            QUESTIONS["removed"]: [_removed(run, row, primary) for row in rows],
+            QUESTIONS["removed"]: [_removed(run, row, primary, gains) for row in rows],
             QUESTIONS["kept"]: [_kept(run, row) for row in rows],
             QUESTIONS["nearer"]: [_nearer(run, row) for row in rows],
         },
@@ -72,7 +72,7 @@ def answer_sentence(run: FinishedRun, rows: list[dict[Any, Any]]) -> str:
     return f"Shown to harmonize, beyond their controls and keeping the person: {', '.join(shown)}."
 
 
-def _removed(run: FinishedRun, row: Mapping[Any, Any], primary: pd.DataFrame) -> dict[str, str]:
+def _removed(run: FinishedRun, row: Mapping[Any, Any], primary: pd.DataFrame, gains: pd.DataFrame) -> dict[str, str]:
     part = primary[primary["method"] == row["method"]]
     first = part.iloc[0]
     measure = registry.find(first["measure"])
@@ -80,7 +80,7 @@ def _removed(run: FinishedRun, row: Mapping[Any, Any], primary: pd.DataFrame) ->
     levels = [f"{OVER[found['control']]} {found['control_value']:.3g}" for found in part.to_dict("records")]
     if math.isfinite(first["rescan"]):
         levels.append(f"rescans of RAW {first['rescan']:.3g}")
-    gains = [
+    over = [
         f"over {OVER[found['control']]} {found['gain']:.3g} ({found['gain_low']:.3g} to {found['gain_high']:.3g})"
         for found in part.to_dict("records")
     ]
@@ -90,10 +90,24 @@ def _removed(run: FinishedRun, row: Mapping[Any, Any], primary: pd.DataFrame) ->
         "label": run.label(row["method"]),
         "mark": "yes" if row["removed"] == BEYOND else "no",
         "text": (
-            f"{row['why']}. {first['value']:.3g}{unit} ({', '.join(levels)}); gain {', '.join(gains)}: 95 % intervals "
-            f"over {int(part['n'].min())} people{seeds}, {protocol}."
+            f"{row['why']}. {first['value']:.3g}{unit} ({', '.join(levels)}); gain {', '.join(over)}: 95 % intervals "
+            f"over {int(part['n'].min())} people{seeds}, {protocol}.{worst_tissue(gains, first)}"
         ),
     }
+
+
+def worst_tissue(gains: pd.DataFrame, primary: Mapping[Any, Any]) -> str:
+    """The tissue in which an arm gains least over RAW, relative to RAW, by the primary endpoint's measure."""
+    same = gains[
+        (gains["measure"] == primary["measure"]) & (gains["method"] == primary["method"]) & (gains["control"] == "raw")
+    ]
+    if len(same) < 2:
+        return ""
+    worst = same.iloc[int((same["gain"] / same["control_value"]).to_numpy(float).argmin())]
+    return (
+        f" Worst tissue: {worst['tissue']}, gain over RAW {worst['gain']:.3g} ({worst['gain_low']:.3g} to "
+        f"{worst['gain_high']:.3g}) of {worst['control_value']:.3g}."
+    )
 
 
 def _kept(run: FinishedRun, row: Mapping[Any, Any]) -> dict[str, str]:
