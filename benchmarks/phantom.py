@@ -162,7 +162,7 @@ def similarities(
         for key, group in zip((None, *names), groups, strict=True):
             inside = dict.fromkeys(group, masks[subject])
             for pair, similarity in pairwise(group, inside, own=own, reference=reference or own).items():
-                found.setdefault(pair if key is None else (key, key), []).append(similarity.ssim_common_scale)
+                found.setdefault(pair if key is None else (key, key), []).append(similarity.ssim)
     return found
 
 
