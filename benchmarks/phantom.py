@@ -147,7 +147,7 @@ def ends(scans: Scans, masks: dict[str, np.ndarray]) -> Range:
 def similarities(
     scans: Scans, masks: dict[str, np.ndarray], reference: Range | None = None
 ) -> dict[tuple[str, str], list[float]]:
-    """SSIM on the common scale, a value a subject: of first sessions by pair, of a scanner's two by (scanner, scanner).
+    """SSIM on RAW's scale, a value a subject: of first sessions by pair, of a scanner's two by (scanner, scanner).
 
     `reference`: RAW's range, if these scans aren't RAW.
     """
@@ -162,7 +162,7 @@ def similarities(
         for key, group in zip((None, *names), groups, strict=True):
             inside = dict.fromkeys(group, masks[subject])
             for pair, similarity in pairwise(group, inside, own=own, reference=reference or own).items():
-                found.setdefault(pair if key is None else (key, key), []).append(similarity.ssim_common_scale)
+                found.setdefault(pair if key is None else (key, key), []).append(similarity.ssim)
     return found
 
 
@@ -219,7 +219,7 @@ def point_3(count: int, voxel_size_mm: int, seed: int, variant: str, segmented: 
     raw, stripe = similarities(scans, masks), similarities(striped(scans, masks), masks, reference)
     bare = scanned(brains, replace(options, contrast_only=True), SESSIONS[:1])
     contrast = similarities(bare, masks)
-    print(f"3  SSIM on the common scale, {variant}, {voxel_size_mm} mm, {count} subjects: mean (SD over subjects)")
+    print(f"3  SSIM on RAW's scale, {variant}, {voxel_size_mm} mm, {count} subjects: mean (SD over subjects)")
     print(f"   {'rescans':<15} RAW             WS     real rescans (1.5 T, averaged) {REAL_RESCANS[voxel_size_mm]:.3f}")
     for name in PAPER_SCANNERS:
         key = name, name

@@ -31,6 +31,13 @@ class {title}(Method):
     # what is learned may be applied to people, or to scanners, that were not there in `fit`
     unseen_subjects = True
     unseen_scanners = False
+    # `prepare` and `transform` see one visit and one scanner at a time; True shows all scans of a visit, without a rank
+    uses_other_scans = False
+    # which controls a run adds: a fit on permuted scanner labels; a blur, unless each voxel's intensity is mapped by
+    # itself (as below: then True); further seeds, where the fit is random
+    learns_scanners = True
+    maps_intensities = False
+    random_fit = False
 
     @dataclass(frozen=True)
     class Parameters:

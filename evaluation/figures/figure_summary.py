@@ -19,9 +19,10 @@ from evaluation.summary import COLUMNS
 TITLE = "Summary: every arm by every measure"
 TOPIC = "Summary"
 CAPTION = (
-    "A panel a measure, a row an arm; the dot is the arm's score, the line its 95 % bootstrap interval over people. "
-    "Scanners' differences removed, and nearer the truth: 0 is RAW; 1 is the oracle, or in a run without it the best "
-    "value there can be. "
+    "A panel a measure, a row an arm; the dot is the arm's score, the line its 95 % interval over people (Student's t, "
+    "jackknife standard error). Scanners' differences removed: 0 is RAW and 1 RAW's rescans of one scanner; right of 1 "
+    "an arm is smoother than a rescan. Nearer the truth, and removed where there is no rescan to measure by: 1 is the "
+    "oracle, or in a run without it the best value there can be, as each panel says. "
     "Person kept: 0 is nothing left (or a guess), 1 the oracle, or in a run without it RAW. An arrow: the score lies "
     "beyond the panel. On the right the rank among the arms that aren't controls, with its interval. There is no "
     "total, since an arm that removes everything by keeping nothing would win it."

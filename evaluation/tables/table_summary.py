@@ -39,10 +39,12 @@ def make(run: FinishedRun) -> Table | None:
         "Each measure on a scale of its own run. Differences removed and nearer the truth: 0 is RAW. Person kept: 0 is "
         "nothing, or a guess. "
         "1 is, for each measure: " + "; ".join(f"{words} for {names}" for words, names in tops.items()) + ". "
-        "Below 0: worse than RAW, or than nothing. n/a: 1 is no better than 0 here, or isn't known.",
-        "[from to]: the middle 95 % of resamples of the people, the same for every arm; the scanner's classifier isn't "
-        "trained anew in them. Ranks: 1 is the best; equals share theirs. There is no total: an arm that "
-        "removes everything by keeping nothing would win it.",
+        "Above a rescan's 1: smoother than a rescan, which isn't better. Below 0: worse than RAW, or than nothing. "
+        "n/a: 1 is no better than 0 here, or isn't known.",
+        "[from to]: 95 % intervals over people, Student's t with the jackknife's standard error; of ranks, the middle "
+        "95 % of resamples of the people, the same for every arm. The scanner's classifier isn't trained anew in them. "
+        "Ranks: 1 is the best; equals share theirs. There is no total: an arm that removes everything by keeping "
+        "nothing would win it.",
         *(f"{measure.label}: {measure.definition}" for measure in map(registry.find, ends["measure"])),
     ]
     data = summary.assign(label=[run.label(arm) for arm in summary["method"]])

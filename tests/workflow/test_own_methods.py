@@ -16,7 +16,9 @@ from tests.support.project_copy import copy_project, python, shown
 pytestmark = pytest.mark.slow
 
 PAGE = "own-methods.md"
-ARMS = ["raw", "scanner_median", "theirs", "program"]
+CONTROLS = ["oracle", "cohort_mean", "person_mean"]
+ARMS = ["raw", *CONTROLS, "scanner_median", "scanner_median_permuted", "theirs", "theirs_blur"]
+ARMS += ["program", "program_permuted", "program_blur"]
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +32,7 @@ def project(tmp_path_factory) -> Path:
     (folder / "program.py").write_text(shown(PAGE, "python")[1])
     config = yaml.safe_load(shown(PAGE, "yaml")[0])
     config["study"] = {"source": "sheet", "sheet": {"scans": str(sheet)}}
-    config |= {"segmentation": {"engine": "gmm"}, "people_per_job": 4}
+    config |= {"segmentation": {"engine": "gmm"}, "people_per_job": 4, "controls": {"seeds": 1}}
     (folder / "mine.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
     return folder
 

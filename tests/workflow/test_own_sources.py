@@ -59,7 +59,8 @@ def test_the_page_runs_to_the_report(project):
     assert done.returncode == 0, done.stderr[-3000:]
     run = project / "results" / "mine"
     assert set(read_table(run / "status.tsv")["status"]) == {"ok"}
-    assert len(read_table(run / "metrics" / "ssim.tsv")) == 2 * 3 * 3
+    # RAW, the page's arm and three controls; three people, three pairs
+    assert len(read_table(run / "metrics" / "ssim.tsv")) == 5 * 3 * 3
     options = json.loads((run / "study" / "options.json").read_text())
     assert options == {"folder": "theirs", "above": 0.01, "scale": "brain"}
     scan = read_sheet(run / "scans.tsv").scans[0]

@@ -10,7 +10,6 @@ TRAINING = AT.training_images("{arm}")
 BY_FOLD = f"--by-fold {TRAINING}" if FOLDS else ""
 
 
-
 def applied_before(wildcards):
     """Whether the arm was applied whose images this one's fit looks at; nothing for most."""
     after = STUDY.arms[wildcards.arm].after
@@ -23,7 +22,8 @@ rule describe:
     log:
         AT.log("describe"),
     params:
-        arms=json.dumps(STUDY.described),
+        # a function, since an arm's parameters may hold braces, which aren't wildcards
+        arms=lambda wildcards: json.dumps(STUDY.described),
         code=verb_hash("baselines", "describe", *STUDY.method_modules),
     shell:
         "python -m baselines describe --arms {params.arms:q} --out {output.arms} > {log} 2>&1"
