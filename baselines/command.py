@@ -67,6 +67,7 @@ class Command(Method):
     def __init__(self, parameters: Parameters | None = None, context: Context | None = None) -> None:
         super().__init__(parameters, context)
         self.uses_other_scans = self.parameters.uses_other_scans
+        self.learns_scanners = bool(self.parameters.fit)
 
     def fit(self, study: Study) -> None:
         """Run the fitting command line on the study's sheet."""

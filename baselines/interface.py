@@ -66,7 +66,7 @@ class Method(abc.ABC):
     """Whether it is there to pin the measures, not to harmonize: it gets no rank."""
     uses_other_scans: bool = False
     """Whether it looks at a person's other scans to harmonize one. Only then is it shown them; it gets no rank."""
-    learns_scanners: ClassVar[bool] = True
+    learns_scanners: bool = True
     """Whether its fit on a study uses which scanner a scan is from: permuted labels then are its control."""
     maps_intensities: ClassVar[bool] = False
     """Whether a voxel's new intensity depends on its old one alone, so that it can't smooth: no blur is its control."""

@@ -40,6 +40,9 @@ KEPT_SHARE = 0.8
 """Of RAW's variance between people, that an arm must keep to count as keeping the person: below it a study of
 people would need a quarter more of them."""
 
+TRUTH = "truth"
+"""The table that has rows where the truth is known."""
+
 KEPT_MEASURE = "between_person_variance"
 VOLUME_DIFFERENCES = "volume_differences"
 """The table of pairs that is made of all volumes, not pair by pair of images."""
@@ -347,8 +350,11 @@ def kept_share(tables: Mapping[str, pd.DataFrame], arm: str) -> tuple[float, flo
 def nearer_answer(tables: Mapping[str, pd.DataFrame], arm: str) -> str:
     """Whether images and labels are nearer the truth than RAW's; `UNKNOWN` without a truth.
 
-    Beyond, or worse, where every measure of it says so.
+    Beyond, or worse, where every measure of it says so. Contrast-to-noise is a measure of it too, but on scans
+    without a known truth it says nothing.
     """
+    if TRUTH not in tables or tables[TRUTH].empty:
+        return UNKNOWN
     answers: set[str] = set()
     for measure, summary in registry.summarized():
         if summary.asks == "nearer" and measure.table in tables and measure.column in tables[measure.table]:
