@@ -26,8 +26,8 @@ MOST_SCANS = 8
 """Scans that the blur is matched on, spread evenly over the study: each is blurred at every step of the search."""
 
 WIDEST_MM = 12.0
-STEPS = 7
-"""Halvings of the interval in which the width lies; the last one is a tenth of a millimeter."""
+STEPS = 10
+"""Halvings of the interval in which the width lies; the last one is a hundredth of a millimeter."""
 
 PERCENTS = (0.5, 99.5)
 

@@ -3,7 +3,8 @@
 Three questions, each with an answer of its own:
 
 - removed: are scans of different scanners nearer to each other than RAW's, than those of the same method fitted on
-  permuted scanner labels, and than RAW's blurred until they are as smooth? A gain counts only beyond all three
+  permuted scanner labels, and than RAW's blurred until they are as smooth? A gain counts only where its interval
+  lies beyond a tenth of what there is to gain, and beyond all three
   (an intersection-union test, so that no correction for three comparisons is due: Berger 1982), and only where the
   arm isn't more alike between scanners than two scans of one scanner are: that is smoothing, invention or a look at
   the person's other scans.
@@ -36,9 +37,14 @@ BEYOND, WORSE, UNCLEAR, UNKNOWN = "beyond", "worse", "no clear difference", "not
 SMOOTHER = "smoother than a rescan"
 NOT_COMPARED = "not compared"
 KEPT, LOST = "kept", "lost"
-KEPT_SHARE = 0.8
-"""Of RAW's variance between people, that an arm must keep to count as keeping the person: below it a study of
-people would need a quarter more of them."""
+KEPT_SHARE = 0.9
+"""Of RAW's variance between people, that an arm must keep to count as keeping the person."""
+
+SMALLEST_SHARE = 0.1
+"""Of what there is to gain, from RAW to its rescans (or to the best value), that a gain must surely exceed to count.
+
+Together with `KEPT_SHARE` it refuses a cheat: mixing in so little of everyone's mean that the person counts as kept
+takes away less than that of the differences. And no blur is beyond its match by a difference of widths."""
 
 TRUTH = "truth"
 """The table that has rows where the truth is known."""
@@ -67,6 +73,7 @@ GAIN_COLUMNS = [
     "gain_low",
     "gain_high",
     "seed_share",
+    "margin",
     "answer",
 ]
 VERDICT_COLUMNS = [
@@ -108,12 +115,11 @@ class Gain:
     high: float
     seed_share: float
 
-    @property
-    def answer(self) -> str:
-        """In words: the interval lies above 0, below it, or on both sides."""
+    def answer(self, margin: float = 0.0) -> str:
+        """In words: the interval lies above the margin, below minus the margin, or neither."""
         if not (math.isfinite(self.low) and math.isfinite(self.high)):
             return UNKNOWN
-        return BEYOND if self.low > 0 else WORSE if self.high < 0 else UNCLEAR
+        return BEYOND if self.low > margin else WORSE if self.high < -margin else UNCLEAR
 
 
 def gain_of(arm: np.ndarray, control: np.ndarray) -> Gain:
@@ -201,6 +207,7 @@ def gains(
     floor = math.nan
     if rescans is not None and not rescans.empty:
         floor = float(means_by_person(rescans, endpoint).get(RAW, pd.Series(dtype=float)).mean())
+    margin = smallest_gain(endpoint.measure, float(values[RAW].mean()), floor) if RAW in values else math.nan
     rows = []
     for arm in described.values():
         if arm.role == "seed" or arm.id == RAW or arm.id not in values:
@@ -231,10 +238,16 @@ def gains(
                     "gain_low": found.low,
                     "gain_high": found.high,
                     "seed_share": found.seed_share,
-                    "answer": found.answer,
+                    "margin": margin,
+                    "answer": found.answer(margin),
                 }
             )
     return pd.DataFrame(rows, columns=GAIN_COLUMNS)
+
+
+def smallest_gain(measure: Measure, raw: float, rescan: float) -> float:
+    """The gain that counts: `SMALLEST_SHARE` of the way from RAW's value to its rescans' or, without, to the best."""
+    return SMALLEST_SHARE * abs((rescan if math.isfinite(rescan) else measure.best) - raw)
 
 
 def _controls_of(arm: str, described: Mapping[str, Arm]) -> list[tuple[str, str]]:
@@ -362,7 +375,7 @@ def nearer_answer(tables: Mapping[str, pd.DataFrame], arm: str) -> str:
             if arm in values and RAW in values:
                 sign = 1.0 if measure.better == "higher" else -1.0
                 known = sign * values[[arm, RAW]].dropna().to_numpy(float)
-                answers.add(gain_of(known[:, :1].T, known[:, 1:].T).answer)
+                answers.add(gain_of(known[:, :1].T, known[:, 1:].T).answer())
     known_answers = answers - {UNKNOWN}
     return UNKNOWN if not known_answers else known_answers.pop() if len(known_answers) == 1 else UNCLEAR
 

@@ -96,6 +96,6 @@ def test_without_images_there_is_nothing_to_match(study, tmp_path):
 
 
 @pytest.mark.parametrize("wanted", [0.05, 0.3, 0.9, 2.0])
-def test_the_search_ends_within_a_tenth_of_a_millimeter(wanted):
+def test_the_search_ends_within_a_hundredth_of_a_millimeter(wanted):
     found = matching_width(lambda width: np.exp(-width / 3), wanted)
-    assert found == pytest.approx(max(0.0, -3 * np.log(wanted)), abs=0.1)
+    assert found == pytest.approx(max(0.0, -3 * np.log(wanted)), abs=0.01)

@@ -49,13 +49,13 @@ def test_the_interval_of_a_gain_holds_the_true_one_in_19_of_20_studies(people, s
 def test_a_gains_answer_and_its_seeds_share():
     random = np.random.default_rng(0)
     arm, control = 5 + random.normal(size=(3, 8)), random.normal(size=(3, 8))
-    assert gain_of(arm, control).answer == BEYOND
-    assert gain_of(control, arm).answer == WORSE
-    assert gain_of(control, control + 0.01 * random.normal(size=(3, 8))).answer == UNCLEAR
-    assert gain_of(arm[:, :1], control[:, :1]).answer == UNKNOWN
+    assert gain_of(arm, control).answer() == BEYOND
+    assert gain_of(control, arm).answer() == WORSE
+    assert gain_of(control, control + 0.01 * random.normal(size=(3, 8))).answer() == UNCLEAR
+    assert gain_of(arm[:, :1], control[:, :1]).answer() == UNKNOWN
     assert np.isnan(gain_of(arm[:, :1], control[:, :1]).low)
     same = gain_of(control[:1], control[:1])
-    assert (same.gain, same.answer) == (0, UNCLEAR)
+    assert (same.gain, same.answer()) == (0, UNCLEAR)
     one = gain_of(arm[:1], control[:1])
     assert one.seed_share == 0
     shifted = arm + np.array([[0.0], [4.0], [8.0]])
@@ -115,6 +115,11 @@ def test_only_what_is_beyond_every_control_counts():
     assert answer(0.90, 0.90, 0.82) == (UNCLEAR, "no clear difference from its fit on permuted labels")
     assert answer(0.90, 0.80, 0.90) == (UNCLEAR, "no clear difference from the blur as smooth as it is")
     assert answer(0.80, 0.80, 0.80)[0] == UNCLEAR
+    # sure, but less than a tenth of what there is to gain
+    assert answer(0.815, 0.80, 0.80) == (
+        UNCLEAR,
+        "no clear difference from RAW and its fit on permuted labels and the blur as smooth as it is",
+    )
     assert answer(0.90, 0.80, 0.95) == (WORSE, "worse than the blur as smooth as it is")
     assert answer(0.75, 0.70, 0.70) == (WORSE, "worse than RAW")
     assert answer(0.99, 0.80, 0.82)[0] == SMOOTHER
@@ -137,9 +142,9 @@ def test_what_uses_other_scans_and_controls_are_not_compared():
 
 
 def test_the_person_is_kept_or_lost():
-    assert kept_answer(0.9, 1.1) == KEPT
+    assert kept_answer(0.92, 1.1) == KEPT
     assert kept_answer(0.2, 0.4) == LOST
-    assert kept_answer(0.7, 0.9) == UNCLEAR
+    assert kept_answer(0.8, 0.95) == UNCLEAR
     assert kept_answer(np.nan, np.nan) == UNKNOWN
     random = np.random.default_rng(1)
     raw = random.gamma(9, size=10)
@@ -147,6 +152,16 @@ def test_the_person_is_kept_or_lost():
     assert share == pytest.approx(0.3)
     assert low == pytest.approx(0.3)
     assert high == pytest.approx(0.3)
+
+
+def test_mixing_in_everyones_mean_is_no_harmonization():
+    """What keeps a share of the person's variance takes no more of the differences than that allows."""
+    raw, rescan = 20.0, 4.0
+    for mixed in np.linspace(0.01, 0.9, 30):
+        kept, value = (1 - mixed) ** 2, (1 - mixed) * raw
+        gain = raw - value
+        counts = gain > verdicts.smallest_gain(candidates()["volume_difference_pve"], raw, rescan)
+        assert not (counts and kept_answer(kept, kept) == KEPT)
 
 
 def test_a_primary_endpoint_must_be_measured():
