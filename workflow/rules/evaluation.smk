@@ -73,6 +73,7 @@ rule statistics:
         tests=AT.statistic("paired_tests"),
         gains=AT.statistic("gains"),
         verdicts=AT.statistic("verdicts"),
+        equivalence=AT.statistic("equivalence"),
         summary=AT.statistic("summary"),
     log:
         AT.log("statistics"),
