@@ -12,6 +12,9 @@ import yaml
 from tests.support.paths import ROOT
 
 
+QUICK_MISPEL = {"preset": "demo", "width": 4, "step1_epochs": 2, "step2_epochs": 2}
+
+
 def snakemake(folder: Path, *words: str, project: Path = ROOT, also: Path = ROOT) -> subprocess.CompletedProcess:
     """Run the workflow of `project` with `folder` as the working directory; modules may lie in `also` too."""
     command = [sys.executable, "-m", "snakemake", "--snakefile", str(project / "Snakefile"), "--directory", str(folder)]
@@ -29,14 +32,18 @@ def planned(done: subprocess.CompletedProcess) -> dict[str, int]:
 
 
 def write_config(folder: Path, **changes) -> str:
-    """A configuration of a quick run on made-up scans; returns its path."""
+    """A configuration of a quick run on made-up scans, without controls; returns its path."""
     config = {
         "run": "small",
         "study": {"source": "sheet", "sheet": {"scans": str(folder / "own" / "scans.tsv")}},
         "methods": {
             "ravel": {"engine": "gmm", "probability": 0.7},
-            "mispel": {"preset": "demo", "width": 4, "step1_epochs": 2, "step2_epochs": 2},
+            "mispel": QUICK_MISPEL,
+            "oracle": None,
+            "cohort_mean": None,
+            "person_mean": None,
         },
+        "controls": {"permuted": False, "matched_blur": False, "seeds": 1},
         "segmentation": {"engine": "gmm"},
         "people_per_job": 2,
     } | changes
