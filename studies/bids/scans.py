@@ -188,12 +188,12 @@ def session_names(images: Sequence[Image]) -> list[str]:
     """What the sessions of a subject on a scanner are called, by their images in order.
 
     The label of the session, acquisition or run, the first of them that every image has and no two share; their
-    number from 1 where there is none, as for two runs in each of two sessions. Raises `InputError` for a label
-    that can't be an id.
+    number from 1 where there is none, as for an only image, or two runs in each of two sessions. Raises
+    `InputError` for a label that can't be an id.
     """
     for entity in ACQUISITION:
         labels = [image.entities.get(entity, "") for image in images]
-        if all(labels) and len(set(labels)) == len(labels):
+        if all(labels) and len(set(labels)) == len(labels) > 1:
             return [
                 check_id(label, f"{image.path}: the name of a rescan by its {entity}, so rename the image")
                 for label, image in zip(labels, images, strict=True)
