@@ -13,7 +13,7 @@ from core.errors import InputError
 from core.files import read_json
 from core.jobs.command import progress
 from core.jobs.record import run_step
-from core.run_folder import StudyFolder, scan_name
+from core.run_folder import StudyFolder
 from studies.sources import PlannedScan, source
 
 
@@ -52,9 +52,9 @@ def steps_of_scan(name: str, options: Mapping[str, Any], out: Path, scan: Planne
     """A scan's steps, those that are not done; why one failed, "" where all ended well."""
     earlier: list[Path] = []
     for step in source(name).steps:
-        record = StudyFolder(out).record(scan_name(scan.subject, scan.scanner), step.name)
+        record = StudyFolder(out).record(scan.name, step.name)
         if not record.exists() or read_json(record)["status"] != "ok":
-            do_step(name, step.name, options, scan.subject, scan.scanner, out, record, requires=earlier)
+            do_step(name, step.name, options, scan, out, record, requires=earlier)
         earlier.append(record)
     return next((found["reason"] for found in map(read_json, earlier) if found["status"] != "ok"), "")
 
@@ -63,8 +63,7 @@ def do_step(
     name: str,
     step: str,
     options: Mapping[str, Any],
-    subject: str,
-    scanner: str,
+    scan: PlannedScan,
     out: Path,
     status_file: Path,
     *,
@@ -72,9 +71,9 @@ def do_step(
 ) -> None:
     """Do a step of a scan and record how it ended; a failure lets the other scans go on, and is shown."""
     run_step(
-        lambda: source(name).step(step, options, subject, scanner, out),
+        lambda: source(name).step(step, options, scan, out),
         status_file=status_file,
-        method=scan_name(subject, scanner),
+        method=scan.name,
         step=step,
         on_failure="record",
         requires=requires,

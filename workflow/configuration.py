@@ -20,7 +20,7 @@ from core.errors import InputError, nearest
 from core.folds import check_count, fold_names
 from core.jobs.cost import ASKED
 from core.names import RAW
-from core.run_folder import RunFolder, scan_name
+from core.run_folder import RunFolder
 from studies.sources import RUN_WIDE, PlannedScan, Source, Step, source, sources
 from workflow.controls import PlannedArm, Traits, with_controls
 from workflow.source_hash import configured_modules, method_hash
@@ -97,7 +97,7 @@ class Configuration:
         """The scans that take steps of their own before `prepare`, by name; none for most sources."""
         if not self.source.steps:
             return {}
-        return {scan_name(scan.subject, scan.scanner, scan.session): scan for scan in planned}
+        return {scan.name: scan for scan in planned}
 
     def threads_of(self, step: Step) -> int:
         """How many CPU threads a step of a scan uses."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from scipy import ndimage
 
 from core.images import load_image
 from core.names import RAW
+from core.sheet import SESSION
 from evaluation.figures import panels, slices, style
 from evaluation.runs.finished_run import FinishedRun, text
 
@@ -21,9 +23,10 @@ TOPIC = "Preprocessing"
 CAPTION = (
     "An axial and a coronal slice of every scan as it entered the study, with the atlas's edges over it (orange): the "
     "border of its brain and of its white matter. They should follow the scan's. Scans that were flagged have a red "
-    "frame and their reason in the table; people with flagged or failed scans come first."
+    "frame and their reason in the table; people with flagged or failed scans come first. Rescans "
+    "have rows of their own."
 )
-MOST_PEOPLE = 12
+MOST_ROWS = 12
 EDGES, FLAGGED = style.PALETTE[1], "#c00000"
 
 
@@ -34,30 +37,31 @@ def plot(
     atlas: np.ndarray,
     level: float,
     *,
-    subjects: Sequence[str],
+    rows: Sequence[str],
     scanners: Sequence[str],
     failed: Mapping[tuple[str, str], str],
     flagged: Sequence[tuple[str, str]],
     simulated: bool = False,
     notes: Sequence[str] = (),
 ) -> Figure:
-    """Draw pictures (rows, columns) by (subject, scanner), all of the shape of `atlas`, whose edges lie over them.
+    """Draw pictures (rows, columns) by (row, scanner), all of the shape of `atlas`, whose edges lie over them.
 
-    `level` is the atlas's intensity between gray and white matter; `failed` scans have none.
+    A row of the figure holds a person's scans, or that person's rescans. `level` is the atlas's intensity between
+    gray and white matter; `failed` scans have no picture.
     """
     ratio = atlas.shape[0] / atlas.shape[1]
     side = min(3.0, (style.WIDTH - 0.6) / len(scanners))
     figure = style.page(
         TITLE,
-        height=len(subjects) * (side * ratio + 0.08) + 0.3,
+        height=len(rows) * (side * ratio + 0.08) + 0.3,
         simulated=simulated,
         notes=notes,
         width=max(5.0, side * len(scanners) + 0.6),
     )
-    grid = figure.subplots(len(subjects), len(scanners), squeeze=False)
-    for row, subject in enumerate(subjects):
+    grid = figure.subplots(len(rows), len(scanners), squeeze=False)
+    for row, person in enumerate(rows):
         for column, scanner in enumerate(scanners):
-            axis, key = grid[row, column], (subject, scanner)
+            axis, key = grid[row, column], (person, scanner)
             if key in pictures:
                 panels.show_slice(axis, pictures[key], grays[key], (1.0, 1.0))
                 draw_edges(axis, atlas, level)
@@ -69,7 +73,7 @@ def plot(
             if row == 0:
                 axis.set_title(style.fit_lines(scanner, side - 0.1, 2, style.TEXT_SIZE + 0.5, "bold"))
             if column == 0:
-                axis.set_ylabel(style.fit_lines(subject, side * ratio, 1, style.TEXT_SIZE, "bold"), weight="bold")
+                axis.set_ylabel(style.fit_lines(person, side * ratio, 1, style.TEXT_SIZE, "bold"), weight="bold")
     return figure
 
 
@@ -91,31 +95,33 @@ def draw(run: FinishedRun) -> list[Path]:
     place = run.files.study.atlas
     if table is None or not place.is_file():
         return []
-    reasons = {(row["subject"], row["scanner"]): text(row["flags"]) for row in table.to_dict("records")}
+    table = table.assign(row=_rows(table), flags=table["flags"].map(text))
+    reasons = {(row["row"], row["scanner"]): row["flags"] for row in table.to_dict("records")}
     failed = {key: reasons[key] for key in _keys(table[table["status"] == "failed"])}
-    troubled = [subject for subject, scanner in reasons if reasons[subject, scanner]]
-    subjects = list(dict.fromkeys([*troubled, *table["subject"]]))
+    subjects = list(dict.fromkeys([*table.loc[table["flags"] != "", "subject"], *table["subject"]]))
+    of_each = [list(dict.fromkeys(table.loc[table["subject"] == subject, "row"])) for subject in subjects]
+    people = max(1, sum(count <= MOST_ROWS for count in itertools.accumulate(map(len, of_each))))
+    rows = list(itertools.chain(*of_each[:people]))
     atlas, edges_mm = slices.canonical(*load_image(place))
     box = slices.brain_box(atlas)
     shown, grays = {}, {}
-    for subject, scanner in _keys(table):
-        path = run.image_path(RAW, subject, scanner)
-        if path is not None and subject in subjects[:MOST_PEOPLE]:
+    for key, path in zip(_keys(table), _images(table, run), strict=True):
+        if path is not None and key[0] in rows:
             image = slices.read_canonical(path)[0]
-            shown[subject, scanner] = _pair(image, box)
-            grays[subject, scanner] = slices.gray_range([image])
+            shown[key] = _pair(image, box)
+            grays[key] = slices.gray_range([image])
     if not shown:
         return []
     inside = atlas[atlas > 0]
     notes = [f"Voxels of {edges_mm[0]:g} mm; each scan has its own gray scale."]
-    if len(subjects) > MOST_PEOPLE:
-        notes.append(f"{MOST_PEOPLE} of {len(subjects)} people are shown.")
+    if people < len(subjects):
+        notes.append(f"{people} of {len(subjects)} people are shown.")
     figure = plot(
         shown,
         grays,
         _pair(atlas, box),
         float((np.percentile(inside, 35) + np.percentile(inside, 85)) / 2),
-        subjects=subjects[:MOST_PEOPLE],
+        rows=rows,
         scanners=list(dict.fromkeys(table["scanner"])),
         failed=failed,
         flagged=[key for key, reason in reasons.items() if reason],
@@ -125,8 +131,34 @@ def draw(run: FinishedRun) -> list[Path]:
     return style.save(figure, run.files.figures, "figure_quality")
 
 
+def _rows(table: pd.DataFrame) -> list[str]:
+    """The row of the figure that each scan stands in: the person's, or of that person's first rescans, and so on."""
+    again = table.groupby(["subject", "scanner"]).cumcount()
+    return [
+        f"{subject}, rescan {number}" if number else subject
+        for subject, number in zip(table["subject"], again, strict=True)
+    ]
+
+
+def _images(table: pd.DataFrame, run: FinishedRun) -> list[Path | None]:
+    """RAW's image of each scan that didn't fail; the sheet has them in the same order, the first as the scan."""
+    left: dict[tuple[str, str], list[str]] = {}
+    for subject, scanner in zip(run.scans["subject"], run.scans["scanner"], strict=True):
+        left[subject, scanner] = [""]
+    for row in run.rescans.to_dict("records"):
+        left[row["subject"], row["scanner"]].append(row[SESSION])
+    found: list[Path | None] = []
+    for row in table.to_dict("records"):
+        sessions = left.get((row["subject"], row["scanner"]))
+        if row["status"] == "failed" or not sessions:
+            found.append(None)
+        else:
+            found.append(run.image_path(RAW, row["subject"], row["scanner"], sessions.pop(0)))
+    return found
+
+
 def _keys(table: pd.DataFrame) -> list[tuple[str, str]]:
-    return list(zip(table["subject"], table["scanner"], strict=True))
+    return list(zip(table["row"], table["scanner"], strict=True))
 
 
 def _pair(image: np.ndarray, box: tuple[slice, ...]) -> np.ndarray:

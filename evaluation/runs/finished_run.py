@@ -192,9 +192,9 @@ class FinishedRun:
                     raise InputError(f"{self.folder / name}: no column '{column}'; make the run's tables anew")
         return found
 
-    def image_path(self, arm: str, subject: str, scanner: str) -> Path | None:
-        """An arm's image of one scan, or None if there is none."""
-        path = self.files.images(arm) / image_name(scan_name(subject, scanner))
+    def image_path(self, arm: str, subject: str, scanner: str, session: str = "") -> Path | None:
+        """An arm's image of one scan, or of the rescan of that session; None if there is none."""
+        path = self.files.images(arm) / image_name(scan_name(subject, scanner, session))
         return path if path.is_file() and path.stat().st_size else None
 
     def model_files(self, name: str) -> list[tuple[str, Path]]:

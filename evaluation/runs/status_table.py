@@ -10,6 +10,7 @@ import pandas as pd
 from core.errors import InputError
 from core.files import read_json
 from core.names import ARM_STEPS, WORST_FIRST
+from core.sheet import SESSION
 
 COLUMNS = ["method", "step", "status", "reason", "seconds", "peak_mb", "device"]
 
@@ -56,4 +57,8 @@ def failures(status: pd.DataFrame) -> list[str]:
 def failed_scans(quality: pd.DataFrame) -> list[str]:
     """A sentence for each scan that could not be preprocessed, from the table `study/quality.tsv`."""
     failed = quality[quality["status"] == "failed"]
-    return [f"subject {row['subject']} on {row['scanner']} failed: {row['flags']}" for row in failed.to_dict("records")]
+    return [
+        f"subject {row['subject']} on {row['scanner']}"
+        f"{f', session {row[SESSION]}' if row.get(SESSION) else ''} failed: {row['flags']}"
+        for row in failed.to_dict("records")
+    ]

@@ -15,6 +15,11 @@ ENTITIES = ("ses", "acq", "run", "rec", "ce", "desc", "space", "echo", "inv", "p
 TABLES = ("participants", "sessions", "scans")
 SCANNER_WAYS = "ses, acq, model, participants:COLUMN, sessions:COLUMN or scans:COLUMN, or one if all are of one"
 
+ACQUISITION = ("ses", "acq", "run")
+"""Images that are alike in these are of one acquisition, and none is a rescan of another."""
+
+Repeats = Literal["refuse", "first", "last", "rescans"]
+
 Value = str | int | None
 """Of an entity, as YAML has it: `run: 1` is a number there."""
 
@@ -33,7 +38,8 @@ class BidsOptions:
     subjects : labels without `sub-`, or how many of those found; None for all.
     select : by file name entity the value or values to keep; None among them keeps images without it.
     repeats : several images of one subject and scanner: refuse them, or use the first or the last in
-        the order of session, acquisition and run.
+        the order of session, acquisition and run, or all: rescans takes the first for the scan and the others
+        for its rescans, each named by the session, acquisition or run that tells them apart, or numbered.
     openneuro : `id` and `version` of the public dataset to download the images from (and a `server` that
         answers as OpenNeuro's does), or None.
     """
@@ -43,7 +49,7 @@ class BidsOptions:
     scanners: tuple[str | int, ...] | Mapping[str, str] = field(default_factory=dict)
     subjects: tuple[str | int, ...] | int | None = None
     select: Mapping[str, Value | tuple[Value, ...]] = field(default_factory=dict)
-    repeats: Literal["refuse", "first", "last"] = "refuse"
+    repeats: Repeats = "refuse"
     openneuro: Mapping[str, str] | None = None
 
     def __post_init__(self) -> None:

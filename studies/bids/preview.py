@@ -13,7 +13,15 @@ import yaml
 from core.sheet import SAFE_ID
 from studies.bids.images import Image
 from studies.bids.options import TABLES, BidsOptions
-from studies.bids.scans import MISSING_VALUES, Found, chosen_images, find_scans, how_to_choose, scanner_values
+from studies.bids.scans import (
+    MISSING_VALUES,
+    Found,
+    chosen_images,
+    find_scans,
+    how_to_choose,
+    scanner_values,
+    session_names,
+)
 from studies.bids.tables import covariates_of, read_rows_of
 
 MOST_ROWS = 40
@@ -106,7 +114,7 @@ def _ways(ways: dict[str, Way], best: str) -> Iterator[str]:
         found = given.found
         mark = ("  needs names in `scanners`" if given.names else "") + ("  <- shown below" if way == best else "")
         yield (
-            f"  {way:<28}{len(found.scanners):>9}{_pairs(found):>24}{len(found.ambiguous):>16}"
+            f"  {way:<28}{len(found.scanners):>9}{_pairs(found):>24}{len(found.several):>16}"
             f"{len(found.without_scanner):>12}{mark}"
         )
 
@@ -131,6 +139,17 @@ def _gaps(found: Found, options: BidsOptions) -> Iterator[str]:
         some = ", ".join(f"{subject} on {scanner}" for subject, scanner in found.missing[:8])
         more = f" and {len(found.missing) - 8} more" if len(found.missing) > 8 else ""
         yield f"Missing (allowed; every table shows its n): {some}{more}"
+    rescans = {
+        key: session_names(images)[1:]
+        for key, images in found.several.items()
+        if found.rescans and key not in found.ambiguous
+    }
+    if rescans:
+        some = "; ".join(
+            f"{subject} on {scanner} ({', '.join(names)})" for (subject, scanner), names in list(rescans.items())[:8]
+        )
+        more = f"; and {len(rescans) - 8} more" if len(rescans) > 8 else ""
+        yield f"Rescans, {sum(map(len, rescans.values()))} in all: {some}{more}"
     if found.ambiguous:
         yield f"Ambiguous, {len(found.ambiguous)} to decide:"
         for (subject, scanner), repeated in list(found.ambiguous.items())[:8]:

@@ -10,7 +10,7 @@ from core.errors import InputError, nearest
 from core.names import MISSING_CELLS
 from core.sheet import check_id
 from studies.bids.images import Image, models_of
-from studies.bids.options import ENTITIES, BidsOptions
+from studies.bids.options import ACQUISITION, ENTITIES, BidsOptions
 from studies.bids.tables import covariates_of, read_rows_of, why_no_rows
 
 MISSING_VALUES = (*MISSING_CELLS, "N/A")
@@ -18,28 +18,37 @@ MISSING_VALUES = (*MISSING_CELLS, "N/A")
 
 @dataclass(frozen=True)
 class BidsScan:
-    """An image that the study uses."""
+    """An image that the study uses.
+
+    `session` is given with `repeats: rescans` alone; `rescan` says whether an earlier image of the subject on the
+    scanner is the scan.
+    """
 
     subject: str
     scanner: str
     image: Path
     covariates: Mapping[str, str]
+    session: str = ""
+    rescan: bool = False
 
 
 @dataclass(frozen=True)
 class Found:
     """What a dataset holds for a study.
 
-    scans : by (subject, scanner) its images, one where all is well, in the order of subjects and scanners.
+    scans : by (subject, scanner) its images in the order of subjects and scanners; one where all is well, or the
+        scan and its rescans in order.
     without_scanner : images that the chosen way gives no scanner.
     left_out : by value of scanners that aren't wanted, how many images have it.
     scanners : in order; of those wanted, the ones that some image is from.
+    rescans : whether several images of a subject and scanner are a scan and its rescans.
     """
 
     scans: Mapping[tuple[str, str], tuple[Image, ...]]
     without_scanner: tuple[Image, ...]
     left_out: Mapping[str, int]
     scanners: tuple[str, ...]
+    rescans: bool = False
 
     @property
     def subjects(self) -> list[str]:
@@ -47,9 +56,17 @@ class Found:
         return list(dict.fromkeys(subject for subject, _ in self.scans))
 
     @property
-    def ambiguous(self) -> dict[tuple[str, str], tuple[Image, ...]]:
+    def several(self) -> dict[tuple[str, str], tuple[Image, ...]]:
         """Subject and scanner of which there are several images."""
         return {key: images for key, images in self.scans.items() if len(images) > 1}
+
+    @property
+    def ambiguous(self) -> dict[tuple[str, str], tuple[Image, ...]]:
+        """Subject and scanner with several images to choose from; with rescans, only those of one acquisition."""
+        if not self.rescans:
+            return self.several
+        alike = {key: of_one_acquisition(images) for key, images in self.several.items()}
+        return {key: images for key, images in alike.items() if images}
 
     @property
     def missing(self) -> list[tuple[str, str]]:
@@ -97,6 +114,7 @@ def find_scans(images: Sequence[Image], options: BidsOptions) -> Found:
         tuple(without),
         left_out,
         tuple(scanner for scanner in order if any(scanner == there for _, there in keys)),
+        options.repeats == "rescans",
     )
 
 
@@ -145,11 +163,42 @@ def _same(found: str | None, wanted: str | None) -> bool:
 
 def _repeats(images: Sequence[Image], repeats: str) -> Sequence[Image]:
     ordered = sorted(images, key=lambda image: [(len(part), part) for part in _order(image)])
-    return {"refuse": ordered, "first": ordered[:1], "last": ordered[-1:]}[repeats]
+    return {"first": ordered[:1], "last": ordered[-1:]}.get(repeats, ordered)
 
 
 def _order(image: Image) -> list[str]:
-    return [image.entities.get(entity, "") for entity in ("ses", "acq", "run")] + [image.path.name]
+    return [*acquisition(image), image.path.name]
+
+
+def acquisition(image: Image) -> tuple[str, ...]:
+    """What an image's name says of its acquisition: session, acquisition and run, "" where it doesn't name one."""
+    return tuple(image.entities.get(entity, "") for entity in ACQUISITION)
+
+
+def of_one_acquisition(images: Sequence[Image]) -> tuple[Image, ...]:
+    """The first of these images that are of one acquisition, in another space, say; () where each has its own."""
+    for image in images:
+        alike = tuple(other for other in images if acquisition(other) == acquisition(image))
+        if len(alike) > 1:
+            return alike
+    return ()
+
+
+def session_names(images: Sequence[Image]) -> list[str]:
+    """What the sessions of a subject on a scanner are called, by their images in order.
+
+    The label of the session, acquisition or run, the first of them that every image has and no two share; their
+    number from 1 where there is none, as for an only image, or two runs in each of two sessions. Raises
+    `InputError` for a label that can't be an id.
+    """
+    for entity in ACQUISITION:
+        labels = [image.entities.get(entity, "") for image in images]
+        if all(labels) and len(set(labels)) == len(labels) > 1:
+            return [
+                check_id(label, f"{image.path}: the name of a rescan by its {entity}, so rename the image")
+                for label, image in zip(labels, images, strict=True)
+            ]
+    return [str(number) for number in range(1, len(images) + 1)]
 
 
 def scanner_values(folder: Path, images: Sequence[Image], way: str) -> list[str]:
@@ -173,10 +222,10 @@ def scanner_values(folder: Path, images: Sequence[Image], way: str) -> list[str]
 
 
 def study_scans(options: BidsOptions, images: Sequence[Image]) -> list[BidsScan]:
-    """The scans of a study, one image each.
+    """The scans of a study, one image each, a scan before its rescans.
 
     Raises `InputError` where nothing tells scanners apart, an image has no scanner, or a subject has two
-    images from one scanner.
+    images from one scanner; with `repeats: rescans`, two of one acquisition.
     """
     folder = options.folder
     if options.scanner is None:
@@ -194,25 +243,30 @@ def study_scans(options: BidsOptions, images: Sequence[Image]) -> list[BidsScan]
     for (subject, scanner), repeated in found.ambiguous.items():
         names = ", ".join(str(image.path) for image in repeated)
         raise InputError(
-            f"{folder}: {len(repeated)} images of subject {subject} on scanner {scanner}: {names}; choose with "
+            f"{folder}: {len(repeated)} images of {'one acquisition of ' if found.rescans else ''}subject {subject} "
+            f"on scanner {scanner}: {names}; choose with "
             f"{how_to_choose(repeated, options.scanner)}"
         )
     return [
-        BidsScan(subject, scanner, folder / image.path, covariates_of(folder, image))
-        for (subject, scanner), (image,) in found.scans.items()
+        BidsScan(subject, scanner, folder / image.path, covariates_of(folder, image), session, rescan=number > 0)
+        for (subject, scanner), images in found.scans.items()
+        for number, (image, session) in enumerate(
+            zip(images, session_names(images) if found.rescans else [""], strict=True)
+        )
     ]
 
 
 def how_to_choose(images: Sequence[Image], scanner: str | None) -> str:
-    """The options that would choose one of these images, which `scanner` takes for one scanner's."""
+    """The options that would choose among these images, which `scanner` takes for one scanner's."""
+    repeats = "`repeats: first` or `last`" if of_one_acquisition(images) else "`repeats: first`, `last` or `rescans`"
     for entity in ENTITIES:
         values = [image.entities.get(entity) for image in images]
         if len(set(values)) == len(values):
             shown = "null" if values[0] is None else values[0]
-            choice = f"`select: {{{entity}: {shown}}}`, or `repeats: first` or `last`"
+            choice = f"`select: {{{entity}: {shown}}}`, or {repeats}"
             if entity == scanner:
                 return f"a name for each {entity} in `scanners` if they are different scanners, else {choice}"
             if entity in ("ses", "acq") and scanner in (None, "one"):
                 return f"`scanner: {entity}` if it tells scanners apart, else {choice}"
             return choice
-    return "`repeats: first` or `last`, or `scanner` by something that tells them apart"
+    return f"{repeats}, or `scanner` by something that tells them apart"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from core.errors import InputError
 from core.names import MISSING
-from core.sheet import REQUIRED
+from core.sheet import REQUIRED, SESSION
 from studies.bids.images import Image
 from studies.bids.options import TABLES
 
@@ -40,7 +40,7 @@ def covariates_of(folder: Path, image: Image) -> dict[str, str]:
     found: dict[str, str] = {}
     for table in TABLES:
         found |= read_rows_of(folder, image, table)
-    return {name: value or MISSING for name, value in found.items() if name not in REQUIRED}
+    return {name: value or MISSING for name, value in found.items() if name not in (*REQUIRED, SESSION)}
 
 
 def read_rows_of(folder: Path, image: Image, table: str) -> dict[str, str]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
+from typing import Any, get_args
 
 from core.errors import InputError
 from core.options import make
 from studies.bids.checking import check_images
 from studies.bids.images import read_images
-from studies.bids.options import SCANNER_WAYS, BidsOptions
+from studies.bids.options import SCANNER_WAYS, BidsOptions, Repeats
 from studies.bids.preview import describe
 
 
@@ -21,7 +21,10 @@ def add_dataset_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--subjects", nargs="+", metavar="LABEL", help="only these, without sub-")
     parser.add_argument("--select", nargs="+", metavar="ENTITY=VALUE", help="only images whose name says so: run=1")
     parser.add_argument(
-        "--repeats", choices=("refuse", "first", "last"), default="refuse", help="of several images of one scan"
+        "--repeats",
+        choices=get_args(Repeats),
+        default="refuse",
+        help="several images of one subject and scanner: refused (default), one chosen, or a scan and its rescans",
     )
 
 

@@ -66,7 +66,7 @@ def main(arguments: argparse.Namespace) -> int | None:
     failed = take_steps("bids", settled, planned, arguments.out, jobs=arguments.jobs)
     quality(arguments.out, planned, StudyFolder(arguments.out).quality)
     for scan, reason in failed.items():
-        print(f"failed: subject {scan.subject} on scanner {scan.scanner}: {reason}", file=sys.stderr)
+        print(f"failed: {scan.words}: {reason}", file=sys.stderr)
     subjects = list(dict.fromkeys(scan.subject for scan in planned if scan not in failed))
     if not subjects:
         raise InputError(

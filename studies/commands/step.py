@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from core.errors import InputError
 from core.files import read_json
 from studies.source_jobs import do_step
-from studies.sources import sources
+from studies.sources import PlannedScan, sources
 
 HELP = "one step of the preprocessing of one scan, as a study run does it"
 
@@ -17,7 +18,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", help="the step, such as register")
     parser.add_argument("--source", required=True, help=f"one of {', '.join(sources())}")
     parser.add_argument("--options", required=True, type=Path, help="JSON: the source's options, seed and scale")
-    parser.add_argument("--scan", required=True, nargs=2, metavar=("SUBJECT", "SCANNER"), help="which scan")
+    parser.add_argument(
+        "--scan",
+        required=True,
+        nargs="+",
+        metavar=("SUBJECT SCANNER", "SESSION"),
+        help="which scan; the session of a rescan alone",
+    )
     parser.add_argument("--out", required=True, type=Path, help="the folder to write into")
     parser.add_argument("--status", type=Path, help="JSON to write how it ended into")
     parser.add_argument(
@@ -27,13 +34,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def main(arguments: argparse.Namespace) -> None:
     """Do a step of a scan."""
-    subject, scanner = arguments.scan
+    if len(arguments.scan) not in (2, 3):
+        raise InputError(f"--scan {' '.join(arguments.scan)}: give SUBJECT SCANNER, and the SESSION of a rescan")
     do_step(
         arguments.source,
         arguments.name,
         read_json(arguments.options),
-        subject,
-        scanner,
+        PlannedScan(*arguments.scan),
         arguments.out,
         arguments.status,
         requires=arguments.requires,

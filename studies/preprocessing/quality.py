@@ -24,7 +24,19 @@ ODD_ONE_OUT = 4.0
 LEAST_GAP = 0.05
 """A similarity that is closer to the median than this is never odd, however alike the others are."""
 
-COLUMNS = ("subject", "scanner", "status", "mask_ml", "snr", "coverage", "similarity_atlas", "similarity_own", "flags")
+IDS = ("subject", "scanner", "session")
+"""Which scan a row is about; `session` is given for rescans alone."""
+
+COLUMNS = (
+    *IDS,
+    "status",
+    "mask_ml",
+    "snr",
+    "coverage",
+    "similarity_atlas",
+    "similarity_own",
+    "flags",
+)
 
 
 def measure(image: np.ndarray, mask: np.ndarray, inside: np.ndarray, atlas: Atlas) -> dict[str, float | None]:

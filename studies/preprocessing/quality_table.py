@@ -12,12 +12,13 @@ import pandas as pd
 from core.files import read_json, write_table, write_text
 from core.images import load_image, load_mask
 from core.run_folder import StudyFolder, scan_name
-from studies.preprocessing.quality import COLUMNS, flag, similarity_to_own
+from studies.preprocessing.quality import COLUMNS, IDS, flag, similarity_to_own
 from studies.preprocessing.steps import outcome
 
 TITLES = {
     "subject": "Subject",
     "scanner": "Scanner",
+    "session": "Rescan",
     "mask_ml": "Brain, mL",
     "snr": "Signal to noise",
     "coverage": "Brain in picture",
@@ -27,15 +28,18 @@ TITLES = {
 }
 
 
-def gather(folder: Path, scans: Sequence[tuple[str, str]]) -> pd.DataFrame:
-    """A row of `quality.COLUMNS` for each planned (subject, scanner); a failed one's reason stands in flags."""
+def gather(folder: Path, scans: Sequence[tuple[str, ...]]) -> pd.DataFrame:
+    """A row of `quality.COLUMNS` for each planned scan; a failed one's reason stands in flags.
+
+    `scans` are (subject, scanner), of rescans (subject, scanner, session).
+    """
     rows = []
-    for subject in dict.fromkeys(subject for subject, _ in scans):
+    for subject in dict.fromkeys(scan[0] for scan in scans):
         own = []
-        for scanner in (scanner for person, scanner in scans if person == subject):
-            name = scan_name(subject, scanner)
+        for scan in (scan for scan in scans if scan[0] == subject):
+            name = scan_name(*scan)
             failure = outcome(folder, name)
-            row: dict[str, Any] = {"subject": subject, "scanner": scanner}
+            row: dict[str, Any] = {"session": ""} | dict(zip(IDS, scan, strict=False))
             row |= {"status": "failed" if failure else "ok", "flags": failure}
             if not failure:
                 own.append((row, name))
@@ -46,7 +50,7 @@ def gather(folder: Path, scans: Sequence[tuple[str, str]]) -> pd.DataFrame:
         for (row, _), similarity in zip(own, similarity_to_own(images, masks), strict=True):
             row["similarity_own"] = similarity
     table = pd.DataFrame(rows).reindex(columns=COLUMNS)
-    numbers = [column for column in COLUMNS if column not in ("subject", "scanner", "status", "flags")]
+    numbers = [column for column in COLUMNS if column not in (*IDS, "status", "flags")]
     table[numbers] = table[numbers].astype(float)
     told = flag(table)
     table["flags"] = np.where(table["status"] == "ok", told, table["flags"])
@@ -64,7 +68,7 @@ def markdown(table: pd.DataFrame) -> str:
     lines = ["### Quality of the preprocessing", ""]
     lines += [f"| {' | '.join(TITLES.values())} |", f"| {' | '.join('---' for _ in TITLES)} |"]
     for row in table.to_dict("records"):
-        cells = [row["subject"], row["scanner"]]
+        cells = [row["subject"], row["scanner"], row["session"]]
         cells += [
             "n/a" if pd.isna(row[column]) else form.format(row[column])
             for column, form in (

@@ -7,7 +7,7 @@ In a study's folder they leave
     atlas_T1w.nii.gz                    the atlas's brain on the common grid
     preprocessed/<scan>_T1w.nii.gz, <scan>_mask.nii.gz, <scan>_quality.json    on the common grid
 
-where <scan> is sub-<subject>_scanner-<scanner>.
+where <scan> is sub-<subject>_scanner-<scanner>, of a rescan with _session-<session> after it.
 """
 
 from __future__ import annotations

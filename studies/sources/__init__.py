@@ -23,7 +23,7 @@ A source may have more:
     bytes_beside(options) -> float          what it keeps beside the images, a voxel and scan
     settle(options) -> Options              the options with what takes long to find, in fields of `SETTLED`:
                                             called once, with `check`, and its answer is what `prepare` gets
-    STEPS, step(name, options, subject, scanner, folder)    steps of a scan, each a job of its own before `prepare`
+    STEPS, step(name, options, scan, folder)    steps of a planned scan, each a job of its own before `prepare`
     quality(folder, scans, out)             with `STEPS`: a table of how well they went; see `bids.py`
 """
 
@@ -43,6 +43,7 @@ from core.errors import InputError, nearest
 from core.files import checksum
 from core.jobs.disk_space import bytes_to_write
 from core.options import make, names
+from core.run_folder import scan_name
 
 RUN_WIDE = ("seed", "scale", "anatomy")
 """What a configuration says once for the whole run; a source's own block may say otherwise."""
@@ -58,6 +59,17 @@ class PlannedScan:
     subject: str
     scanner: str
     session: str = ""
+
+    @property
+    def name(self) -> str:
+        """The stem of every file made from it, see `core.run_folder.scan_name`."""
+        return scan_name(self.subject, self.scanner, self.session)
+
+    @property
+    def words(self) -> str:
+        """Which scan it is, for people."""
+        again = f", session {self.session}" if self.session else ""
+        return f"subject {self.subject} on scanner {self.scanner}{again}"
 
 
 @dataclass(frozen=True)
@@ -132,12 +144,12 @@ class Source:
         """Make or import one subject's scans; the part sheet."""
         return self.module.prepare(self.options(given), subject, folder)
 
-    def step(self, name: str, given: Mapping[str, Any], subject: str, scanner: str, folder: Path) -> None:
+    def step(self, name: str, given: Mapping[str, Any], scan: PlannedScan, folder: Path) -> None:
         """Do one of `steps` for one scan."""
         known = [step.name for step in self.steps]
         if name not in known:
             raise InputError(f"source '{self.name}' has no step '{name}'{nearest(name, known)}")
-        self.module.step(name, self.options(given), subject, scanner, folder)
+        self.module.step(name, self.options(given), scan, folder)
 
     @property
     def has_quality(self) -> bool:

@@ -15,7 +15,8 @@ from typing import Any
 
 from core.errors import InputError, nearest
 from core.names import Scale
-from core.run_folder import StudyFolder, image_name, mask_name, scan_name
+from core.run_folder import StudyFolder, image_name, mask_name
+from core.sheet import SESSION
 from studies.bids.images import images_of_paths, read_images
 from studies.bids.options import BidsOptions
 from studies.bids.scans import BidsScan, study_scans
@@ -44,7 +45,12 @@ class Options(BidsOptions, PreprocessOptions):
 
 def plan(options: Options) -> list[PlannedScan]:
     """The dataset's scans; opens no image."""
-    return [PlannedScan(scan.subject, scan.scanner) for scan in _scans(options)]
+    return [planned_scan(scan) for scan in _scans(options)]
+
+
+def planned_scan(scan: BidsScan) -> PlannedScan:
+    """An image's scan as the run plans it; its session stands in the names of a rescan's files alone."""
+    return PlannedScan(scan.subject, scan.scanner, scan.session if scan.rescan else "")
 
 
 def covariates(options: Options) -> list[str]:
@@ -106,31 +112,33 @@ def check_preprocessing(options: PreprocessOptions) -> None:
         load_atlas(options)
 
 
-def step(name: str, options: Options, subject: str, scanner: str, folder: Path) -> None:
+def step(name: str, options: Options, scan: PlannedScan, folder: Path) -> None:
     """Do one of `STEPS` for one scan, with files in `folder` as `studies.preprocessing.scan` says."""
     from studies.preprocessing.scan import register, resample
 
-    scan = next((scan for scan in _scans(options) if (scan.subject, scan.scanner) == (subject, scanner)), None)
-    if scan is None:
-        raise InputError(f"{options.dataset}: no scan of subject {subject} on scanner {scanner} in this study")
+    found = next((found for found in _scans(options) if planned_scan(found) == scan), None)
+    if found is None:
+        raise InputError(f"{options.dataset}: no scan of {scan.words} in this study")
     if name == REGISTER:
-        fetch(options, scan)
-        register(scan.image, scan_name(subject, scanner), folder, options, given_mask(scan, options))
+        fetch(options, found)
+        register(found.image, scan.name, folder, options, given_mask(found, options))
     else:
-        resample(scan.image, scan_name(subject, scanner), folder, options)
+        resample(found.image, scan.name, folder, options)
 
 
 def quality(folder: Path, scans: Sequence[PlannedScan], out: Path) -> None:
     """Write numbers and flags of every planned scan that was preprocessed into `folder`."""
     from studies.preprocessing.quality_table import gather, write
 
-    write(gather(folder, [(scan.subject, scan.scanner) for scan in scans]), out)
+    write(gather(folder, [(scan.subject, scan.scanner, scan.session) for scan in scans]), out)
 
 
 def prepare(options: Options, subject: str, folder: Path) -> Path:
     """Bring a subject's preprocessed scans onto the study's scale; scans whose steps failed are left out.
 
-    Steps that were not yet done are done here, so that `prepare` alone does it all.
+    The sheet has a scan before its rescans, so that the first good rescan takes the place of a scan that failed,
+    under its own session and file names (`core.sheet.rescanned`). Steps that were not yet done are done here, so
+    that `prepare` alone does it all.
     """
     import pandas as pd
 
@@ -144,13 +152,14 @@ def prepare(options: Options, subject: str, folder: Path) -> Path:
     folder = Path(folder)
     rows, reasons = [], []
     for scan in scans:
-        name = scan_name(subject, scan.scanner)
+        wanted = planned_scan(scan)
+        name = wanted.name
         failure = outcome(folder, name)
         if failure is None:
             for which in STEPS:
-                step(which.name, options, subject, scan.scanner, folder)
+                step(which.name, options, wanted, folder)
         elif failure:
-            reasons.append(f"{scan.scanner}: {failure}")
+            reasons.append(f"{' '.join(filter(None, [wanted.scanner, wanted.session]))}: {failure}")
             continue
         image, affine = load_image(StudyFolder(folder).preprocessed(name, "T1w.nii.gz"))
         mask, _ = load_mask(StudyFolder(folder).preprocessed(name, "mask.nii.gz"))
@@ -166,6 +175,7 @@ def prepare(options: Options, subject: str, folder: Path) -> Path:
                 "scanner": scan.scanner,
                 "image": image_name(name),
                 "mask": mask_name(name),
+                **({SESSION: scan.session} if scan.session else {}),
                 **scan.covariates,
             }
         )

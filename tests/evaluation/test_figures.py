@@ -25,6 +25,7 @@ from core.names import PAPER_TISSUES
 from evaluation import figures
 from evaluation.figures import panels, slices, style
 from evaluation.runs.finished_run import read_run
+from evaluation.runs.status_table import failed_scans
 from tests.support.example_run import PAPER_SCANNERS, write_example_run
 from tests.support.paths import ROOT
 
@@ -383,3 +384,32 @@ def test_runs_read_ids_as_text_and_methods_in_order(run):
     assert opened.pairs[0] == ("GE", "Philips")
     assert isinstance(opened.table("metrics/ssim.tsv"), pd.DataFrame)
     assert opened.table("metrics/none.tsv") is None
+
+
+def test_quality_shows_rescans_and_one_in_the_place_of_a_scan_that_failed(tmp_path, monkeypatch):
+    """01's first scan on GE failed: the run has its first rescan as the scan, and the second under its session."""
+    folder = write_example_run(tmp_path / "run", subjects=2, methods=("raw",), scanners=("GE", "Trio"))
+    sheet = read_table(folder / "scans.tsv").assign(session="1")
+    sheet.loc[0, "session"] = "2"
+    again = sheet.iloc[[0]].assign(session="3")
+    write_table(folder / "scans.tsv", pd.concat([sheet, again], ignore_index=True))
+    raw = folder / "images" / "raw"
+    shutil.copy(raw / "sub-02_scanner-GE_T1w.nii.gz", raw / "sub-01_scanner-GE_session-3_T1w.nii.gz")
+    (folder / "study").mkdir(exist_ok=True)
+    shutil.copy(raw / "sub-02_scanner-Trio_T1w.nii.gz", folder / "study" / "atlas_T1w.nii.gz")
+    scans = [("01", "GE", ""), ("01", "GE", "2"), ("01", "GE", "3"), ("01", "Trio", ""), ("02", "GE", "")]
+    quality = pd.DataFrame([*scans, ("02", "Trio", "")], columns=["subject", "scanner", "session"])
+    flags = ["no brain was found", None, "signal-to-noise 3.0", None, None, None]
+    write_table(folder / "study" / "quality.tsv", quality.assign(status=["failed", *["ok"] * 5], flags=flags))
+    figure = drawn(folder, monkeypatch, "figure_quality")["figure_quality"]
+    axes = axes_of(figure)
+    labels = [axis.get_ylabel() for axis in axes[::2]]
+    assert labels == ["01", "01, rescan 1", "01, rescan 2", "02"]
+    assert [bool(axis.images) for axis in axes] == [False, True, True, False, True, False, True, True]
+    assert texts(figure).count("failed") == 1
+    first, second, other = (axes[place].images[0].get_array() for place in (2, 4, 6))
+    assert not np.array_equal(first, second)
+    np.testing.assert_array_equal(second, other)
+    assert failed_scans(read_table(folder / "study" / "quality.tsv")) == ["subject 01 on GE failed: no brain was found"]
+    later = quality.assign(status="failed", flags="no brain was found").iloc[[2]]
+    assert failed_scans(later) == ["subject 01 on GE, session 3 failed: no brain was found"]

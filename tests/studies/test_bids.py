@@ -23,6 +23,7 @@ from studies.sources import source
 from tests.support.bids_dataset import make_dataset, t1w
 from tests.support.paths import ROOT
 from tests.support.shared import shared
+from workflow.configuration import Configuration
 
 
 def scans_of(folder: Path, images=None, **options) -> list[tuple[str, str, str]]:
@@ -377,22 +378,27 @@ def test_the_command_names_a_corrupt_image(tmp_path):
 
 
 @pytest.mark.slow
-def test_every_scan_is_a_job_of_its_own(tmp_path):
-    """A study run plans the steps of the scans that there are, and no others."""
-    dataset = make_dataset(tmp_path / "set", t1w("01", "a"), t1w("01", "b"), t1w("02", "a"))
+@pytest.mark.parametrize("rescans", [[], [t1w("01", "a", middle="run-2_")]])
+def test_every_scan_is_a_job_of_its_own(tmp_path, rescans):
+    """A study run plans the steps of the scans and rescans that there are, and no others."""
+    dataset = make_dataset(tmp_path / "set", t1w("01", "a"), t1w("01", "b"), t1w("02", "a"), *rescans)
+    repeats = ", repeats: rescans" if rescans else ""
     (tmp_path / "mine.yaml").write_text(
-        f"run: mine\nstudy: {{source: bids, bids: {{dataset: {dataset}, scanner: ses}}}}\n"
+        f"run: mine\nstudy: {{source: bids, bids: {{dataset: {dataset}, scanner: ses{repeats}}}}}\n"
         "methods: {whitestripe: null, ravel: null, mispel: null}\n"
     )
     command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--directory", str(tmp_path)]
     done = subprocess.run(
-        [*command, "--dry-run", "--cores", "1", "--configfile", str(tmp_path / "mine.yaml")],
+        [*command, "--dry-run", "--printshellcmds", "--cores", "1", "--configfile", str(tmp_path / "mine.yaml")],
         capture_output=True,
         text=True,
     )
     assert done.returncode == 0, done.stderr[-2000:]
     counts = dict(line.split() for line in done.stdout.splitlines() if len(line.split()) == 2)
-    assert (counts["register"], counts["resample"], counts["quality"]) == ("3", "3", "1")
+    scans = str(3 + len(rescans))
+    assert (counts["register"], counts["resample"], counts["quality"]) == (scans, scans, "1")
+    of_rescans = (done.stdout.count("--scan 01 a 2 --out"), done.stdout.count("--scans 01:a 01:a:2 01:b 02:a "))
+    assert of_rescans == ((2, 1) if rescans else (0, 0))
 
 
 def test_found_counts_what_is_left_out(tmp_path):
@@ -436,3 +442,93 @@ def test_a_dataset_by_its_relative_path(tmp_path, monkeypatch):
     make_dataset(tmp_path / "set", t1w("01", "a"), **{t1w("01", "a", ending=".json"): model})
     monkeypatch.chdir(tmp_path)
     assert scanner_values(Path("set"), read_images("set"), "model") == ["Trio"]
+
+
+def sessions_of(folder: Path, *names: str, **options) -> list[tuple[str, str, str, bool]]:
+    """Scanner, session, the image's ending after the subject, and whether it's a rescan, of one person's images."""
+    make_dataset(folder, *names)
+    found = study_scans(
+        make(BidsOptions, {"dataset": str(folder), "repeats": "rescans", **options}), images_of_paths(names)
+    )
+    return [(scan.scanner, scan.session, scan.image.name.removesuffix("_T1w.nii.gz"), scan.rescan) for scan in found]
+
+
+def test_rescans_are_ordered_and_named_by_their_sessions(tmp_path):
+    names = [t1w("1", session, middle="acq-GE_") for session in ("10", "9", "2")]
+    found = sessions_of(tmp_path, *names, t1w("1", "9", middle="acq-Trio_"), scanner="acq")
+    assert found == [
+        ("GE", "2", "sub-1_ses-2_acq-GE", False),
+        ("GE", "9", "sub-1_ses-9_acq-GE", True),
+        ("GE", "10", "sub-1_ses-10_acq-GE", True),
+        ("Trio", "1", "sub-1_ses-9_acq-Trio", False),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("names", "sessions"),
+    [
+        ([t1w("1", "day 1!")], ["1"]),
+        ([t1w("1", middle="run-1_"), t1w("1", middle="run-02_")], ["1", "02"]),
+        ([t1w("1", "x", middle=f"acq-{acq}_run-{run}_") for acq, run in (("b", 1), ("a", 2))], ["a", "b"]),
+        # an image without the label has no name by it, and one label for two images tells nothing
+        ([t1w("1"), t1w("1", middle="run-2_")], ["1", "2"]),
+        ([t1w("1", session, middle=f"run-{run}_") for session in "xy" for run in (1, 2)], ["1", "2", "3", "4"]),
+    ],
+)
+def test_what_tells_rescans_apart_names_them(tmp_path, names, sessions):
+    found = sessions_of(tmp_path, *names, scanner="one")
+    assert [scan[1] for scan in found] == sessions
+    assert [scan[3] for scan in found] == [number > 0 for number in range(len(sessions))]
+
+
+def test_what_is_no_rescan_is_refused(tmp_path):
+    names = [t1w("1", "x"), t1w("1", "x", middle="space-MNI_"), t1w("1", "y")]
+    with pytest.raises(
+        InputError, match="2 images of one acquisition of subject 1 on .*`select: {space: null}`"
+    ) as told:
+        sessions_of(tmp_path, *names, scanner="one")
+    assert "rescans" not in str(told.value)
+    assert "ses-y" not in str(told.value)
+    named = [t1w("2", "pre op!"), t1w("2", "post")]
+    with pytest.raises(InputError, match="ses-pre op!_T1w.nii.gz: the name of a rescan by its ses, so rename"):
+        sessions_of(tmp_path, *named, scanner="one")
+
+
+def test_the_refusal_of_several_images_offers_rescans(tmp_path):
+    make_dataset(tmp_path, t1w("1", "a", middle="run-1_"), t1w("1", "a", middle="run-2_"))
+    with pytest.raises(InputError, match="`select: {run: 1}`, or `repeats: first`, `last` or `rescans`$"):
+        scans_of(tmp_path, scanner="ses")
+    with pytest.raises(InputError, match="repeats: 'again'"):
+        scans_of(tmp_path, scanner="ses", repeats="again")
+
+
+def test_the_preview_tells_rescans(tmp_path):
+    names = [t1w(person, scanner, middle=f"run-{run}_") for person in "12" for scanner in "ab" for run in (1, 2)]
+    make_dataset(tmp_path, *names, t1w("1", "a", middle="run-3_"))
+    told = preview(tmp_path, scanner="ses", repeats="rescans")
+    assert "Rescans, 5 in all: 1 on a (2, 3); 1 on b (2); 2 on a (2); 2 on b (2)" in told
+    assert "Ambiguous" not in told
+    assert "A harmonization study can be made:" in told
+    assert yaml.safe_load(told[told.index("  study: ") :])["study"]["bids"]["repeats"] == "rescans"
+
+
+def test_a_column_of_the_dataset_is_not_the_sheets_session(tmp_path):
+    table = "participant_id\tsession\tage\nsub-1\tbaseline\t71\n"
+    make_dataset(tmp_path, t1w("1", "a"), **{"participants.tsv": table})
+    options = make(BidsOptions, {"dataset": str(tmp_path), "scanner": "ses"})
+    (scan,) = study_scans(options, read_images(tmp_path))
+    assert scan.covariates == {"age": "71"}
+
+
+def test_a_run_plans_rescans_as_scans_of_their_own(tmp_path):
+    names = [t1w(person, scanner, middle=f"run-{run}_") for person in "12" for scanner in "ab" for run in (1, 2)]
+    make_dataset(tmp_path, *names[:-1])
+    given = yaml.safe_load((ROOT / "config" / "config.yaml").read_text(encoding="utf-8"))
+    given["study"] = {"source": "bids", "bids": {"dataset": str(tmp_path), "scanner": "ses", "repeats": "rescans"}}
+    planned = Configuration(given)
+    assert list(planned.scans) == [
+        *(f"sub-1_scanner-{scanner}{again}" for scanner in "ab" for again in ("", "_session-2")),
+        *("sub-2_scanner-a", "sub-2_scanner-a_session-2", "sub-2_scanner-b"),
+    ]
+    assert planned.subjects == ["1", "2"]
+    assert planned.scanners == ["a", "b"]

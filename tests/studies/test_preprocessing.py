@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import shutil
+from pathlib import Path
 
 import nibabel as nib
 import numpy as np
@@ -13,21 +14,25 @@ import pytest
 from scipy import ndimage
 
 from core.errors import InputError
+from core.files import read_table
 from core.images import load_image, load_mask, save_image, save_labels
 from core.options import make
 from core.run_folder import StudyFolder
+from core.sheet import read_sheet, row_names
 from core.statistics import correlation
 from studies.__main__ import main
 from studies.bids.images import read_images
 from studies.bids.scans import study_scans
 from studies.preprocessing import arrays, quality
+from studies.preprocessing import scan as scan_steps
 from studies.preprocessing.atlas import load_atlas
 from studies.preprocessing.native import take_back
 from studies.preprocessing.options import PreprocessOptions
 from studies.preprocessing.quality_table import gather, markdown
 from studies.preprocessing.registration import Transforms, carry, carry_back, register_brain
 from studies.preprocessing.scan import own_mask
-from studies.sources import bids, source
+from studies.source_jobs import take_steps
+from studies.sources import PlannedScan, bids, source
 from tests.support.bids_dataset import make_dataset, t1w
 from tests.support.travelling import rotation, store
 
@@ -345,11 +350,11 @@ def test_a_failing_scan_stops_no_other_and_a_second_start_goes_on(by_hand, tmp_p
     out = tmp_path / "out"
     done = []
 
-    def step(name, options, subject, scanner, folder):
-        if (subject, scanner) == ("02", "b") and not (tmp_path / "mended").exists():
+    def step(name, options, scan, folder):
+        if scan == PlannedScan("02", "b") and not (tmp_path / "mended").exists():
             raise InputError("its brain was not found")
-        (tmp_path / f"did-{subject}-{scanner}-{name}").touch()
-        return do(name, options, subject, scanner, folder)
+        (tmp_path / f"did-{scan.subject}-{scan.scanner}-{name}").touch()
+        return do(name, options, scan, folder)
 
     do = bids.step
     monkeypatch.setattr(bids, "step", step)
@@ -425,3 +430,89 @@ def test_an_empty_atlas_is_refused(tmp_path):
     save_image(tmp_path / "zero.nii.gz", np.zeros(BRAIN.shape), AFFINE)
     with pytest.raises(InputError, match="zero.nii.gz: no voxel of its brain is above 0"):
         load_atlas(PreprocessOptions(voxel_size_mm=4, atlas={"image": str(tmp_path / "zero.nii.gz")}))
+
+
+@pytest.fixture
+def rescanned_twice(tmp_path):
+    """One person scanned three times on scanner a and once on b, images of different contrast, and the options."""
+    names = [t1w("01", "a", middle=f"run-{run}_") for run in (1, 2, 3)] + [t1w("01", "b")]
+    dataset = make_dataset(tmp_path / "set", *names)
+    for power, name in enumerate(names, start=1):
+        store(dataset / name, phantom() ** power, AFFINE, "RAS", "float")
+    options = {"dataset": str(dataset), "scanner": "ses", "brain": "stripped", "registration": "none", "n4": False}
+    return options | {"repeats": "rescans"}, tmp_path / "study"
+
+
+def contrasts(study: Path) -> list[float]:
+    """Of each scan of a study's sheet, scans before rescans, the power that its image was raised to."""
+    read = [scan.read() for scan in read_sheet(study).every]
+    inner, outer = RADIUS < 0.5, BRAIN & (RADIUS >= 0.5)
+    return [float(np.log(np.median(image[outer]) / np.median(image[inner])) / np.log(0.7)) for image in read]
+
+
+def test_rescans_are_preprocessed_as_scans_of_their_own(rescanned_twice):
+    options, folder = rescanned_twice
+    settled = json.loads(json.dumps(source("bids").settle(options)))
+    assert source("bids").plan(settled) == source("bids").plan(options)
+    sheet = source("bids").prepare(settled, "01", folder)
+    rows = pd.read_csv(sheet, sep="\t", dtype=str)
+    assert list(zip(rows["scanner"], rows["session"], strict=True)) == [("a", "1"), ("a", "2"), ("a", "3"), ("b", "1")]
+    read = read_sheet(sheet)
+    assert [scan.name for scan in read.scans] == ["sub-01_scanner-a", "sub-01_scanner-b"]
+    assert [scan.name for scan in read.rescans] == ["sub-01_scanner-a_session-2", "sub-01_scanner-a_session-3"]
+    assert contrasts(sheet) == pytest.approx([1, 4, 2, 3], rel=1e-3)
+    assert [scan.name for scan in source("bids").plan(options)] == row_names(rows)
+    for scan in read.every:
+        assert scan.image == folder / f"{scan.name}_T1w.nii.gz"
+        assert StudyFolder(folder).preprocessed(scan.name, "quality.json").is_file()
+
+
+def test_a_rescan_takes_the_place_of_a_scan_that_failed(rescanned_twice, tmp_path, monkeypatch):
+    options, folder = rescanned_twice
+    do = scan_steps.register
+
+    def register(image_file, *others):
+        if "run-1" in image_file.name:
+            raise InputError("its brain was not found")
+        do(image_file, *others)
+
+    monkeypatch.setattr(scan_steps, "register", register)
+    planned = source("bids").plan(options)
+    failed = take_steps("bids", options, planned, folder)
+    assert {scan.words: why for scan, why in failed.items()} == {"subject 01 on scanner a": "its brain was not found"}
+    sheet = source("bids").prepare(options, "01", folder)
+    read = read_sheet(sheet)
+    assert [(scan.name, scan.session) for scan in read.every] == [
+        ("sub-01_scanner-a", "2"),
+        ("sub-01_scanner-b", "1"),
+        ("sub-01_scanner-a_session-3", "3"),
+    ]
+    assert contrasts(sheet) == pytest.approx([2, 4, 3], rel=1e-3)
+    # back to the grid of the image that it is, which is the rescan's
+    images = tmp_path / "images"
+    save_image(images / "sub-01_scanner-a_T1w.nii.gz", read.scans[0].read(), AFFINE)
+    (back,) = take_back(images, folder, tmp_path / "native")
+    np.testing.assert_array_equal(load_image(back)[0], read.scans[0].read())
+    # what failed and what didn't stays told under the session that it is
+    main(["quality", str(folder), "--out", str(folder / "quality.tsv"), "--scans", "01:a", "01:a:2", "01:a:3", "01:b"])
+    told = read_table(folder / "quality.tsv")
+    assert list(told["session"]) == ["", "2", "3", ""]
+    assert list(told["status"]) == ["failed", "ok", "ok", "ok"]
+    assert "| 01 | a | 3 |" in (folder / "quality.md").read_text(encoding="utf-8")
+
+
+def test_a_step_of_a_rescan_by_hand(rescanned_twice, tmp_path):
+    options, folder = rescanned_twice
+    (tmp_path / "options.json").write_text(json.dumps(options))
+    words = ["step", "register", "--source", "bids", "--options", str(tmp_path / "options.json"), "--out", str(folder)]
+    record = tmp_path / "ended.json"
+    main([*words, "--status", str(record), "--scan", "01", "a", "3"])
+    assert json.loads(record.read_text())["status"] == "ok"
+    assert StudyFolder(folder).native_mask("sub-01_scanner-a_session-3").is_file()
+    main([*words, "--status", str(record), "--scan", "01", "a", "4"])
+    assert "no scan of subject 01 on scanner a, session 4" in json.loads(record.read_text())["reason"]
+    for ids in (["01"], ["01", "a", "2", "3"]):
+        with pytest.raises(InputError, match="give SUBJECT SCANNER, and the SESSION of a rescan"):
+            main([*words, "--scan", *ids])
+    with pytest.raises(InputError, match="--scans 01: give SUBJECT:SCANNER"):
+        main(["quality", str(folder), "--out", str(tmp_path / "q.tsv"), "--scans", "01"])

@@ -69,9 +69,9 @@ def stepped(wildcards):
 
 
 def ids(wildcards):
-    """A scan's subject and scanner."""
+    """A scan's subject and scanner, and a rescan's session."""
     scan = STUDY.scans[wildcards.scan]
-    return [scan.subject, scan.scanner]
+    return [scan.subject, scan.scanner, *filter(None, [scan.session])]
 
 
 def memory(mb):

@@ -105,7 +105,10 @@ if STUDY.source.has_quality:
         params:
             source=STUDY.source.name,
             folder=subpath(output.quality, parent=True),
-            scans=[f"{scan.subject}:{scan.scanner}" for scan in STUDY.scans.values()],
+            scans=[
+                ":".join(filter(None, [scan.subject, scan.scanner, scan.session]))
+                for scan in STUDY.scans.values()
+            ],
             code=verb_hash("studies", "quality", STUDY.source_module),
         shell:
             "python -m studies quality {params.folder} --source {params.source} --scans {params.scans:q}"
