@@ -11,7 +11,6 @@ import yaml
 
 from tests.support.paths import ROOT
 
-
 QUICK_MISPEL = {"preset": "demo", "width": 4, "step1_epochs": 2, "step2_epochs": 2}
 
 
@@ -46,7 +45,9 @@ def write_config(folder: Path, **changes) -> str:
         "controls": {"permuted": False, "matched_blur": False, "seeds": 1},
         "segmentation": {"engine": "gmm"},
         "people_per_job": 2,
-    } | changes
+    }
+    # arms that a test names come beside these
+    config |= changes | {"methods": config["methods"] | changes.get("methods", {})}
     path = folder / "config.yaml"
     path.write_text(yaml.safe_dump(config))
     return str(path)

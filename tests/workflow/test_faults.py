@@ -154,7 +154,7 @@ def test_a_run_goes_on_without_the_arms_that_failed(program, tmp_path):
         "whitestripe": None,
         "ravel": None,
         "mispel": None,
-        "blur": {},
+        "zscore": {},
         "killed": {"method": "command", "apply": "kill -9 $PPID; sleep 60 # {scans} {out}"},
         "broken": {"method": "command", "apply": f"{program} nan"},
     }
@@ -172,9 +172,9 @@ def test_a_run_goes_on_without_the_arms_that_failed(program, tmp_path):
         later = status.loc[arm].drop(["fit", "apply"])
         assert set(later["status"]) == {"failed"}
         assert all(later["reason"].str.startswith("at step apply: "))
-    assert set(status.loc[["raw", "blur"], "status"]) == {"ok"}
+    assert set(status.loc[["raw", "zscore"], "status"]) == {"ok"}
     for path in ("metrics/ssim.tsv", "tables/table2_ssim.tsv", "tables/table3_volume_differences.tsv"):
-        assert set(read_table(run / path)["method"]) == {"raw", "blur"}
+        assert set(read_table(run / path)["method"]) == {"raw", "zscore"}
     assert len(list((run / "figures").glob("figure[1-6]*.png"))) == 5
     said = (run / "logs" / "verdict.log").read_text()
     assert "killed failed at step apply" in said
