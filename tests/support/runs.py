@@ -11,6 +11,8 @@ import yaml
 
 from tests.support.paths import ROOT
 
+NO_CONTROLS = {"permuted": False, "matched_blur": False, "seeds": 1}
+NO_CONTROL_ARMS = dict.fromkeys(("oracle", "cohort_mean", "person_mean"))
 QUICK_MISPEL = {"preset": "demo", "width": 4, "step1_epochs": 2, "step2_epochs": 2}
 
 
@@ -38,11 +40,9 @@ def write_config(folder: Path, **changes) -> str:
         "methods": {
             "ravel": {"engine": "gmm", "probability": 0.7},
             "mispel": QUICK_MISPEL,
-            "oracle": None,
-            "cohort_mean": None,
-            "person_mean": None,
+            **NO_CONTROL_ARMS,
         },
-        "controls": {"permuted": False, "matched_blur": False, "seeds": 1},
+        "controls": NO_CONTROLS,
         "segmentation": {"engine": "gmm"},
         "people_per_job": 2,
     }

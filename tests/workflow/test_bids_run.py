@@ -19,7 +19,7 @@ from studies.sources import source
 from studies.sources.bids import bytes_beside, grid
 from tests.support import travelling
 from tests.support.bids_dataset import t1w
-from tests.support.runs import snakemake
+from tests.support.runs import NO_CONTROL_ARMS, NO_CONTROLS, snakemake
 
 pytestmark = pytest.mark.slow
 
@@ -41,7 +41,8 @@ def finished(tmp_path_factory) -> tuple[Path, dict]:
     config = {
         "run": "travelling",
         "study": {"source": "bids", "bids": OPTIONS | {"dataset": str(folder / "dataset")}},
-        "methods": {"whitestripe": None, "ravel": None, "mispel": None, "zscore": {}},
+        "methods": {"whitestripe": None, "ravel": None, "mispel": None, "zscore": {}, **NO_CONTROL_ARMS},
+        "controls": NO_CONTROLS,
         "segmentation": {"engine": "gmm"},
     }
     (folder / "config.yaml").write_text(yaml.safe_dump(config))

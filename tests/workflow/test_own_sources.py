@@ -13,6 +13,7 @@ from core.images import load_mask, save_image
 from core.sheet import read_sheet
 from tests.support.made_up_study import write_study
 from tests.support.project_copy import copy_project, python, shown
+from tests.support.runs import NO_CONTROLS
 
 pytestmark = pytest.mark.slow
 
@@ -33,7 +34,7 @@ def project(tmp_path_factory) -> Path:
 def write_config(project: Path, **options) -> None:
     config = yaml.safe_load(shown(PAGE, "yaml")[0])
     config["study"]["flat"] |= options
-    config |= {"segmentation": {"engine": "gmm"}, "people_per_job": 3}
+    config |= {"segmentation": {"engine": "gmm"}, "people_per_job": 3, "controls": NO_CONTROLS}
     (project / "mine.yaml").write_text(yaml.safe_dump(config))
 
 
