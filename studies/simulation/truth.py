@@ -131,7 +131,9 @@ def simulate_scan(
     noiseless = scale_to_mean(noiseless, anatomy.mask, options.scale)
     if options.contrast_only:
         return noiseless, noiseless
-    image = acquire(anatomy, scanner, tissues(), seed=options.seed, subject=subject, session=session)
+    image = acquire(
+        anatomy, scanner, tissues(), seed=options.seed, subject=subject, session=session, variant=options.variant
+    )
     return scale_to_mean(image, anatomy.mask, options.scale), noiseless
 
 

@@ -151,7 +151,15 @@ def test_the_shipped_configuration(server, tmp_path):
     block = shipped["study"]["bids"] | {"dataset": str(tmp_path / "set")}
     block["openneuro"] = block["openneuro"] | {"server": server.address}
     study = config["study"] | {"source": "bids", "bids": config["study"]["bids"] | block}
-    made = Configuration(config | shipped | {"study": study, "methods": config["methods"] | shipped["methods"]})
+    made = Configuration(
+        config
+        | shipped
+        | {
+            "study": study,
+            "methods": config["methods"] | shipped["methods"],
+            "controls": config["controls"] | shipped["controls"],
+        }
+    )
     assert made.scanners == ["GE", "Philips", "Prisma", "Trio"]
     assert made.subjects == ["03286", "1"]
     assert len(made.scans) == 8

@@ -364,7 +364,7 @@ def test_one_subject_alone_has_the_same_bytes(written, tmp_path):
         ]
     )
     made = sorted(path.relative_to(out) for path in out.rglob("*") if path.is_file())
-    assert len(made) == 2 + 1 + 1 + 4 + 2
+    assert len(made) == 2 + 2 + 1 + 1 + 4 + 2
     for path in made:
         assert (out / path).read_bytes() == (written / path).read_bytes(), path
 
