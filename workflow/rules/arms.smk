@@ -10,12 +10,6 @@ TRAINING = AT.training_images("{arm}")
 BY_FOLD = f"--by-fold {TRAINING}" if FOLDS else ""
 
 
-def applied_before(wildcards):
-    """Whether the arm was applied whose images this one's fit looks at; nothing for most."""
-    after = STUDY.arms[wildcards.arm].after
-    return [AT.record(after, "apply")] if after else []
-
-
 rule describe:
     output:
         arms=AT.arms,

@@ -74,6 +74,12 @@ def ids(wildcards):
     return [scan.subject, scan.scanner, *filter(None, [scan.session])]
 
 
+def applied_before(wildcards):
+    """Whether the arm was applied whose images this one's fit looks at; nothing for most."""
+    after = STUDY.arms[wildcards.arm].after
+    return [AT.record(after, "apply")] if after else []
+
+
 def memory(mb):
     """Memory to ask for: that much at first, and as much again with every retry (a cluster's profile has one)."""
     return lambda wildcards, attempt: mb * attempt
