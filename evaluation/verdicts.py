@@ -53,6 +53,9 @@ KEPT_MEASURE = "between_person_variance"
 VOLUME_DIFFERENCES = "volume_differences"
 """The table of pairs that is made of all volumes, not pair by pair of images."""
 
+STAND_INS = {"volume_difference_pve": "volume_difference_hard"}
+"""What is taken for a primary endpoint that a run's segmenter can't give."""
+
 COMPARED: tuple[Role, ...] = ("permuted", "blur")
 """The controls that an arm is compared with beside RAW."""
 
@@ -161,8 +164,8 @@ def candidates() -> dict[str, Measure]:
     tables = {module.TABLE for module in registry.paired()} | {VOLUME_DIFFERENCES}
     return {
         measure.name: measure
-        for measure, summary in registry.summarized()
-        if summary.asks == "removed" and measure.table in tables
+        for measure in registry.measures().values()
+        if measure.table in tables and (measure.tested or (measure.summary and measure.summary.asks == "removed"))
     }
 
 
@@ -178,13 +181,15 @@ def check_primary(measure: str) -> None:
 def endpoints(tables: Mapping[str, pd.DataFrame], primary: str, tissue: str) -> list[Endpoint]:
     """The primary endpoint, then every other measure of differences between scanners, tissue by tissue.
 
-    `tables` are the run's, by name. Raises `InputError` where the primary one isn't among them.
+    `tables` are the run's, by name. Where the segmenter estimates no partial volumes, the hard label stands in for
+    their sum. Raises `InputError` where the primary one isn't among them.
     """
     check_primary(primary)
+    primary = primary if _has_numbers(tables, primary) else STAND_INS.get(primary, primary)
     found = []
     for measure in candidates().values():
         table = tables.get(measure.table)
-        if table is not None and measure.column in table:
+        if table is not None and _has_numbers(tables, measure.name):
             names = [name for name in TISSUES if (table["tissue"] == name).any()] if "tissue" in table else [""]
             found += [Endpoint(measure, name, measure.name == primary and name == tissue) for name in names]
     if not any(endpoint.primary for endpoint in found):
@@ -193,6 +198,12 @@ def endpoints(tables: Mapping[str, pd.DataFrame], primary: str, tissue: str) -> 
             f"evaluation.primary.tissue: '{tissue or 'null'}' for {primary}; give one of {', '.join(there) or 'none'}"
         )
     return sorted(found, key=lambda endpoint: not endpoint.primary)
+
+
+def _has_numbers(tables: Mapping[str, pd.DataFrame], name: str) -> bool:
+    measure = candidates()[name]
+    table = tables.get(measure.table)
+    return table is not None and measure.column in table and bool(table[measure.column].notna().any())
 
 
 def gains(
@@ -267,6 +278,8 @@ def removed_answer(found: pd.DataFrame, better: str) -> tuple[str, str]:
     worse = [words[control] for control, answer in answers.items() if answer == WORSE]
     unclear = [words[control] for control, answer in answers.items() if answer != BEYOND]
     value, rescan = found["value"].iloc[0], found["rescan"].iloc[0]
+    if UNKNOWN in answers.values():
+        return UNKNOWN, f"the primary endpoint has numbers of {found['n'].min()} people, and two are needed"
     if worse:
         return WORSE, f"worse than {' and '.join(worse)}"
     if unclear:

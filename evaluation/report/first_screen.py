@@ -75,6 +75,8 @@ def answer_sentence(run: FinishedRun, rows: list[dict[Any, Any]]) -> str:
 def _removed(run: FinishedRun, row: Mapping[Any, Any], primary: pd.DataFrame, gains: pd.DataFrame) -> dict[str, str]:
     part = primary[primary["method"] == row["method"]]
     first = part.iloc[0]
+    if row["removed"] == UNKNOWN:
+        return {"label": run.label(row["method"]), "mark": "no", "text": f"{UNKNOWN}: {row['why']}."}
     measure = registry.find(first["measure"])
     unit = f" {measure.unit}" if measure.unit else ""
     levels = [f"{OVER[found['control']]} {found['control_value']:.3g}" for found in part.to_dict("records")]

@@ -125,6 +125,24 @@ def test_only_what_is_beyond_every_control_counts():
     assert answer(0.99, 0.80, 0.82)[0] == SMOOTHER
 
 
+def test_without_partial_volumes_the_hard_label_stands_in():
+    table = (
+        study({"raw": 20.0})
+        .rename(columns={"ssim": "absolute_difference_ml_hard"})
+        .assign(tissue="GM", absolute_difference_ml_pve=np.nan)
+    )
+    first = verdicts.endpoints({"volume_differences": table}, "volume_difference_pve", "GM")[0]
+    assert (first.measure.name, first.tissue, first.primary) == ("volume_difference_hard", "GM", True)
+
+
+def test_one_person_gives_no_answer():
+    found = gains(study({"raw": 0.8, "mine": 0.9}, people=1), None, Endpoint(SSIM, primary=True), described(mine={}))
+    assert removed_answer(found, SSIM.better) == (
+        UNKNOWN,
+        "the primary endpoint has numbers of 1 people, and two are needed",
+    )
+
+
 def test_lower_is_better_where_it_is():
     volume = candidates()["volume_difference_pve"]
     table = study({"raw": 20.0, "mine": 5.0}, spread=0.5).rename(columns={"ssim": volume.column}).assign(tissue="GM")
