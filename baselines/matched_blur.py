@@ -23,7 +23,7 @@ from core.study import Scan, Study
 
 MODEL_FILE = "blur.json"
 MOST_SCANS = 8
-"""Scans that the blur is matched on, spread evenly over the study: each is blurred at every step of the search."""
+"""Scans that the blur is matched on, as many of each scanner: each is blurred at every step of the search."""
 
 WIDEST_MM = 12.0
 STEPS = 10
@@ -87,19 +87,29 @@ class MatchedBlur(Method):
         return Path(self.parameters.images) / image_name(scan.name)
 
     def _matched(self, study: Study) -> list[Scan]:
-        there = [scan for scan in study.scans if self._image(scan).is_file()]
-        places = np.linspace(0, len(there) - 1, min(MOST_SCANS, len(there))).round().astype(int)
-        return [there[place] for place in places]
+        of_scanner = [
+            [scan for scan in study.of_scanner(name) if self._image(scan).is_file()] for name in study.scanners
+        ]
+        most = max(1, MOST_SCANS // max(1, len(of_scanner)))
+        chosen = []
+        for number, there in enumerate(of_scanner):
+            places = np.linspace(0, len(there) - 1, min(most, len(there))).round().astype(int)
+            # other people of each scanner, as far as there are others
+            chosen += [there[(place + number) % len(there)] for place in places]
+        return chosen
 
 
 def relative_roughness(images: Iterable[tuple[np.ndarray, np.ndarray]]) -> float:
-    """Mean detail of images (X, Y, Z), with their masks, over the range of all their brains' intensities.
+    """Mean detail of images (X, Y, Z), with their masks, each over the range of its own brain's intensities.
 
-    The range is from the 0.5th to the 99.5th percentile, so that neither an arm's unit nor its zero matters.
+    The range is from the 0.5th to the 99.5th percentile, so that no affine map of a scan matters: an arm that aligns
+    the scans' intensities and blurs them is as smooth as one that only blurs.
     """
-    known = [(image, mask) for image, mask in images]
-    low, high = np.percentile(np.concatenate([image[mask] for image, mask in known]), PERCENTS)
-    return float(np.mean([detail(image, mask) for image, mask in known])) / float(high - low)
+    found = []
+    for image, mask in images:
+        low, high = np.percentile(image[mask], PERCENTS)
+        found.append(detail(image, mask) / float(high - low))
+    return float(np.mean(found))
 
 
 def matching_width(roughness_at: Callable[[float], float], wanted: float) -> float:

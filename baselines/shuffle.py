@@ -21,15 +21,28 @@ from core.study import Scan, Study
 
 
 def shuffled(study: Study, generator: np.random.Generator) -> Study:
-    """The study with the scanner labels of each person's scans permuted among them, in the order of the scans.
+    """The study with the scanner labels of each person's scans permuted among them.
 
-    Everyone still has at most one scan a scanner, so that paired methods can be fitted too.
+    Everyone still has at most one scan a scanner, so that paired methods can be fitted too. Of people with a scan on
+    every scanner, in random order, each one's labels are turned one scanner further than the last one's: so every
+    label holds scans of every scanner alike often, and what is learned of a label is learned of all scanners. Those
+    of others are permuted by chance.
     """
-    labels = {
-        subject: list(generator.permutation([scan.scanner for scan in study.of_subject(subject)]))
-        for subject in study.subjects
-    }
-    return Study(tuple(dataclasses.replace(scan, scanner=str(labels[scan.subject].pop(0))) for scan in study.scans))
+    scanners = study.scanners
+    mixed = [str(subject) for subject in generator.permutation(study.subjects)]
+    first = int(generator.integers(len(scanners)))
+    turns = {subject: first + number for number, subject in enumerate(mixed)}
+    wrong: dict[tuple[str, str], str] = {}
+    for subject in study.subjects:
+        own = [scan.scanner for scan in study.of_subject(subject)]
+        if len(own) == len(scanners):
+            for scanner in own:
+                wrong[subject, scanner] = scanners[(scanners.index(scanner) + turns[subject]) % len(scanners)]
+        else:
+            wrong |= {
+                (subject, scanner): str(label) for scanner, label in zip(own, generator.permutation(own), strict=True)
+            }
+    return Study(tuple(dataclasses.replace(scan, scanner=wrong[scan.subject, scan.scanner]) for scan in study.scans))
 
 
 class Shuffle(Method):

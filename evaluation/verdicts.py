@@ -17,7 +17,7 @@ Everything is about ONE primary endpoint that the configuration names; the other
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,6 +34,9 @@ from evaluation.measures.interface import Measure, rescan_table
 from evaluation.runs.arms_table import Arm, read_arms
 
 BEYOND, WORSE, UNCLEAR, UNKNOWN = "beyond", "worse", "no clear difference", "not known"
+LITTLE_BETTER, LITTLE_WORSE = "better by little", "worse by little"
+"""The interval leaves out 0, but not what counts."""
+
 SMOOTHER = "smoother than a rescan"
 NOT_COMPARED = "not compared"
 KEPT, LOST = "kept", "lost"
@@ -89,6 +92,7 @@ VERDICT_COLUMNS = [
     "kept_share",
     "kept_share_low",
     "kept_share_high",
+    "kept_volume_share",
     "nearer",
     "harmonizes",
     "why",
@@ -122,7 +126,9 @@ class Gain:
         """In words: the interval lies above the margin, below minus the margin, or neither."""
         if not (math.isfinite(self.low) and math.isfinite(self.high)):
             return UNKNOWN
-        return BEYOND if self.low > margin else WORSE if self.high < -margin else UNCLEAR
+        if self.low > margin or self.high < -margin:
+            return BEYOND if self.low > margin else WORSE
+        return LITTLE_BETTER if self.low > 0 else LITTLE_WORSE if self.high < 0 else UNCLEAR
 
 
 def gain_of(arm: np.ndarray, control: np.ndarray) -> Gain:
@@ -227,7 +233,7 @@ def gains(
         for control, name in [("raw", RAW), *controls]:
             if name not in values:
                 continue
-            fits, other = _with_seeds(arm.id, described, values), _with_seeds(name, described, values)
+            fits, other = ([fit for fit in _with_seeds(which, described) if fit in values] for which in (arm.id, name))
             known = values[[*fits, *other]].dropna()
             matrix, reference = (sign * known[list(names)].to_numpy(float).T for names in (fits, other))
             found = gain_of(matrix, reference)
@@ -242,8 +248,9 @@ def gains(
                     "n": len(known),
                     "seeds": len(fits),
                     "control_seeds": len(other),
-                    "value": sign * matrix.mean() if len(known) else math.nan,
-                    "control_value": sign * reference.mean() if len(known) else math.nan,
+                    # + 0.0, so that nothing is -0
+                    "value": sign * matrix.mean() + 0.0 if len(known) else math.nan,
+                    "control_value": sign * reference.mean() + 0.0 if len(known) else math.nan,
                     "rescan": floor,
                     "gain": found.gain,
                     "gain_low": found.low,
@@ -257,36 +264,55 @@ def gains(
 
 
 def smallest_gain(measure: Measure, raw: float, rescan: float) -> float:
-    """The gain that counts: `SMALLEST_SHARE` of the way from RAW's value to its rescans' or, without, to the best."""
-    return SMALLEST_SHARE * abs((rescan if math.isfinite(rescan) else measure.best) - raw)
+    """The gain that counts: `SMALLEST_SHARE` of the way from RAW's value to its rescans' or, without, to the best.
+
+    At least what mixing in as much of everyone's mean would gain as leaves `KEPT_SHARE` of the variance between
+    people: a mix of m leaves (1 - m)^2 of it and 1 - m of the differences.
+    """
+    best = measure.best if math.isfinite(measure.best) else raw
+    cheat = (1 - math.sqrt(KEPT_SHARE)) * abs(best - raw)
+    return max(SMALLEST_SHARE * abs((rescan if math.isfinite(rescan) else best) - raw), cheat)
 
 
 def _controls_of(arm: str, described: Mapping[str, Arm]) -> list[tuple[str, str]]:
     return [(found.role, found.id) for found in described.values() if found.of == arm and found.role in COMPARED]
 
 
-def _with_seeds(arm: str, described: Mapping[str, Arm], values: pd.DataFrame) -> list[str]:
-    """The arm and its fits under other seeds that have values."""
-    again = [found.id for found in described.values() if found.of == arm and found.role == "seed"]
-    return [name for name in (arm, *again) if name in values]
+def _with_seeds(arm: str, described: Mapping[str, Arm]) -> list[str]:
+    """The arm and its fits under other seeds, as planned."""
+    return [arm, *(found.id for found in described.values() if found.of == arm and found.role == "seed")]
 
 
-def removed_answer(found: pd.DataFrame, better: str) -> tuple[str, str]:
-    """What an arm's gains in the primary endpoint (rows of `GAIN_COLUMNS`) come to, and why."""
+OVER = {"raw": "RAW", "permuted": "its fit on permuted labels", "blur": "the blur as smooth as it is"}
+"""What an arm is compared with, as a person reads it."""
+
+
+def removed_answer(found: pd.DataFrame, better: str, due: Sequence[str] = (), lacking: str = "") -> tuple[str, str]:
+    """What an arm's gains in the primary endpoint (rows of `GAIN_COLUMNS`) come to, and why.
+
+    Without a control that is `due`, or with fits that are `lacking` (in words), nothing is known.
+    """
     answers = dict(zip(found["control"], found["answer"], strict=True))
-    words = {"raw": "RAW", "permuted": "its fit on permuted labels", "blur": "the blur as smooth as it is"}
-    worse = [words[control] for control, answer in answers.items() if answer == WORSE]
-    unclear = [words[control] for control, answer in answers.items() if answer != BEYOND]
+    missing = [OVER[control] for control in due if control not in answers]
+    if missing or lacking:
+        return UNKNOWN, "; ".join([*(f"there are no numbers of {name}" for name in missing), *filter(None, [lacking])])
+    worse = [OVER[control] for control, answer in answers.items() if answer == WORSE]
+    words = {
+        UNCLEAR: "no clear difference from {}",
+        LITTLE_BETTER: "better than {}, but not surely by what counts",
+        LITTLE_WORSE: "worse than {}, but not surely by what counts",
+    }
+    unclear = [words[answer].format(OVER[control]) for control, answer in answers.items() if answer in words]
     value, rescan = found["value"].iloc[0], found["rescan"].iloc[0]
     if UNKNOWN in answers.values():
         return UNKNOWN, f"the primary endpoint has numbers of {found['n'].min()} people, and two are needed"
     if worse:
         return WORSE, f"worse than {' and '.join(worse)}"
     if unclear:
-        return UNCLEAR, f"no clear difference from {' and '.join(unclear)}"
+        return UNCLEAR, "; ".join(unclear)
     if math.isfinite(rescan) and (value > rescan if better == "higher" else value < rescan):
         return SMOOTHER, "more alike between scanners than two scans of one scanner are"
-    return BEYOND, f"better than {' and '.join(words[control] for control in answers)}"
+    return BEYOND, f"better than {' and '.join(OVER[control] for control in answers)}"
 
 
 def kept_answer(low: float, high: float) -> str:
@@ -318,7 +344,7 @@ def run_verdicts(run: Path, *, primary: str, tissue: str) -> tuple[pd.DataFrame,
     Raises `InputError` for a primary endpoint that the run doesn't measure.
     """
     described = read_arms(run)
-    tables = {measure.table: found for measure, found in _tables_of(run)}
+    tables = _tables_of(run)
     floors = {name: _table(run, rescan_table(name)) for name in tables}
     every = endpoints(tables, primary, tissue)
     found = [
@@ -328,20 +354,30 @@ def run_verdicts(run: Path, *, primary: str, tissue: str) -> tuple[pd.DataFrame,
     for arm in described.values():
         part = found[0][found[0]["method"] == arm.id]
         if not part.empty:
-            rows.append(_verdict(arm, part, every[0], tables))
+            rows.append(_verdict(arm, part, every[0], tables, described))
+        elif arm.competes and arm.id != RAW:
+            row: dict[str, object] = dict.fromkeys(VERDICT_COLUMNS, math.nan)
+            row |= {"method": arm.id, "removed": UNKNOWN, "kept": UNKNOWN}
+            rows.append(row | {"nearer": UNKNOWN, "harmonizes": "not shown", "why": "it gave no numbers"})
     return pd.concat(found, ignore_index=True), pd.DataFrame(rows, columns=VERDICT_COLUMNS)
 
 
-def _verdict(arm: Arm, part: pd.DataFrame, primary: Endpoint, tables: Mapping[str, pd.DataFrame]) -> dict[str, object]:
-    removed, why = removed_answer(part, primary.measure.better)
+def _verdict(
+    arm: Arm, part: pd.DataFrame, primary: Endpoint, tables: Mapping[str, pd.DataFrame], described: Mapping[str, Arm]
+) -> dict[str, object]:
+    removed, why = removed_answer(part, primary.measure.better, arm.due, _lacking_seeds(part, described))
     if not arm.competes:
         removed, why = NOT_COMPARED, "a person's other scans are used" if arm.role == "arm" else "a control"
     over_raw = part[part["control"] == "raw"].iloc[0]
     sign = 1.0 if primary.measure.better == "higher" else -1.0
     span = sign * (over_raw["rescan"] - over_raw["control_value"])
-    share, low, high = kept_share(tables, arm.id)
+    fits = _with_seeds(arm.id, described)
+    share, low, high = kept_share(tables, fits)
     # without an interval nothing is told, but that of an arm that leaves no variance at all there is none
     kept = LOST if share <= 0 else kept_answer(low, high)
+    volumes = volume_share(tables, fits, primary)
+    if kept == KEPT and volumes < KEPT_SHARE:
+        kept = LOST
     if removed == BEYOND and kept != KEPT:
         why += f", but whether the person is kept is {kept if kept != UNCLEAR else 'not clear'}"
     return {
@@ -355,25 +391,70 @@ def _verdict(arm: Arm, part: pd.DataFrame, primary: Endpoint, tables: Mapping[st
         "kept_share": share,
         "kept_share_low": low,
         "kept_share_high": high,
-        "nearer": nearer_answer(tables, arm.id),
+        "kept_volume_share": volumes,
+        "nearer": nearer_answer(tables, fits),
         "harmonizes": MISSING if not arm.competes else "yes" if removed == BEYOND and kept == KEPT else "not shown",
         "why": why,
     }
 
 
-def kept_share(tables: Mapping[str, pd.DataFrame], arm: str) -> tuple[float, float, float]:
-    """The share that an arm keeps of RAW's variance between people, with its interval; NaN where it isn't measured."""
+def _lacking_seeds(part: pd.DataFrame, described: Mapping[str, Arm]) -> str:
+    """Which planned fits under further seeds gave no numbers, of the arm and of its controls; empty where all did."""
+    told = []
+    for row in part.to_dict("records"):
+        for arm, seeds in ((row["method"], row["seeds"]), (row["control_arm"], row["control_seeds"])):
+            planned = len(_with_seeds(arm, described))
+            if seeds < planned:
+                told.append(f"{planned - seeds} of {planned} fits of {described[arm].label} gave no numbers")
+    return "; ".join(dict.fromkeys(told))
+
+
+def kept_share(tables: Mapping[str, pd.DataFrame], fits: Sequence[str]) -> tuple[float, float, float]:
+    """The share that an arm keeps of RAW's variance between people, with its interval; NaN where it isn't measured.
+
+    `fits` are the arm and its fits under further seeds: the share is their mean, and the interval from the lowest
+    lower to the highest upper end, so that every fit has to keep the person.
+    """
     measure = registry.find(KEPT_MEASURE)
     if measure.table not in tables:
         return math.nan, math.nan, math.nan
     values = means_by_person(tables[measure.table], Endpoint(measure))
-    if arm not in values or RAW not in values:
+    there = [fit for fit in fits if fit in values]
+    if not there or RAW not in values:
         return math.nan, math.nan, math.nan
-    known = values[[arm, RAW]].dropna().to_numpy(float)
-    return share_interval(lambda people: people.mean(axis=-1), known[:, 0], known[:, 1])
+    shares = []
+    for fit in there:
+        known = values[[fit, RAW]].dropna().to_numpy(float)
+        shares.append(share_interval(lambda people: people.mean(axis=-1), known[:, 0], known[:, 1]))
+    value, low, high = zip(*shares, strict=True)
+    return float(np.mean(value)), float(np.min(low)), float(np.max(high))
 
 
-def nearer_answer(tables: Mapping[str, pd.DataFrame], arm: str) -> str:
+def volume_share(tables: Mapping[str, pd.DataFrame], fits: Sequence[str], primary: Endpoint) -> float:
+    """Of RAW's covariance over people of volumes on two scanners the share that the arm's have: mean over fits.
+
+    Of the primary endpoint's volumes, where it is about volumes, since what shrinks all volumes to their mean
+    shrinks their differences too; else, and where RAW's isn't positive, NaN.
+    """
+    column = primary.measure.column.replace("absolute_difference_ml", "volume_ml")
+    volumes = tables.get("volumes")
+    if primary.measure.table != VOLUME_DIFFERENCES or volumes is None or column not in volumes:
+        return math.nan
+    volumes = volumes[volumes["tissue"] == primary.tissue] if primary.tissue else volumes
+
+    def shared(arm: str) -> float:
+        wide = volumes[volumes["method"] == arm].pivot_table(index="subject", columns="scanner", values=column)
+        covariances = wide.cov().to_numpy(float)
+        return (
+            float(np.nanmean(covariances[np.triu_indices(len(covariances), 1)])) if len(covariances) > 1 else math.nan
+        )
+
+    raw = shared(RAW)
+    found = [shared(fit) / raw for fit in fits if (volumes["method"] == fit).any()]
+    return float(np.mean(found)) if found and raw > 0 else math.nan
+
+
+def nearer_answer(tables: Mapping[str, pd.DataFrame], fits: Sequence[str]) -> str:
     """Whether images and labels are nearer the truth than RAW's; `UNKNOWN` without a truth.
 
     Beyond, or worse, where every measure of it says so. Contrast-to-noise is a measure of it too, but on scans
@@ -385,20 +466,24 @@ def nearer_answer(tables: Mapping[str, pd.DataFrame], arm: str) -> str:
     for measure, summary in registry.summarized():
         if summary.asks == "nearer" and measure.table in tables and measure.column in tables[measure.table]:
             values = means_by_person(tables[measure.table], Endpoint(measure))
-            if arm in values and RAW in values:
+            there = [fit for fit in fits if fit in values]
+            if there and RAW in values:
                 sign = 1.0 if measure.better == "higher" else -1.0
-                known = sign * values[[arm, RAW]].dropna().to_numpy(float)
-                answers.add(gain_of(known[:, :1].T, known[:, 1:].T).answer())
-    known_answers = answers - {UNKNOWN}
-    return UNKNOWN if not known_answers else known_answers.pop() if len(known_answers) == 1 else UNCLEAR
+                known = sign * values[[*there, RAW]].dropna().to_numpy(float)
+                answers.add(gain_of(known[:, :-1].T, known[:, -1:].T).answer())
+    better, worse = {BEYOND, LITTLE_BETTER}, {WORSE, LITTLE_WORSE}
+    if not answers or UNKNOWN in answers:
+        return UNKNOWN
+    return BEYOND if answers <= better else WORSE if answers <= worse else UNCLEAR
 
 
-def _tables_of(run: Path) -> list[tuple[Measure, pd.DataFrame]]:
-    found = []
-    for measure in registry.measures().values():
-        table = _table(run, measure.table) if measure.table else None
+def _tables_of(run: Path) -> dict[str, pd.DataFrame]:
+    """The tables of a run that verdicts are made of, by name."""
+    found = {}
+    for name in {"volumes": None} | {measure.table: None for measure in registry.measures().values() if measure.table}:
+        table = _table(run, name)
         if table is not None:
-            found.append((measure, table))
+            found[name] = table
     return found
 
 

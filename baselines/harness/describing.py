@@ -22,6 +22,7 @@ COLUMNS = [
     "uses_other_scans",
     "learns_scanners",
     "random_fit",
+    "maps_intensities",
 ]
 ROLE_LABELS = {"permuted": "{}, permuted labels", "blur": "Blur as smooth as {}", "seed": "{}, seed {}"}
 
@@ -55,6 +56,7 @@ def describe(arms: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
                 "uses_other_scans": _yes(made.uses_other_scans),
                 "learns_scanners": _yes(made.learns_scanners and made.fits_on == "study"),
                 "random_fit": _yes(made.random_fit),
+                "maps_intensities": _yes(made.maps_intensities),
             }
         )
     return pd.DataFrame(rows, columns=COLUMNS)

@@ -18,6 +18,7 @@ from evaluation.measures.interface import Measure, Measured, Person, Summary
 
 IDENTIFICATION = "identification"
 CELL_MM = 8.0
+RANGE_PERCENTS = (0.5, 99.5)
 PLACE = np.array([1 << 40, 1 << 20, 1])
 """What makes one number of a cell's place."""
 
@@ -70,13 +71,14 @@ MEASURES = (
     Measure(
         name="between_person_variance",
         label="Between-person variance",
-        unit="of RAW's brain mean squared",
+        unit="of a scan's range squared",
         lowest=-math.inf,
         highest=math.inf,
         better="higher",
         definition=(
-            "Covariance over people of cell means (8 mm, RAW's scale) on two scanners, averaged over cells and pairs "
-            "of scanners: the variance that belongs to the person. 0: everyone is alike."
+            "Covariance over people of cell means (8 mm, each scan over its own range of intensities) on two scanners, "
+            "averaged over cells and pairs of scanners: the variance that belongs to the person, whatever unit an arm "
+            "has. 0: everyone is alike."
         ),
         reference="Shrout and Fleiss 1979, for the variance component",
         table=IDENTIFICATION,
@@ -103,12 +105,18 @@ def cell_means(image: np.ndarray, mask: np.ndarray, origin: Sequence[int], size:
 
 
 def arrays_of_person(person: Person) -> dict[str, np.ndarray]:
-    """Each scan's cells as (C, 4): their places on the study's grid of cells, and their means."""
+    """Each scan's cells as (C, 4): their places on the study's grid of cells, and their means over the scan's range.
+
+    The range is from the 0.5th to the 99.5th percentile of the scan's own brain, so that no arm has more, or less,
+    variance between people for the unit of its images.
+    """
     size = [max(1, round(CELL_MM / edge)) for edge in person.voxel_sizes]
     first = [-(-start // edge) for start, edge in zip(person.origin, size, strict=True)]
     found = {}
     for scanner, image in person.images.items():
-        means = cell_means(image, person.masks[scanner], person.origin, size)
+        low, high = np.percentile(image[person.masks[scanner]], RANGE_PERCENTS)
+        span = np.float32(high - low) if high > low else np.float32(math.nan)
+        means = cell_means(image, person.masks[scanner], person.origin, size) / span
         places = np.argwhere(np.isfinite(means))
         values = means[tuple(places.T)]
         found[scanner] = np.column_stack([places + first, values]).astype(np.float32)

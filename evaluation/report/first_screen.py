@@ -6,19 +6,22 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from core.names import MISSING
 from evaluation.measures import registry
 from evaluation.runs.finished_run import FinishedRun
 from evaluation.tables.notes import rules_note
-from evaluation.verdicts import BEYOND, GAIN_COLUMNS, KEPT, NOT_COMPARED, UNKNOWN, VERDICT_COLUMNS
+from evaluation.verdicts import BEYOND, GAIN_COLUMNS, KEPT, NOT_COMPARED, OVER, UNKNOWN, VERDICT_COLUMNS
 
 FEW_PEOPLE = 12
 """Below it an interval of people is so wide that only large gains show."""
 
 LARGE_SEED_SHARE = 0.5
-OVER = {"raw": "RAW", "permuted": "its fit on permuted labels", "blur": "the blur as smooth as it is"}
+BLACK_BOXES = ("external", "command")
+"""Methods of which this run can't know what they were fitted on."""
+
 QUESTIONS = {
     "removed": "Are differences between scanners removed, beyond the controls?",
     "kept": "Is the person kept?",
@@ -43,7 +46,7 @@ def first_screen(run: FinishedRun) -> dict[str, Any]:
         return {}
     return {
         "endpoint": endpoint_sentence(run, primary),
-        "answer": answer_sentence(run, rows),
+        "answer": answer_sentence(run, rows, len(run.subjects)),
         "questions": {
             QUESTIONS["removed"]: [_removed(run, row, primary, gains) for row in rows],
             QUESTIONS["kept"]: [_kept(run, row) for row in rows],
@@ -59,35 +62,40 @@ def endpoint_sentence(run: FinishedRun, primary: pd.DataFrame) -> str:
     measure = registry.find(first["measure"])
     tissue = "" if pd.isna(first["tissue"]) or first["tissue"] == MISSING else f", {first['tissue']}"
     return (
-        f"{measure.label}{tissue}, averaged over {len(run.pairs)} pairs of scanners, {measure.better} is better; "
-        "chosen in the configuration before any result. All else on this page is exploratory."
+        f"{measure.label}{tissue}, averaged over {len(run.pairs)} pairs of scanners, {measure.better} is better: the "
+        f"one that the configuration names. A gain counts from {first['margin']:.3g} {measure.unit} on. All else on "
+        "this page is exploratory."
     )
 
 
-def answer_sentence(run: FinishedRun, rows: list[dict[Any, Any]]) -> str:
+def answer_sentence(run: FinishedRun, rows: list[dict[Any, Any]], people: int) -> str:
     """Which of the arms harmonize beyond their controls and keep the person."""
     shown = [run.label(row["method"]) for row in rows if row["harmonizes"] == "yes"]
+    of = f"of {len(rows)} arms, in {people} people, by the primary endpoint"
     if not shown:
-        return "No arm is shown to harmonize: none gains beyond all of its controls and keeps the person."
-    return f"Shown to harmonize, beyond their controls and keeping the person: {', '.join(shown)}."
+        return (
+            f"No arm is shown to harmonize ({of}): none surely gains beyond all of its controls and keeps the person."
+        )
+    return f"Shown to harmonize, beyond their controls and keeping the person ({of}): {', '.join(shown)}."
 
 
 def _removed(run: FinishedRun, row: Mapping[Any, Any], primary: pd.DataFrame, gains: pd.DataFrame) -> dict[str, str]:
     part = primary[primary["method"] == row["method"]]
-    first = part.iloc[0]
-    if row["removed"] == UNKNOWN:
+    if row["removed"] == UNKNOWN or part.empty:
         return {"label": run.label(row["method"]), "mark": "no", "text": f"{UNKNOWN}: {row['why']}."}
+    first = part.iloc[0]
     measure = registry.find(first["measure"])
     unit = f" {measure.unit}" if measure.unit else ""
     levels = [f"{OVER[found['control']]} {found['control_value']:.3g}" for found in part.to_dict("records")]
     if math.isfinite(first["rescan"]):
-        levels.append(f"rescans of RAW {first['rescan']:.3g}")
+        levels.append(f"rescans of RAW {first['rescan']:.3g}, of {run.rescans['subject'].nunique()} people")
     over = [
         f"over {OVER[found['control']]} {found['gain']:.3g} ({found['gain_low']:.3g} to {found['gain_high']:.3g})"
         for found in part.to_dict("records")
     ]
     seeds = f", {int(first['seeds'])} seeds" if first["seeds"] > 1 else ""
-    protocol = "held out" if run.folds else "transductive"
+    black_box = run.described[row["method"]].method in BLACK_BOXES
+    protocol = "fitted elsewhere" if black_box else "held out" if run.folds else "transductive"
     return {
         "label": run.label(row["method"]),
         "mark": "yes" if row["removed"] == BEYOND else "no",
@@ -105,7 +113,10 @@ def worst_tissue(gains: pd.DataFrame, primary: Mapping[Any, Any]) -> str:
     ]
     if len(same) < 2:
         return ""
-    worst = same.iloc[int((same["gain"] / same["control_value"]).to_numpy(float).argmin())]
+    relative = (same["gain"] / same["control_value"]).to_numpy(float)
+    if not np.isfinite(relative).any():
+        return ""
+    worst = same.iloc[int(np.nanargmin(relative))]
     return (
         f" Worst tissue: {worst['tissue']}, gain over RAW {worst['gain']:.3g} ({worst['gain_low']:.3g} to "
         f"{worst['gain_high']:.3g}) of {worst['control_value']:.3g}."
@@ -119,6 +130,8 @@ def _kept(run: FinishedRun, row: Mapping[Any, Any]) -> dict[str, str]:
         if math.isfinite(row["kept_share"])
         else "not measured"
     )
+    if math.isfinite(row["kept_volume_share"]):
+        share += f" in images, {row['kept_volume_share']:.0%} in the primary endpoint's volumes"
     return {
         "label": run.label(row["method"]),
         "mark": "yes" if row["kept"] == KEPT else "no",
@@ -148,6 +161,9 @@ def warnings(run: FinishedRun, primary: pd.DataFrame, arms: list[str]) -> list[s
         told.append(f"{people} people: only large gains can be told from none.")
     if not run.folds:
         told.append("Transductive: every arm was fitted on the scans it is judged on (`protocol: kfold` holds out).")
+    seen = set(run.rescans["scanner"]) if len(run.rescans) else set()
+    if seen and seen != set(run.scanners):
+        told.append(f"Rescans on {', '.join(sorted(seen))} alone stand for those on every scanner.")
     if primary["rescan"].isna().all():
         told.append(
             "Nobody was rescanned: how alike two scans of one scanner are isn't known here, so an arm that is smoother "
@@ -165,10 +181,16 @@ def warnings(run: FinishedRun, primary: pd.DataFrame, arms: list[str]) -> list[s
 def _warnings_of_arm(run: FinishedRun, arm: str, part: pd.DataFrame) -> list[str]:
     about, label = run.described[arm], run.label(arm)
     told = []
-    if about.learns_scanners and "permuted" not in set(part["control"]):
-        told.append(f"{label} has no fit on permuted labels to compare with (`controls: permuted`).")
+    permuted = part[part["control"] == "permuted"]
     if about.random_fit and part["seeds"].max() < 2:
-        told.append(f"{label} was fitted once: what of its gain is the seed isn't known (`controls: seeds`).")
+        told.append(f"{label} has one fit: what of its gain is the seed isn't known (`controls: seeds`).")
+    if not permuted.empty and permuted["control_seeds"].max() < 2:
+        told.append(f"{label}: one permutation of the labels, whose chance isn't in the interval (`controls: seeds`).")
+    if about.method in BLACK_BOXES and not about.learns_scanners:
+        told.append(
+            f"{label} comes from elsewhere: whether it learned from these scans isn't known, and no fit of it "
+            "on permuted labels can be made."
+        )
     share = part["seed_share"].max()
     if share > LARGE_SEED_SHARE:
         told.append(f"{label}: {share:.0%} of the uncertainty of a gain is the training seed's.")

@@ -12,7 +12,7 @@ from core.files import read_table
 from core.names import Role
 from core.run_folder import RunFolder
 
-FLAGS = ("uses_other_scans", "learns_scanners", "random_fit")
+FLAGS = ("uses_other_scans", "learns_scanners", "random_fit", "maps_intensities")
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Arm:
 
     variant : what sets it apart from the published method, after its label.
     role : what it is there for (`core.names.Role`); of : the arm that it is a control or a further fit of.
-    uses_other_scans, learns_scanners, random_fit : see `baselines.interface.Method`.
+    uses_other_scans, learns_scanners, random_fit, maps_intensities : see `baselines.interface.Method`.
     """
 
     id: str
@@ -35,6 +35,13 @@ class Arm:
     uses_other_scans: bool = False
     learns_scanners: bool = False
     random_fit: bool = False
+    maps_intensities: bool = False
+
+    @property
+    def due(self) -> tuple[Role, ...]:
+        """The controls without which nothing can be said of the arm, made or not."""
+        permuted: tuple[Role, ...] = ("permuted",) if self.learns_scanners else ()
+        return permuted if self.maps_intensities else (*permuted, "blur")
 
     @property
     def competes(self) -> bool:

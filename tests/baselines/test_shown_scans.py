@@ -82,6 +82,16 @@ def test_a_matched_blur_finds_the_width_whatever_the_arms_scale(slope, offset, s
     assert own == pytest.approx(raw, rel=0.05)
 
 
+def test_a_blur_is_matched_though_the_arm_aligned_intensities_first(study, tmp_path):
+    """As White Stripe and a blur would be: neither the scans' units nor their common range may hide the blur."""
+    for number, scan in enumerate(study.scans):
+        smooth = blurred(scan.read(), scan.read_mask(), np.full(3, 0.7))
+        aligned = np.where(scan.read_mask(), (1 + number) * smooth - 3 * number, 0)
+        save_image(tmp_path / image_name(scan.name), aligned, scan.affine)
+    arm = fitted(MatchedBlur(MatchedBlur.Parameters(images=str(tmp_path))), study)
+    assert arm.fwhm_mm == pytest.approx(0.7 * 6 * 2 * np.sqrt(2 * np.log(2)), rel=0.05)
+
+
 def test_an_arm_that_is_no_smoother_than_raw_is_matched_by_raw_itself(study, tmp_path):
     for scan in study.scans:
         save_image(tmp_path / image_name(scan.name), Raw().transform(scan), scan.affine)
