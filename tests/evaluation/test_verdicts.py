@@ -28,6 +28,7 @@ PAIRS = [("A", "B"), ("A", "C"), ("B", "C")]
 SSIM = candidates()["ssim"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("people", "seeds", "person_sd", "seed_sd"),
     [(6, 1, 1.0, 0.0), (6, 3, 1.0, 0.0), (6, 3, 1.0, 0.5), (6, 3, 0.5, 1.0), (18, 3, 1.0, 0.3), (18, 3, 0.2, 1.0)],
