@@ -28,7 +28,8 @@ def plot(
     looks = style.looks(arms)
     roles = dict(zip(table["method"], table["role"], strict=True))
     legend = {labels[arm]: style.Look(looks[arm].color, line="-" if roles[arm] == "arm" else ":") for arm in arms}
-    figure = style.page(TITLE, height=3.8, simulated=simulated, legend=legend, notes=notes)
+    told = [f"Removed: {endpoint}.", *notes]
+    figure = style.page(TITLE, height=3.8, simulated=simulated, legend=legend, notes=told)
     axis = figure.subplots()
     for end in (0.0, 1.0):
         axis.axhline(end, color=style.INK, linewidth=0.7, zorder=1)
@@ -58,5 +59,5 @@ def plot(
     axis.set_ylim(LOWEST, HIGHEST)
     axis.set_xlim(0, 1)
     axis.set_xlabel("Share of RAW's dissimilarity (SSIM) that rescans of one scanner don't have")
-    axis.set_ylabel(f"Removed: {endpoint}\n(0 RAW, 1 rescan)")
+    axis.set_ylabel("Removed (0 RAW, 1 rescan)")
     return figure
