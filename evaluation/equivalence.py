@@ -21,10 +21,10 @@ import pandas as pd
 from scipy import stats
 
 from core.errors import InputError
-from core.files import read_table
 from core.names import RAW
 from core.run_folder import RunFolder
 from evaluation import volume_rules
+from evaluation.runs.metrics import read_metric
 
 MARGIN = 0.5
 """Of the rescan floor: a mean difference between half of it and one and a half times it is as good as a rescan's."""
@@ -137,12 +137,12 @@ def run_equivalence(run: Path) -> pd.DataFrame:
     """
     tables = []
     for name in ("volume_differences", RESCANS):
-        path = RunFolder(run).metric(name)
-        if not (path.is_file() and path.stat().st_size):
+        table = read_metric(run, name)
+        if table is None:
             return pd.DataFrame(columns=COLUMNS)
-        table = read_table(path)
         for ending in volume_rules.NAMES:
             if f"absolute_difference_ml{ending}" not in table:
+                path = RunFolder(run).metric(name)
                 raise InputError(f"{path}: no column 'absolute_difference_ml{ending}'; make the run's metrics anew")
         tables.append(table)
     differences, rescans = tables

@@ -47,6 +47,12 @@ def of_mean_difference(
     return of_mean(values - reference, axis, confidence)
 
 
+def jackknife_error(without: np.ndarray) -> np.ndarray:
+    """The jackknife's standard error (...) of a statistic, from its values without each person (N, ...)."""
+    n = len(without)
+    return np.sqrt((n - 1) / n * np.square(without - without.mean(axis=0)).sum(axis=0))
+
+
 def of_positive(
     statistic: Callable[[np.ndarray], np.ndarray], values: np.ndarray, axis: int = -1, confidence: float = CONFIDENCE
 ) -> Interval:
@@ -66,7 +72,6 @@ def of_positive(
     without = np.stack([np.delete(values, person, axis) for person in range(n)])
     with np.errstate(divide="ignore", invalid="ignore"):
         log, logs = np.log(statistic(values)), np.log(statistic(without))
-        error = np.sqrt((n - 1) / n * np.square(logs - logs.mean(axis=0)).sum(axis=0))
-        half = student(n - 1, confidence) * error
+        half = student(n - 1, confidence) * jackknife_error(logs)
         known = np.isfinite(log) & np.isfinite(half)
         return np.where(known, np.exp(log - half), math.nan), np.where(known, np.exp(log + half), math.nan)

@@ -29,10 +29,11 @@ import pandas as pd
 from core.files import read_table
 from core.names import RAW
 from core.run_folder import RunFolder
-from evaluation.intervals import student
+from evaluation.intervals import jackknife_error, student
 from evaluation.measures import registry
 from evaluation.measures.interface import Measure, OverPeople, Summary, rescan_table
 from evaluation.runs.arms_table import read_arms
+from evaluation.runs.metrics import read_metric
 
 ORACLE = "oracle"
 RESCAN = "rescan"
@@ -180,8 +181,7 @@ def jackknife_interval(value: float, without: np.ndarray) -> tuple[float, float]
     n = len(without)
     if n < 2 or not (np.isfinite(value) and np.isfinite(without).all()):
         return math.nan, math.nan
-    error = math.sqrt((n - 1) / n * float(np.square(without - without.mean()).sum()))
-    half = student(n - 1) * error
+    half = student(n - 1) * float(jackknife_error(without))
     return value - half, value + half
 
 
@@ -261,10 +261,9 @@ def run_summary(run: Path, *, seed: int = 0, resamples: int = RESAMPLES) -> pd.D
     arms = [arm for arm in dict.fromkeys(volumes["method"]) if arm not in seeds]
     tables = []
     for measure, summary in registry.summarized():
-        path = RunFolder(run).metric(measure.table)
-        if not path.is_file() or RAW not in arms:
+        table = read_metric(run, measure.table)
+        if table is None or RAW not in arms:
             continue
-        table = read_table(path)
         if measure.column in table and table[measure.column].notna().any():
             tables.append(
                 summarize(
@@ -277,16 +276,10 @@ def run_summary(run: Path, *, seed: int = 0, resamples: int = RESAMPLES) -> pd.D
                     scanners=volumes["scanner"].nunique(),
                     seed=seed,
                     resamples=resamples,
-                    rescans=_rescans(run, measure),
+                    rescans=read_metric(run, rescan_table(measure.table)),
                 )
             )
     if not tables:
         return pd.DataFrame(columns=COLUMNS)
     order = {"removed": 0, "kept": 1, "nearer": 2}
     return pd.concat(tables, ignore_index=True).sort_values("asks", key=lambda asks: asks.map(order), kind="stable")
-
-
-def _rescans(run: Path, measure: Measure) -> pd.DataFrame | None:
-    """A measure's table between scans and rescans; None where the run has none."""
-    path = RunFolder(run).metric(rescan_table(measure.table))
-    return read_table(path) if path.is_file() and path.stat().st_size else None

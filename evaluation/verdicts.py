@@ -4,10 +4,9 @@ Three questions, each with an answer of its own:
 
 - removed: are scans of different scanners nearer to each other than RAW's, than those of the same method fitted on
   permuted scanner labels, and than RAW's blurred until they are as smooth? A gain counts only where its interval
-  lies beyond a tenth of what there is to gain, and beyond all three
-  (an intersection-union test, so that no correction for three comparisons is due: Berger 1982), and only where the
-  arm isn't more alike between scanners than two scans of one scanner are: that is smoothing, invention or a look at
-  the person's other scans.
+  lies beyond a tenth of what there is to gain, beyond all three (an intersection-union test, so that no correction
+  for three comparisons is due: Berger 1982), and where the arm isn't more alike between scanners than two scans of
+  one scanner are: that is smoothing, invention or a look at the person's other scans.
 - kept: is of the person what RAW has?
 - nearer: are images or volumes nearer the truth, where it is known?
 
@@ -20,18 +19,18 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from core.errors import InputError, nearest
-from core.files import read_table
 from core.names import MISSING, RAW, TISSUES, Role
-from core.run_folder import RunFolder
 from evaluation import intervals
 from evaluation.measures import registry
 from evaluation.measures.interface import Measure, rescan_table
 from evaluation.runs.arms_table import Arm, read_arms
+from evaluation.runs.metrics import read_metric
 
 BEYOND, WORSE, UNCLEAR, UNKNOWN = "beyond", "worse", "no clear difference", "not known"
 LITTLE_BETTER, LITTLE_WORSE = "better by little", "worse by little"
@@ -111,6 +110,11 @@ class Endpoint:
     def label(self) -> str:
         """What a person calls it."""
         return f"{self.measure.label}, {self.tissue}" if self.tissue else self.measure.label
+
+
+def endpoint_label(measure: str, tissue: Any) -> str:
+    """What a person calls an endpoint, from the cells of a table, where a measure without tissues has none."""
+    return Endpoint(registry.find(measure), "" if pd.isna(tissue) else str(tissue)).label
 
 
 @dataclass(frozen=True)
@@ -194,8 +198,8 @@ def endpoints(tables: Mapping[str, pd.DataFrame], primary: str, tissue: str) -> 
     primary = primary if _has_numbers(tables, primary) else STAND_INS.get(primary, primary)
     found = []
     for measure in candidates().values():
-        table = tables.get(measure.table)
-        if table is not None and _has_numbers(tables, measure.name):
+        if _has_numbers(tables, measure.name):
+            table = tables[measure.table]
             names = [name for name in TISSUES if (table["tissue"] == name).any()] if "tissue" in table else [""]
             found += [Endpoint(measure, name, measure.name == primary and name == tissue) for name in names]
     if not any(endpoint.primary for endpoint in found):
@@ -345,7 +349,7 @@ def run_verdicts(run: Path, *, primary: str, tissue: str) -> tuple[pd.DataFrame,
     """
     described = read_arms(run)
     tables = _tables_of(run)
-    floors = {name: _table(run, rescan_table(name)) for name in tables}
+    floors = {name: read_metric(run, rescan_table(name)) for name in tables}
     every = endpoints(tables, primary, tissue)
     found = [
         gains(tables[endpoint.measure.table], floors[endpoint.measure.table], endpoint, described) for endpoint in every
@@ -480,13 +484,8 @@ def nearer_answer(tables: Mapping[str, pd.DataFrame], fits: Sequence[str]) -> st
 def _tables_of(run: Path) -> dict[str, pd.DataFrame]:
     """The tables of a run that verdicts are made of, by name."""
     found = {}
-    for name in {"volumes": None} | {measure.table: None for measure in registry.measures().values() if measure.table}:
-        table = _table(run, name)
+    for name in {"volumes", *(measure.table for measure in registry.measures().values() if measure.table)}:
+        table = read_metric(run, name)
         if table is not None:
             found[name] = table
     return found
-
-
-def _table(run: Path, name: str) -> pd.DataFrame | None:
-    path = RunFolder(run).metric(name)
-    return read_table(path) if path.is_file() and path.stat().st_size else None

@@ -14,9 +14,8 @@ from matplotlib.figure import Figure
 
 from evaluation.figures import style
 from evaluation.figures.style import Look
-from evaluation.measures import registry
 from evaluation.runs.finished_run import FinishedRun
-from evaluation.verdicts import GAIN_COLUMNS, KEPT_SHARE, NOT_COMPARED, VERDICT_COLUMNS
+from evaluation.verdicts import GAIN_COLUMNS, KEPT_SHARE, NOT_COMPARED, VERDICT_COLUMNS, endpoint_label
 
 TITLE = "Differences between scanners removed, and the person kept"
 TOPIC = "Verdict"
@@ -37,14 +36,11 @@ def draw(run: FinishedRun) -> list[Path]:
     gains = run.table("statistics/gains.tsv", GAIN_COLUMNS)
     if verdicts is None or gains is None or verdicts["removed_share"].notna().sum() == 0:
         return []
-    measure = registry.find(gains["measure"].iloc[0])
-    tissue = gains["tissue"].iloc[0]
-    endpoint = measure.label if pd.isna(tissue) else f"{measure.label}, {tissue}"
     figure = plot(
         verdicts,
         labels={arm: run.label(arm) for arm in verdicts["method"]},
         looks=style.looks(run.arms),
-        endpoint=endpoint,
+        endpoint=endpoint_label(gains["measure"].iloc[0], gains["tissue"].iloc[0]),
         simulated=run.simulated,
         notes=[style.counted(gains.loc[gains["endpoint"] == "primary", "n"].unique(), "people"), *run.notes()],
     )

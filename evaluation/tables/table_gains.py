@@ -10,7 +10,7 @@ from evaluation.runs.finished_run import FinishedRun
 from evaluation.tables.cells import number
 from evaluation.tables.layout import Entry, Panel, Table
 from evaluation.tables.notes import all_notes
-from evaluation.verdicts import GAIN_COLUMNS
+from evaluation.verdicts import GAIN_COLUMNS, endpoint_label
 
 CONTROLS = {"raw": "RAW", "permuted": "permuted labels", "blur": "matched blur"}
 
@@ -43,12 +43,11 @@ def _rows(run: FinishedRun, gains: pd.DataFrame) -> list[list[str | Entry]]:
     rows: list[list[str | Entry]] = []
     for cell in gains.to_dict("records"):
         measure = registry.find(cell["measure"])
-        tissue = "" if pd.isna(cell["tissue"]) or cell["tissue"] == MISSING else f", {cell['tissue']}"
         decimals = 2 if measure.unit == "mL" else 3
         interval = f" [{cell['gain_low']:+.{decimals}f} {cell['gain_high']:+.{decimals}f}]"
         rows.append(
             [
-                f"{measure.label}{tissue}",
+                endpoint_label(cell["measure"], cell["tissue"]),
                 run.label(cell["method"]),
                 CONTROLS[cell["control"]],
                 str(cell["n"]),
