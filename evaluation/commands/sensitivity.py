@@ -7,7 +7,6 @@ from pathlib import Path
 
 from core.files import write_table
 from evaluation.commands._run import print_paths
-from evaluation.measures import registry
 from evaluation.runs.finished_run import read_run
 
 HELP = "the arms' scores in several studies, and whether their order holds"
@@ -24,6 +23,7 @@ def main(arguments: argparse.Namespace) -> None:
     from evaluation.figures import sensitivity as drawing
     from evaluation.figures import style
     from evaluation.sensitivity import agreement_of_order, scores, sentence
+    from evaluation.verdicts import endpoint_label
 
     table = scores(arguments.runs)
     agreement = agreement_of_order(table)
@@ -36,7 +36,7 @@ def main(arguments: argparse.Namespace) -> None:
     figure = drawing.plot(
         table,
         labels={arm: run.label(arm) for run in opened for arm in run.arms},
-        endpoint=f"{registry.find(first['measure']).label}, {first['tissue']}",
+        endpoint=endpoint_label(first["measure"], first["tissue"]),
         simulated=any(run.simulated for run in opened),
         notes=[sentence(agreement), "Filled: arms that are compared; hollow: controls. Lines: 95 % intervals."],
     )

@@ -9,11 +9,19 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from core.names import MISSING
 from evaluation.measures import registry
 from evaluation.runs.finished_run import FinishedRun
 from evaluation.tables.notes import rules_note
-from evaluation.verdicts import BEYOND, GAIN_COLUMNS, KEPT, NOT_COMPARED, OVER, UNKNOWN, VERDICT_COLUMNS
+from evaluation.verdicts import (
+    BEYOND,
+    GAIN_COLUMNS,
+    KEPT,
+    NOT_COMPARED,
+    OVER,
+    UNKNOWN,
+    VERDICT_COLUMNS,
+    endpoint_label,
+)
 
 FEW_PEOPLE = 12
 """Below it an interval of people is so wide that only large gains show."""
@@ -42,11 +50,12 @@ def first_screen(run: FinishedRun) -> dict[str, Any]:
     verdicts = verdicts[verdicts["removed"] != NOT_COMPARED]
     primary = gains[(gains["endpoint"] == "primary") & gains["method"].isin(verdicts["method"])]
     rows = verdicts.to_dict("records")
-    if not rows:
+    # where every arm failed there is nothing to answer; the failures stand above
+    if primary.empty:
         return {}
     return {
         "endpoint": endpoint_sentence(run, primary),
-        "answer": answer_sentence(run, rows, len(run.subjects)),
+        "answer": answer_sentence(run, rows),
         "questions": {
             QUESTIONS["removed"]: [_removed(run, row, primary, gains) for row in rows],
             QUESTIONS["kept"]: [_kept(run, row) for row in rows],
@@ -60,18 +69,17 @@ def endpoint_sentence(run: FinishedRun, primary: pd.DataFrame) -> str:
     """The primary endpoint in words."""
     first = primary.iloc[0]
     measure = registry.find(first["measure"])
-    tissue = "" if pd.isna(first["tissue"]) or first["tissue"] == MISSING else f", {first['tissue']}"
     return (
-        f"{measure.label}{tissue}, averaged over {len(run.pairs)} pairs of scanners, {measure.better} is better: the "
-        f"one that the configuration names. A gain counts from {first['margin']:.3g} {measure.unit} on. All else on "
-        "this page is exploratory."
+        f"{endpoint_label(first['measure'], first['tissue'])}, averaged over {len(run.pairs)} pairs of scanners, "
+        f"{measure.better} is better: the one that the configuration names. A gain counts from {first['margin']:.3g} "
+        f"{measure.unit} on. All else on this page is exploratory."
     )
 
 
-def answer_sentence(run: FinishedRun, rows: list[dict[Any, Any]], people: int) -> str:
+def answer_sentence(run: FinishedRun, rows: list[dict[Any, Any]]) -> str:
     """Which of the arms harmonize beyond their controls and keep the person."""
     shown = [run.label(row["method"]) for row in rows if row["harmonizes"] == "yes"]
-    of = f"of {len(rows)} arms, in {people} people, by the primary endpoint"
+    of = f"of {len(rows)} arms, in {len(run.subjects)} people, by the primary endpoint"
     if not shown:
         return (
             f"No arm is shown to harmonize ({of}): none surely gains beyond all of its controls and keeps the person."
