@@ -12,25 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from core.errors import InputError
-from core.names import MISSING
+from core.names import MISSING, SCAN_IDS
 
 if TYPE_CHECKING:
     import pandas as pd  # loaded where a table is read: it takes 35 MB, which segmenting an image can't spare
 
 UNFINISHED = re.compile(r"\.\d+-.")
-TEXT_COLUMNS = (
-    "subject",
-    "scanner",
-    "scanner_a",
-    "scanner_b",
-    "session",
-    "session_a",
-    "session_b",
-    "arm",
-    "method",
-    "reference",
-    "label",
-)
+TEXT_COLUMNS = (*SCAN_IDS, "arm", "method", "reference", "label")
 
 
 @contextlib.contextmanager

@@ -21,6 +21,9 @@ MISSING = "n/a"
 
 MISSING_CELLS = ("", MISSING)
 
+SCAN_IDS = ("subject", "scanner", "scanner_a", "scanner_b", "session", "session_a", "session_b")
+"""The columns of a table that say of which scan, or pair of scans, a row is."""
+
 FIRST_SESSION = "1"
 """What the session of a scan is called that nobody named; a rescan's is another."""
 

@@ -12,23 +12,14 @@ import pandas as pd
 from core import folds
 from core.errors import InputError
 from core.files import read_json, read_table, write_table
+from core.names import SCAN_IDS
 from core.run_folder import RunFolder
 from core.study import Study
 from evaluation.arms.parts import ARRAYS, MEASURES, VOLUME_COLUMNS, VOLUMES, join, part_files
 from evaluation.measures import registry
 from evaluation.measures.interface import Measured, rescan_table
 
-IDS = (
-    "method",
-    "subject",
-    "scanner",
-    "scanner_a",
-    "scanner_b",
-    "session",
-    "session_a",
-    "session_b",
-    "tissue",
-)
+IDS = ("method", *SCAN_IDS, "tissue")
 
 
 def read_volumes(run: Path, arms: Sequence[str], batches: Sequence[str] | None) -> pd.DataFrame:
