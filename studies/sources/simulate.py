@@ -10,15 +10,24 @@ from studies.simulation.real_people import SimulateOptions as Options
 from studies.simulation.real_people import check_person, find_people
 from studies.sources import PlannedScan
 
+SELECTING = ("subjects", "missing", "sessions", "rescanned")
+
 
 def plan(options: Options) -> list[PlannedScan]:
     """Every person's scans; lists the folder, opens no image."""
-    people = [person.subject for person in find_people(options)]
+    people = find_people(options)
+    subjects = [person.subject for person in people]
     return [
-        PlannedScan(subject, scanner.name, session)
-        for subject in people
-        for scanner in options.scanners_of(subject)
-        for session in ("", *options.rescans_of(subject, people))
+        PlannedScan(
+            person.subject,
+            scanner.name,
+            session,
+            files=(str(person.image),),
+            row=tuple(person.covariates.items()),
+        )
+        for person in people
+        for scanner in options.scanners_of(person.subject)
+        for session in ("", *options.rescans_of(person.subject, subjects))
     ]
 
 
@@ -48,11 +57,6 @@ def check(options: Options) -> None:
     check_scanners(options)
     for person in progress(find_people(options), what="anatomies read"):
         check_person(person)
-
-
-def inputs(options: Options) -> list[Path]:
-    """Every person's image."""
-    return [person.image for person in find_people(options)]
 
 
 def prepare(options: Options, subject: str, folder: Path) -> Path:

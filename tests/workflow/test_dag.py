@@ -129,7 +129,7 @@ def test_a_rules_code_holds_all_that_its_jobs_load(tmp_path, monkeypatch):
         files = {path for path in map(source_of, opened) if path.relative_to(ROOT).parts[0] in PACKAGES}
         hashed = loaded_files(f"{package}.__main__", f"{package}.commands.{verb.replace('-', '_')}", *chosen)
         assert {ROOT / package / "__main__.py"} < files <= hashed, command
-        seen.add(verb)
+        seen.add(command)
     assert len(seen) > 15
 
 
