@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from baselines.interface import Method
+from baselines.interface import Method, Plan
 from core.errors import InputError, nearest
 from core.files import read_json, write_json
 from core.jobs.command import progress
@@ -219,6 +219,10 @@ class ComBat(Method):
         mean_only: bool = False
 
     parameters: Parameters
+
+    def check_plan(self, plan: Plan) -> None:
+        """A covariate that no scan has."""
+        plan.check_covariates(self.parameters.covariates, "combat.covariates")
 
     def not_applicable(self, study: Study) -> str | None:
         """A single scanner, or one whose scale has too few scans."""

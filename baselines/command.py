@@ -22,7 +22,7 @@ from pathlib import Path
 
 import numpy as np
 
-from baselines.interface import Context, Method
+from baselines.interface import Context, Method, Plan
 from core.errors import InputError
 from core.images import load_image, save_image
 from core.run_folder import image_name, scan_name
@@ -69,10 +69,14 @@ class Command(Method):
         self.uses_other_scans = self.parameters.uses_other_scans
         self.learns_scanners = bool(self.parameters.fit)
 
-    def fit(self, study: Study) -> None:
-        """Run the fitting command line on the study's sheet."""
+    def check_plan(self, plan: Plan) -> None:
+        """No program."""
         if not self.parameters.apply:
             raise InputError('command: no program; give --param apply="my_program {scans} {out}"')
+
+    def fit(self, study: Study) -> None:
+        """Run the fitting command line on the study's sheet."""
+        self.check_plan(Plan(study.scanners))
         self._fitted = tempfile.TemporaryDirectory(prefix="command-model-")
         self.model = Path(self._fitted.name)
         if self.parameters.fit:

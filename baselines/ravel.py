@@ -16,17 +16,20 @@ from pathlib import Path
 import numpy as np
 from scipy.ndimage import distance_transform_edt
 
-from baselines.interface import Method
+from baselines.interface import Method, Plan
 from baselines.whitestripe import WhiteStripe
-from core.errors import InputError
+from core.errors import InputError, nearest
+from core.files import check_is_file
 from core.images import load_mask, scale_to_mean, voxel_sizes
 from core.jobs.command import progress
 from core.names import SEGMENTER_SCALE, TISSUES
 from core.study import Scan, Study
 from segmentation import segment
+from segmentation.interface import engines
 
 MODEL_FILE = "ravel.npz"
 CSF = TISSUES.index("CSF") + 1
+MOST_FACTORS = 1000
 
 
 def control_mask(csf_counts: np.ndarray, brain: np.ndarray, scans: int, probability: float) -> np.ndarray:
@@ -100,16 +103,27 @@ class Ravel(Method):
         engine: str = "hmrf"
 
         def __post_init__(self) -> None:
-            if self.factors < 1:
-                raise ValueError(f"factors is {self.factors}; it is at least 1")
+            if not 1 <= self.factors <= MOST_FACTORS:
+                raise ValueError(f"factors is {self.factors}; it is 1 to {MOST_FACTORS}")
             if not 0 < self.probability <= 1:
                 raise ValueError(f"probability is {self.probability:g}; it is a share above 0, at most 1")
             if self.striped and self.control_mask is None:
                 raise ValueError("striped scans can't be segmented: give control_mask=FILE too")
-            if self.erosion_mm < 0:
-                raise ValueError(f"erosion_mm is {self.erosion_mm:g}; it is 0 or more")
+            if not 0 <= self.erosion_mm <= 100:
+                raise ValueError(f"erosion_mm is {self.erosion_mm:g}; it is 0 to 100")
+            if not 0 < self.width <= 0.5:
+                raise ValueError(f"width is {self.width:g}; it is a share between 0 and 0.5")
 
     parameters: Parameters
+
+    def check_plan(self, plan: Plan) -> None:
+        """A covariate that no scan has, an engine or a mask that isn't there."""
+        plan.check_covariates(self.parameters.covariates, "ravel.covariates")
+        if self.parameters.engine not in engines():
+            engine = self.parameters.engine[:80]
+            raise InputError(f"ravel.engine: there is no '{engine}'{nearest(engine, engines())}")
+        if self.parameters.control_mask is not None:
+            check_is_file(self.parameters.control_mask)
 
     def fit(self, study: Study) -> None:
         """Find control voxels, their factors, and each voxel's coefficients."""

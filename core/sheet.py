@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 
 from core.errors import InputError
-from core.files import write_table
-from core.images import AFFINE_TOLERANCE_MM, check_is_file, load_image, load_mask
+from core.files import check_is_file, write_table
+from core.images import AFFINE_TOLERANCE_MM, load_image, load_mask
 from core.names import MISSING_CELLS, Scale
-from core.run_folder import scan_name
+from core.run_folder import alike, check_distinct, scan_name
 from core.study import Scan, Study
 
 REQUIRED = ("subject", "scanner", "image", "mask")
@@ -36,7 +36,7 @@ def check_id(value: str, where: str) -> str:
     """Refuse an id that could not be part of a file's name (slashes, shell characters, over 64 long)."""
     if not SAFE_ID.fullmatch(value) or value != value.strip():
         raise InputError(
-            f"{where}: '{value[:80]}' cannot be an id; use up to 64 letters, digits, '.', '_', '+', '-' "
+            f"{where}: {value[:80]!r} cannot be an id; use up to 64 letters, digits, '.', '_', '+', '-' "
             "or inner spaces, beginning with a letter or digit"
         )
     return value
@@ -73,11 +73,12 @@ def read_rows(path: Path | str) -> pd.DataFrame:
             f"{path}, row {row + 2}: subject '{table['subject'][row]}' on scanner '{table['scanner'][row]}' "
             f"stands there a second time; {remedy}"
         )
-    names = pd.Series(row_names(table))
-    if names.duplicated().any():
+    names = row_names(table)
+    if doubled_name := alike(names):
+        row = len(names) - 1 - names[::-1].index(doubled_name)
         # subject "a", scanner "b_scanner-c" and subject "a_scanner-b", scanner "c"
-        row = int(np.flatnonzero(names.duplicated())[0])
         raise InputError(f"{path}, row {row + 2}: its files would have another row's names, {names[row]}; rename it")
+    check_distinct(table["subject"], table["scanner"], str(path))
     return table
 
 

@@ -195,7 +195,7 @@ def given_mask(scan: BidsScan, options: Options) -> Path | None:
         return None
     inner = scan.image.relative_to(options.folder)
     # the mask of an image that is a derivative itself has another `desc-`, not a second one
-    stem = re.sub(r"_desc-[^_]+$", "", inner.name.partition("_T1w.nii")[0])
+    stem = re.sub(r"_desc-[^_]+\Z", "", inner.name.partition("_T1w.nii")[0])
     base = Path(options.masks or options.folder) / inner.parent
     for ending in ("_desc-brain_mask.nii.gz", "_desc-brain_mask.nii"):
         if (base / f"{stem}{ending}").exists():

@@ -13,13 +13,7 @@ from studies.sources import PlannedScan
 
 def plan(options: Options) -> list[PlannedScan]:
     """Every person's scans; lists the folder, opens no image."""
-    people = [person.subject for person in find_people(options)]
-    return [
-        PlannedScan(subject, scanner.name, session)
-        for subject in people
-        for scanner in options.scanners_of(subject)
-        for session in ("", *options.rescans_of(subject, people))
-    ]
+    return [PlannedScan(*scan) for scan in options.planned([person.subject for person in find_people(options)])]
 
 
 def covariates(options: Options) -> list[str]:

@@ -188,6 +188,22 @@ def test_ids_whose_files_would_have_one_name_are_refused(tmp_path):
         read_rows(sheet)
 
 
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ("a\tb\tx\ty\nA\tB\tx\ty\n", "row 3: its files would have another row's names, sub-A_scanner-B"),
+        ("a\tb\tx\ty\nA\tc\tx\ty\n", "subject 'A' is there in another spelling too"),
+        ("a\tGE\tx\ty\nb\tGe\tx\ty\n", "scanner 'Ge' is there in another spelling too"),
+        ('"a\n"\tb\tx\ty\n', "column subject: .* cannot be an id"),
+    ],
+)
+def test_ids_that_a_disk_may_not_tell_apart_are_refused(rows, message, tmp_path):
+    sheet = tmp_path / "scans.tsv"
+    sheet.write_text(f"subject\tscanner\timage\tmask\n{rows}")
+    with pytest.raises(InputError, match=message):
+        read_rows(sheet)
+
+
 # --- models and records -----------------------------------------------------------------------------
 
 
