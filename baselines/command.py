@@ -24,9 +24,9 @@ import numpy as np
 
 from baselines.interface import Context, Method
 from core.errors import InputError
-from core.images import load_image, save_image
+from core.images import save_image
 from core.run_folder import image_name, scan_name
-from core.sheet import check_grid, write_sheet
+from core.sheet import write_sheet
 from core.study import Scan, Study
 
 MODEL_FOLDER = "command"
@@ -94,10 +94,7 @@ class Command(Method):
 
     def transform(self, scan: Scan) -> np.ndarray:
         """The image that the program wrote for that scan, 0 outside the mask."""
-        path = self.path_of(scan)
-        image, affine = load_image(path)
-        check_grid(path, image.shape, affine, scan, "command")
-        return np.where(scan.read_mask(), image, np.float32(0))
+        return np.where(scan.read_mask(), scan.load(self.path_of(scan)), np.float32(0))
 
     def save(self, folder: Path) -> None:
         """Copy what the program learned."""

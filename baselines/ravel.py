@@ -19,7 +19,7 @@ from scipy.ndimage import distance_transform_edt
 from baselines.interface import Method
 from baselines.whitestripe import WhiteStripe
 from core.errors import InputError
-from core.images import load_mask, scale_to_mean, voxel_sizes
+from core.images import scale_to_mean, to_mask, voxel_sizes
 from core.jobs.command import progress
 from core.names import SEGMENTER_SCALE, TISSUES
 from core.study import Scan, Study
@@ -178,12 +178,7 @@ class Ravel(Method):
 
     def _control_mask(self, study: Study) -> np.ndarray:
         if self.parameters.control_mask is not None:
-            mask, _ = load_mask(self.parameters.control_mask)
-            if mask.shape != study.shape:
-                raise InputError(
-                    f"{self.parameters.control_mask}: shape {mask.shape}, the scans have {study.shape}; resample it"
-                )
-            return mask
+            return to_mask(study.scans[0].load(self.parameters.control_mask), self.parameters.control_mask)
         csf = np.zeros(study.shape, np.int32)
         brain = np.ones(study.shape, bool)
         sizes = voxel_sizes(study.affine)
