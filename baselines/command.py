@@ -48,11 +48,13 @@ class Command(Method):
         apply: the command line that harmonizes, with {scans}, {out} and, where something was learned, {model}; it
         is run for the scans of one scanner at a time.
         uses_other_scans: whether it looks at a person's other scans, and so is run for all scans at once.
+        by_voxel: whether what it learned is of places on the grid, so that scans on another grid are refused.
         """
 
         fit: str = ""
         apply: str = ""
         uses_other_scans: bool = False
+        by_voxel: bool = False
 
         def __post_init__(self) -> None:
             needed = {"fit": ("{scans}", "{model}"), "apply": ("{scans}", "{out}")}
@@ -68,6 +70,7 @@ class Command(Method):
         super().__init__(parameters, context)
         self.uses_other_scans = self.parameters.uses_other_scans
         self.learns_scanners = bool(self.parameters.fit)
+        self.by_voxel = self.parameters.by_voxel
 
     def fit(self, study: Study) -> None:
         """Run the fitting command line on the study's sheet."""

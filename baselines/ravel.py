@@ -76,6 +76,7 @@ class Ravel(Method):
     citation = "Fortin et al., NeuroImage 132 (2016) 198-212"
     limits = "Linear and voxel by voxel: it cannot change noise or resolution, and needs voxels that are CSF in all."
     unseen_scanners = True
+    by_voxel = True
 
     @dataclass(frozen=True)
     class Parameters:
@@ -134,7 +135,6 @@ class Ravel(Method):
         self.arrays = {
             "control": np.flatnonzero(mask),
             "brain": np.flatnonzero(brain),
-            "shape": np.array(study.shape),
             # z = (Vc Z)' x / d^2 gives a training scan its own row of Z, and a new scan its place among them
             "projection": control @ factors / singular_values**2,
             "coefficients": coefficients.astype(np.float32),
@@ -143,8 +143,6 @@ class Ravel(Method):
 
     def transform(self, scan: Scan) -> np.ndarray:
         """V - Z gamma + mean of V over the training scans (Fortin et al. 2016, Eq. 3)."""
-        if scan.shape != tuple(self.arrays["shape"]):
-            raise InputError(f"ravel: {scan.name} has shape {scan.shape}, fitted was {tuple(self.arrays['shape'])}")
         striped = self._striped(scan)
         factors = striped.ravel()[self.arrays["control"]] @ self.arrays["projection"]
         corrected = striped.ravel()

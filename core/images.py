@@ -58,14 +58,12 @@ def load_on_grid(path: Path | str, shape: tuple[int, ...], affine: np.ndarray, w
 def check_grid(image: NiftiFile, shape: tuple[int, ...], affine: np.ndarray, whose: str) -> None:
     """Refuse an image that doesn't lie on the grid of this shape and affine (4, 4), which is `whose`."""
     if image.shape[:3] != tuple(shape):
-        raise InputError(
-            f"{image.path} has shape {image.shape}, {whose} {tuple(shape)}; resample it onto the common grid"
-        )
+        raise InputError(f"{image.path} has shape {image.shape}, {whose} {tuple(shape)}; resample it onto that grid")
     difference = float(np.abs(image.affine - affine).max())
     if difference > AFFINE_TOLERANCE_MM:
         raise InputError(
-            f"{image.path}: its affine differs from {whose}'s by up to {difference:g} mm; resample it onto the "
-            "common grid"
+            f"{image.path}: its affine differs from that of {whose} by up to {difference:g} mm; resample it onto that "
+            "grid"
         )
 
 

@@ -62,16 +62,17 @@ class Scan:
     @property
     def affine(self) -> np.ndarray:
         """Voxel to mm, (4, 4)."""
-        return self._opened.affine
+        return self.opened.affine
 
     @property
     def shape(self) -> tuple[int, int, int]:
         """Voxels along each axis."""
-        x, y, z = self._opened.shape
+        x, y, z = self.opened.shape
         return x, y, z
 
     @cached_property
-    def _opened(self) -> NiftiFile:
+    def opened(self) -> NiftiFile:
+        """The image's file, of which its header has been read."""
         return open_nifti(self.image)
 
 
