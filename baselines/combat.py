@@ -205,6 +205,7 @@ class ComBat(Method):
         "Each voxel by itself and linearly: it cannot change noise or resolution, makes no use of who was scanned "
         "twice, and leaves voxels as they are where a scanner has fewer than two brains."
     )
+    by_voxel = True
 
     @dataclass(frozen=True)
     class Parameters:
@@ -277,12 +278,9 @@ class ComBat(Method):
         self.scanners = study.scanners
         self.arrays = {name: array.astype(np.float32) for name, array in joined.items()}
         self.arrays["voxels"] = np.flatnonzero(brain)[usable]
-        self.arrays["shape"] = np.array(study.shape)
 
     def transform(self, scan: Scan) -> np.ndarray:
         """The scan without its scanner's shift and scale, at the voxels of its mask that were fitted."""
-        if scan.shape != tuple(self.arrays["shape"]):
-            raise InputError(f"combat: {scan.name} has shape {scan.shape}, fitted was {tuple(self.arrays['shape'])}")
         number = self.scanners.index(scan.scanner)
         image = scan.read().ravel()
         inside = scan.read_mask().ravel()[self.arrays["voxels"]]

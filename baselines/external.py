@@ -12,8 +12,6 @@ import numpy as np
 
 from baselines.interface import Context, Method, Plan
 from core.errors import InputError
-from core.images import load_image
-from core.sheet import check_grid
 from core.study import Scan, Study
 
 
@@ -91,7 +89,4 @@ class External(Method):
         return Path(path)
 
     def _read(self, scan: Scan) -> np.ndarray:
-        path = self.path_of(scan)
-        image, affine = load_image(path)
-        check_grid(path, image.shape, affine, scan, "external")
-        return image
+        return scan.load(self.path_of(scan))

@@ -93,6 +93,8 @@ class Method(abc.ABC):
     """Whether its fit on a study uses which scanner a scan is from: permuted labels then are its control."""
     maps_intensities: ClassVar[bool] = False
     """Whether a voxel's new intensity depends on its old one alone, so that it can't smooth: no blur is its control."""
+    by_voxel: bool = False
+    """Whether what a fit learned is of places on the grid: then it's applied to scans on that same grid alone."""
     random_fit: ClassVar[bool] = False
     """Whether its fit depends on the seed: a run then fits it under several."""
 

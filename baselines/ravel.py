@@ -20,7 +20,7 @@ from baselines.interface import Method, Plan
 from baselines.whitestripe import WhiteStripe
 from core.errors import InputError, nearest
 from core.files import check_is_file
-from core.images import load_mask, scale_to_mean, voxel_sizes
+from core.images import scale_to_mean, to_mask, voxel_sizes
 from core.jobs.command import progress
 from core.names import SEGMENTER_SCALE, TISSUES
 from core.study import Scan, Study
@@ -79,6 +79,7 @@ class Ravel(Method):
     citation = "Fortin et al., NeuroImage 132 (2016) 198-212"
     limits = "Linear and voxel by voxel: it cannot change noise or resolution, and needs voxels that are CSF in all."
     unseen_scanners = True
+    by_voxel = True
 
     @dataclass(frozen=True)
     class Parameters:
@@ -148,7 +149,6 @@ class Ravel(Method):
         self.arrays = {
             "control": np.flatnonzero(mask),
             "brain": np.flatnonzero(brain),
-            "shape": np.array(study.shape),
             # z = (Vc Z)' x / d^2 gives a training scan its own row of Z, and a new scan its place among them
             "projection": control @ factors / singular_values**2,
             "coefficients": coefficients.astype(np.float32),
@@ -157,8 +157,6 @@ class Ravel(Method):
 
     def transform(self, scan: Scan) -> np.ndarray:
         """V - Z gamma + mean of V over the training scans (Fortin et al. 2016, Eq. 3)."""
-        if scan.shape != tuple(self.arrays["shape"]):
-            raise InputError(f"ravel: {scan.name} has shape {scan.shape}, fitted was {tuple(self.arrays['shape'])}")
         striped = self._striped(scan)
         factors = striped.ravel()[self.arrays["control"]] @ self.arrays["projection"]
         corrected = striped.ravel()
@@ -192,12 +190,7 @@ class Ravel(Method):
 
     def _control_mask(self, study: Study) -> np.ndarray:
         if self.parameters.control_mask is not None:
-            mask, _ = load_mask(self.parameters.control_mask)
-            if mask.shape != study.shape:
-                raise InputError(
-                    f"{self.parameters.control_mask}: shape {mask.shape}, the scans have {study.shape}; resample it"
-                )
-            return mask
+            return to_mask(study.scans[0].load(self.parameters.control_mask), self.parameters.control_mask)
         csf = np.zeros(study.shape, np.int32)
         brain = np.ones(study.shape, bool)
         sizes = voxel_sizes(study.affine)

@@ -67,6 +67,7 @@ class Shuffle(Method):
         super().__init__(parameters, context)
         self.inner = self._make_inner()
         self.uses_other_scans = self.inner.uses_other_scans
+        self.by_voxel = self.inner.by_voxel
 
     def _make_inner(self) -> Method:
         """The method that is fitted. Raises `InputError` for an unknown one, its parameters, or this one."""

@@ -11,7 +11,7 @@ import pandas as pd
 
 from core.errors import InputError
 from core.files import check_is_file, write_table
-from core.images import AFFINE_TOLERANCE_MM, load_image, load_mask
+from core.images import load_on_grid, to_mask
 from core.names import MISSING_CELLS, Scale
 from core.run_folder import alike, check_distinct, scan_name
 from core.study import Scan, Study
@@ -127,12 +127,10 @@ def read_sheet(path: Path | str, *, scale: Scale = "none", check: bool = True) -
 def check_scan(scan: Scan, first: Scan, where: str) -> None:
     """Refuse a scan that cannot be used beside `first`; `where` begins every message."""
     try:
-        voxels, affine = load_image(scan.image)
-        mask, mask_affine = load_mask(scan.mask)
+        voxels = load_on_grid(scan.image, first.shape, first.affine, "the first scan")
+        mask = to_mask(load_on_grid(scan.mask, first.shape, first.affine, "the first scan"), scan.mask)
     except InputError as error:
         raise InputError(f"{where}: {error}") from None
-    check_grid(scan.image, voxels.shape, affine, first, where)
-    check_grid(scan.mask, mask.shape, mask_affine, first, where)
     brain = voxels[mask]
     broken = int(np.count_nonzero(~np.isfinite(brain)))
     if broken:
@@ -142,20 +140,6 @@ def check_scan(scan: Scan, first: Scan, where: str) -> None:
     if brain.min() == brain.max():
         raise InputError(
             f"{where}: {scan.image} is {brain[0]:g} everywhere in the brain; is it the right file? Leave the row out"
-        )
-
-
-def check_grid(path: Path, shape: tuple[int, ...], affine: np.ndarray, first: Scan, where: str) -> None:
-    """Refuse a file whose shape or affine is not that of the study's first scan."""
-    if tuple(shape) != first.shape:
-        raise InputError(
-            f"{where}: {path} has shape {tuple(shape)}, the first scan {first.shape}; resample it onto the common grid"
-        )
-    difference = float(np.abs(affine - first.affine).max())
-    if difference > AFFINE_TOLERANCE_MM:
-        raise InputError(
-            f"{where}: the affine of {path} differs from the first scan's by up to {difference:g}; "
-            "resample it onto the common grid"
         )
 
 

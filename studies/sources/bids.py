@@ -60,13 +60,13 @@ def covariates(options: Options) -> list[str]:
 
 def grid(options: Options) -> tuple[int, ...] | None:
     """Voxels along each axis of the atlas's grid or, without registration, of the first scan that is there."""
-    from core.images import open_image
+    from core.nifti import open_nifti
     from studies.preprocessing.atlas import load_atlas
 
     if options.registration != "none":
         return load_atlas(options).grid.shape
     first = next((scan.image for scan in _scans(options) if scan.image.exists()), None)
-    return None if first is None else open_image(first).shape[:3]
+    return None if first is None else open_nifti(first).shape
 
 
 def bytes_beside(options: Options) -> float:
