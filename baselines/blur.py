@@ -45,8 +45,8 @@ class Blur(Method):
         fwhm_mm: float = 6.0
 
         def __post_init__(self) -> None:
-            if not self.fwhm_mm > 0:
-                raise ValueError(f"fwhm_mm is {self.fwhm_mm:g}; it is above 0")
+            if not 0 < self.fwhm_mm <= 100:
+                raise ValueError(f"fwhm_mm is {self.fwhm_mm:g}; it is above 0, at most 100")
 
     parameters: Parameters
 

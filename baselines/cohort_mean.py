@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 
 from baselines.interface import Method
-from core.errors import InputError
 from core.jobs.command import progress
 from core.study import Scan, Study
 
@@ -26,6 +25,7 @@ class CohortMean(Method):
     control = True
     limits = "A control: it keeps nothing of a person but the outline of the mask."
     unseen_scanners = True
+    by_voxel = True
 
     def fit(self, study: Study) -> None:
         """Average at each voxel the scans whose mask holds it; where none does, the brain's mean stands."""
@@ -40,8 +40,6 @@ class CohortMean(Method):
 
     def transform(self, scan: Scan) -> np.ndarray:
         """The mean brain in the scan's mask."""
-        if scan.shape != self.mean.shape:
-            raise InputError(f"cohort_mean: {scan.name} has shape {scan.shape}, fitted was {self.mean.shape}")
         return np.where(scan.read_mask(), self.mean, np.float32(0))
 
     def save(self, folder: Path) -> None:

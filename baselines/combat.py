@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from baselines.interface import Method
+from baselines.interface import Method, Plan
 from core.errors import InputError, nearest
 from core.files import read_json, write_json
 from core.jobs.command import progress
@@ -205,6 +205,7 @@ class ComBat(Method):
         "Each voxel by itself and linearly: it cannot change noise or resolution, makes no use of who was scanned "
         "twice, and leaves voxels as they are where a scanner has fewer than two brains."
     )
+    by_voxel = True
 
     @dataclass(frozen=True)
     class Parameters:
@@ -219,6 +220,10 @@ class ComBat(Method):
         mean_only: bool = False
 
     parameters: Parameters
+
+    def check_plan(self, plan: Plan) -> None:
+        """A covariate that no scan has."""
+        plan.check_covariates(self.parameters.covariates, "combat.covariates")
 
     def not_applicable(self, study: Study) -> str | None:
         """A single scanner, or one whose scale has too few scans."""
@@ -273,12 +278,9 @@ class ComBat(Method):
         self.scanners = study.scanners
         self.arrays = {name: array.astype(np.float32) for name, array in joined.items()}
         self.arrays["voxels"] = np.flatnonzero(brain)[usable]
-        self.arrays["shape"] = np.array(study.shape)
 
     def transform(self, scan: Scan) -> np.ndarray:
         """The scan without its scanner's shift and scale, at the voxels of its mask that were fitted."""
-        if scan.shape != tuple(self.arrays["shape"]):
-            raise InputError(f"combat: {scan.name} has shape {scan.shape}, fitted was {tuple(self.arrays['shape'])}")
         number = self.scanners.index(scan.scanner)
         image = scan.read().ravel()
         inside = scan.read_mask().ravel()[self.arrays["voxels"]]

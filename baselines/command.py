@@ -22,11 +22,11 @@ from pathlib import Path
 
 import numpy as np
 
-from baselines.interface import Context, Method
+from baselines.interface import Context, Method, Plan
 from core.errors import InputError
-from core.images import load_image, save_image
+from core.images import save_image
 from core.run_folder import image_name, scan_name
-from core.sheet import check_grid, write_sheet
+from core.sheet import write_sheet
 from core.study import Scan, Study
 
 MODEL_FOLDER = "command"
@@ -48,11 +48,13 @@ class Command(Method):
         apply: the command line that harmonizes, with {scans}, {out} and, where something was learned, {model}; it
         is run for the scans of one scanner at a time.
         uses_other_scans: whether it looks at a person's other scans, and so is run for all scans at once.
+        by_voxel: whether what it learned is of places on the grid, so that scans on another grid are refused.
         """
 
         fit: str = ""
         apply: str = ""
         uses_other_scans: bool = False
+        by_voxel: bool = False
 
         def __post_init__(self) -> None:
             needed = {"fit": ("{scans}", "{model}"), "apply": ("{scans}", "{out}")}
@@ -68,11 +70,16 @@ class Command(Method):
         super().__init__(parameters, context)
         self.uses_other_scans = self.parameters.uses_other_scans
         self.learns_scanners = bool(self.parameters.fit)
+        self.by_voxel = self.parameters.by_voxel
+
+    def check_plan(self, plan: Plan) -> None:
+        """No program."""
+        if not self.parameters.apply:
+            raise InputError('command: no program; give --param apply="my_program {scans} {out}"')
 
     def fit(self, study: Study) -> None:
         """Run the fitting command line on the study's sheet."""
-        if not self.parameters.apply:
-            raise InputError('command: no program; give --param apply="my_program {scans} {out}"')
+        self.check_plan(Plan(study.scanners))
         self._fitted = tempfile.TemporaryDirectory(prefix="command-model-")
         self.model = Path(self._fitted.name)
         if self.parameters.fit:
@@ -94,10 +101,7 @@ class Command(Method):
 
     def transform(self, scan: Scan) -> np.ndarray:
         """The image that the program wrote for that scan, 0 outside the mask."""
-        path = self.path_of(scan)
-        image, affine = load_image(path)
-        check_grid(path, image.shape, affine, scan, "command")
-        return np.where(scan.read_mask(), image, np.float32(0))
+        return np.where(scan.read_mask(), scan.load(self.path_of(scan)), np.float32(0))
 
     def save(self, folder: Path) -> None:
         """Copy what the program learned."""

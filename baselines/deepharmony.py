@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from baselines.interface import Method
+from baselines.interface import Method, Plan
 from core.boxes import Span, cut, paste
 from core.errors import InputError, nearest
 from core.files import read_json, write_json
@@ -66,13 +66,17 @@ class DeepHarmony(Method):
         learning_rate: float = 1e-3
 
         def __post_init__(self) -> None:
-            for name in ("width", "epochs", "batch"):
-                if getattr(self, name) < 1:
-                    raise ValueError(f"{name} is {getattr(self, name)}; it is at least 1")
-            if not self.learning_rate > 0:
-                raise ValueError(f"learning_rate is {self.learning_rate:g}; it is above 0")
+            for name, most in (("width", 1024), ("epochs", 1_000_000), ("batch", 100_000)):
+                if not 1 <= getattr(self, name) <= most:
+                    raise ValueError(f"{name} is {getattr(self, name)}; it is 1 to {most}")
+            if not 0 < self.learning_rate <= 10:
+                raise ValueError(f"learning_rate is {self.learning_rate:g}; it is above 0, at most 10")
 
     parameters: Parameters
+
+    def check_plan(self, plan: Plan) -> None:
+        """A target that is no scanner of the study."""
+        plan.check_scanner(self.parameters.target, "deepharmony.target")
 
     def not_applicable(self, study: Study) -> str | None:
         """A scanner that shares nobody with the target."""

@@ -10,10 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from baselines.interface import Context, Method
+from baselines.interface import Context, Method, Plan
 from core.errors import InputError
-from core.images import load_image
-from core.sheet import check_grid
 from core.study import Scan, Study
 
 
@@ -44,8 +42,8 @@ class External(Method):
         super().__init__(parameters, context)
         self.uses_other_scans = bool(self.parameters.uses_other_scans)
 
-    def fit(self, study: Study) -> None:
-        """Refuse a pattern that isn't one; nothing is learned."""
+    def check_plan(self, plan: Plan) -> None:
+        """A pattern that isn't one, and images of which it isn't said how they were made."""
         if not self.parameters.images:
             raise InputError("external: no images; give --param images=/some/{subject}/{scanner}.nii.gz")
         if self.parameters.uses_other_scans is None:
@@ -58,6 +56,10 @@ class External(Method):
                 raise InputError(
                     f"external: images={self.parameters.images} lacks {placeholder}; write it where it varies"
                 )
+
+    def fit(self, study: Study) -> None:
+        """Refuse a pattern that isn't one; nothing is learned."""
+        self.check_plan(Plan(study.scanners))
         self.prepare(study)
 
     def prepare(self, study: Study) -> None:
@@ -91,7 +93,4 @@ class External(Method):
         return Path(path)
 
     def _read(self, scan: Scan) -> np.ndarray:
-        path = self.path_of(scan)
-        image, affine = load_image(path)
-        check_grid(path, image.shape, affine, scan, "external")
-        return image
+        return scan.load(self.path_of(scan))

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import abc
 import dataclasses
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 
+from core.errors import InputError, nearest
 from core.random_numbers import generator
 from core.study import Scan, Study
 
@@ -37,6 +39,27 @@ class Context:
     def generator(self, *names: str) -> np.random.Generator:
         """A generator that depends on the seed and on `names` alone, so that no order of work changes it."""
         return generator(self.seed, *names, separator="/")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is known of a study while it is planned: `scanners` in order, and `covariates`, where they are asked for."""
+
+    scanners: Sequence[str]
+    find_covariates: Callable[[], Sequence[str]] = tuple
+
+    def check_scanner(self, name: str | None, where: str) -> None:
+        """Refuse a scanner that isn't in the study; `where` names the parameter, such as `mica.target`."""
+        if name is not None and name not in self.scanners:
+            raise InputError(f"{where}: there is no scanner '{name[:80]}'{nearest(name[:80], self.scanners)}")
+
+    def check_covariates(self, names: str, where: str) -> None:
+        """Refuse a covariate, of several separated by commas, that no scan has."""
+        wanted = list(filter(None, names.split(",")))
+        known = self.find_covariates() if wanted else ()
+        for name in wanted:
+            if name not in known:
+                raise InputError(f"{where}: no scan has a covariate '{name[:80]}'{nearest(name[:80], known)}")
 
 
 @dataclass(frozen=True)
@@ -70,6 +93,8 @@ class Method(abc.ABC):
     """Whether its fit on a study uses which scanner a scan is from: permuted labels then are its control."""
     maps_intensities: ClassVar[bool] = False
     """Whether a voxel's new intensity depends on its old one alone, so that it can't smooth: no blur is its control."""
+    by_voxel: bool = False
+    """Whether what a fit learned is of places on the grid: then it's applied to scans on that same grid alone."""
     random_fit: ClassVar[bool] = False
     """Whether its fit depends on the seed: a run then fits it under several."""
 
@@ -89,6 +114,9 @@ class Method(abc.ABC):
     def variant(self) -> str:
         """What sets the arm apart from the published method, in a word or two after its label; mostly nothing."""
         return ""
+
+    def check_plan(self, plan: Plan) -> None:
+        """Refuse (`InputError`) parameters that can't be used in such a study, before any image is read."""
 
     def not_applicable(self, study: Study) -> str | None:
         """Why this method cannot be used on `study`, or None if it can."""

@@ -16,7 +16,7 @@ import numpy as np
 from baselines.blur import FWHM_OF_SIGMA, blurred
 from baselines.interface import Method
 from core.files import read_json, write_json
-from core.images import load_image, voxel_sizes
+from core.images import voxel_sizes
 from core.roughness import detail
 from core.run_folder import image_name
 from core.study import Scan, Study
@@ -57,7 +57,7 @@ class MatchedBlur(Method):
     def fit(self, study: Study) -> None:
         """Find the width of the blur."""
         scans = self._matched(study)
-        own = relative_roughness((load_image(self._image(scan))[0], scan.read_mask()) for scan in scans)
+        own = relative_roughness((scan.load(self._image(scan)), scan.read_mask()) for scan in scans)
         sizes = voxel_sizes(scans[0].affine)
         raw = [(scan.read(), scan.read_mask()) for scan in scans]
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from baselines.interface import Method
+from baselines.interface import Method, Plan
 from core.errors import InputError, NotApplicable, nearest
 from core.files import read_json, write_json
 from core.jobs.command import progress
@@ -60,6 +60,10 @@ class Mica(Method):
         target: str | None = None
 
     parameters: Parameters
+
+    def check_plan(self, plan: Plan) -> None:
+        """A target that is no scanner of the study."""
+        plan.check_scanner(self.parameters.target, "mica.target")
 
     def not_applicable(self, study: Study) -> str | None:
         """A person without the target scan."""

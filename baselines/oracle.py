@@ -11,8 +11,7 @@ import numpy as np
 
 from baselines.interface import Method
 from baselines.person_mean import mean_over_masks
-from core.errors import InputError
-from core.images import load_image, scale_to_mean
+from core.images import scale_to_mean
 from core.study import Scan, Study
 
 COLUMN = "truth_image"
@@ -51,7 +50,4 @@ def _true_image(scan: Scan) -> np.ndarray:
     """The scan's true image on the study's scale."""
     path = scan.file(COLUMN)
     assert path is not None, "asked only where every scan's truth is known"
-    image, _ = load_image(path)
-    if image.shape != scan.shape:
-        raise InputError(f"{path}: shape {image.shape}, its scan has {scan.shape}; give the truth on the scans' grid")
-    return scale_to_mean(image, scan.read_mask(), scan.scale)
+    return scale_to_mean(scan.load(path), scan.read_mask(), scan.scale)

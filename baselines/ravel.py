@@ -16,17 +16,20 @@ from pathlib import Path
 import numpy as np
 from scipy.ndimage import distance_transform_edt
 
-from baselines.interface import Method
+from baselines.interface import Method, Plan
 from baselines.whitestripe import WhiteStripe
-from core.errors import InputError
-from core.images import load_mask, scale_to_mean, voxel_sizes
+from core.errors import InputError, nearest
+from core.files import check_is_file
+from core.images import scale_to_mean, to_mask, voxel_sizes
 from core.jobs.command import progress
 from core.names import SEGMENTER_SCALE, TISSUES
 from core.study import Scan, Study
 from segmentation import segment
+from segmentation.interface import engines
 
 MODEL_FILE = "ravel.npz"
 CSF = TISSUES.index("CSF") + 1
+MOST_FACTORS = 1000
 
 
 def control_mask(csf_counts: np.ndarray, brain: np.ndarray, scans: int, probability: float) -> np.ndarray:
@@ -76,6 +79,7 @@ class Ravel(Method):
     citation = "Fortin et al., NeuroImage 132 (2016) 198-212"
     limits = "Linear and voxel by voxel: it cannot change noise or resolution, and needs voxels that are CSF in all."
     unseen_scanners = True
+    by_voxel = True
 
     @dataclass(frozen=True)
     class Parameters:
@@ -100,16 +104,27 @@ class Ravel(Method):
         engine: str = "hmrf"
 
         def __post_init__(self) -> None:
-            if self.factors < 1:
-                raise ValueError(f"factors is {self.factors}; it is at least 1")
+            if not 1 <= self.factors <= MOST_FACTORS:
+                raise ValueError(f"factors is {self.factors}; it is 1 to {MOST_FACTORS}")
             if not 0 < self.probability <= 1:
                 raise ValueError(f"probability is {self.probability:g}; it is a share above 0, at most 1")
             if self.striped and self.control_mask is None:
                 raise ValueError("striped scans can't be segmented: give control_mask=FILE too")
-            if self.erosion_mm < 0:
-                raise ValueError(f"erosion_mm is {self.erosion_mm:g}; it is 0 or more")
+            if not 0 <= self.erosion_mm <= 100:
+                raise ValueError(f"erosion_mm is {self.erosion_mm:g}; it is 0 to 100")
+            if not 0 < self.width <= 0.5:
+                raise ValueError(f"width is {self.width:g}; it is a share between 0 and 0.5")
 
     parameters: Parameters
+
+    def check_plan(self, plan: Plan) -> None:
+        """A covariate that no scan has, an engine or a mask that isn't there."""
+        plan.check_covariates(self.parameters.covariates, "ravel.covariates")
+        if self.parameters.engine not in engines():
+            engine = self.parameters.engine[:80]
+            raise InputError(f"ravel.engine: there is no '{engine}'{nearest(engine, engines())}")
+        if self.parameters.control_mask is not None:
+            check_is_file(self.parameters.control_mask)
 
     def fit(self, study: Study) -> None:
         """Find control voxels, their factors, and each voxel's coefficients."""
@@ -134,7 +149,6 @@ class Ravel(Method):
         self.arrays = {
             "control": np.flatnonzero(mask),
             "brain": np.flatnonzero(brain),
-            "shape": np.array(study.shape),
             # z = (Vc Z)' x / d^2 gives a training scan its own row of Z, and a new scan its place among them
             "projection": control @ factors / singular_values**2,
             "coefficients": coefficients.astype(np.float32),
@@ -143,8 +157,6 @@ class Ravel(Method):
 
     def transform(self, scan: Scan) -> np.ndarray:
         """V - Z gamma + mean of V over the training scans (Fortin et al. 2016, Eq. 3)."""
-        if scan.shape != tuple(self.arrays["shape"]):
-            raise InputError(f"ravel: {scan.name} has shape {scan.shape}, fitted was {tuple(self.arrays['shape'])}")
         striped = self._striped(scan)
         factors = striped.ravel()[self.arrays["control"]] @ self.arrays["projection"]
         corrected = striped.ravel()
@@ -178,12 +190,7 @@ class Ravel(Method):
 
     def _control_mask(self, study: Study) -> np.ndarray:
         if self.parameters.control_mask is not None:
-            mask, _ = load_mask(self.parameters.control_mask)
-            if mask.shape != study.shape:
-                raise InputError(
-                    f"{self.parameters.control_mask}: shape {mask.shape}, the scans have {study.shape}; resample it"
-                )
-            return mask
+            return to_mask(study.scans[0].load(self.parameters.control_mask), self.parameters.control_mask)
         csf = np.zeros(study.shape, np.int32)
         brain = np.ones(study.shape, bool)
         sizes = voxel_sizes(study.affine)

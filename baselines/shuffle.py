@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from baselines.combat import ComBat
-from baselines.interface import Context, Method
+from baselines.interface import Context, Method, Plan
 from core.errors import InputError
 from core.study import Scan, Study
 
@@ -67,6 +67,7 @@ class Shuffle(Method):
         super().__init__(parameters, context)
         self.inner = self._make_inner()
         self.uses_other_scans = self.inner.uses_other_scans
+        self.by_voxel = self.inner.by_voxel
 
     def _make_inner(self) -> Method:
         """The method that is fitted. Raises `InputError` for an unknown one, its parameters, or this one."""
@@ -77,6 +78,10 @@ class Shuffle(Method):
             raise InputError("shuffle: base is shuffle itself; name another method, such as combat")
         chosen = method(self.parameters.base)
         return chosen(parse_parameters(chosen, shlex.split(self.parameters.settings)), self.context)
+
+    def check_plan(self, plan: Plan) -> None:
+        """What the method refuses."""
+        self.inner.check_plan(plan)
 
     def not_applicable(self, study: Study) -> str | None:
         """What the method says of the shuffled study."""

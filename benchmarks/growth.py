@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 
 from core.files import read_json
-from core.images import open_image
+from core.nifti import open_nifti
 from core.sheet import read_sheet
 from evaluation.runs.provenance import step_costs
 
@@ -31,7 +31,7 @@ BY_PEOPLE = ("prepare", "segment", "measure")
 def measured(run: Path) -> pd.DataFrame:
     """A row a step and arm of a finished run: size (million voxels), cpu_s, peak_mb, disk_mb."""
     study = read_sheet(run / "scans.tsv", check=False)
-    size = len(study.scans) * float(np.prod(open_image(study.scans[0].image).shape[:3])) / 1e6
+    size = len(study.scans) * float(np.prod(open_nifti(study.scans[0].image).shape[:3])) / 1e6
     table = step_costs(run)
     table = table[table["step"].isin([*FOLDERS, *BY_PEOPLE])].copy()
     table["disk_mb"] = [

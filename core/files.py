@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     import pandas as pd  # loaded where a table is read: it takes 35 MB, which segmenting an image can't spare
 
 UNFINISHED = re.compile(r"\.\d+-.")
+LARGEST_JSON_BYTES = 100_000_000
+"""The files of a public dataset of 100 000 scans take a third of it; read, they take ten times their size."""
 TEXT_COLUMNS = (*SCAN_IDS, "arm", "method", "reference", "label")
 
 
@@ -42,6 +44,20 @@ def write_beside(path: Path | str) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def check_is_file(path: Path) -> None:
+    """Refuse what is absent, and what isn't a regular file: reading a pipe or a device might never end."""
+    try:
+        there, regular = path.exists(), path.is_file()
+    except (OSError, ValueError) as error:
+        raise InputError(f"{str(path)[:200]!r}: not a usable path ({error})") from None
+    if not there and path.is_symlink():
+        raise InputError(f"{path}: a broken link; fetch its content with `git annex get` or `datalad get`")
+    if not there:
+        raise InputError(f"{path}: no such file")
+    if not regular:
+        raise InputError(f"{path}: not a regular file")
+
+
 def remove_unfinished(folder: Path | str) -> None:
     """Remove the temporary files of `write_beside` that killed processes left anywhere under `folder`."""
     for path in Path(folder).rglob(".*-*"):
@@ -61,12 +77,16 @@ def write_json(path: Path | str, content: Any) -> None:
 
 
 def read_json(path: Path | str) -> Any:
-    """Read JSON; an absent or broken file is an `InputError` that names it."""
+    """Read JSON; an absent, too large or broken file, or what is no file, is an `InputError` that names it."""
+    path = Path(path)
+    check_is_file(path)
+    size = path.stat().st_size
+    if size > LARGEST_JSON_BYTES:
+        raise InputError(f"{path}: {size} bytes; at most {LARGEST_JSON_BYTES} of JSON are read: is it the right file?")
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file") from None
-    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        # a ValueError too: bytes that are no UTF-8, a number of thousands of digits
         raise InputError(f"{path}: not valid JSON ({error}); make it anew") from None
 
 

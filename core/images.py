@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import zlib
 from pathlib import Path
 
 import nibabel as nib
@@ -12,138 +11,66 @@ import numpy as np
 from core.errors import InputError
 from core.files import write_beside
 from core.names import Scale
+from core.nifti import NiftiFile, open_nifti
 
 AFFINE_TOLERANCE_MM = 1e-3
 """Affines that differ by no more are the same grid."""
 
-LARGEST_VOXEL_COUNT = 2**31
-"""A header that claims more voxels than this (8 GB as float32) is broken or hostile."""
-
-MOST_COMPRESSED = 1040
-"""gzip makes nothing smaller than by about 1032 to 1."""
-
-UNREADABLE = (
-    nib.filebasedimages.ImageFileError,
-    nib.spatialimages.HeaderDataError,
-    nib.wrapstruct.WrapStructError,
-    OSError,
-    EOFError,
-    ValueError,
-    TypeError,
-    OverflowError,
-    zlib.error,
-)
-"""What nibabel raises for a file that isn't what it says."""
-
-
-def open_image(path: Path | str, *, dimensions: int = 3) -> nib.Nifti1Pair:
-    """Open a NIfTI file without reading its voxels.
-
-    Raises `InputError` when the file is absent, not a NIfTI image, not of so many dimensions, has an affine
-    that isn't one, or claims more voxels than a scan has or than the file can hold.
-    """
-    path = Path(path)
-    check_is_file(path)
-    if path.stat().st_size == 0:
-        raise InputError(f"{path}: empty (0 bytes); copy it anew")
-    try:
-        # a header's numbers may overflow; what comes of it is refused below
-        with np.errstate(all="ignore"):
-            image = nib.load(path)
-            if not isinstance(image, nib.Nifti1Pair):
-                raise InputError(f"{path}: a {type(image).__name__}, not a NIfTI image; convert it to .nii.gz")
-            shape, affine = image.shape, np.asarray(image.affine, dtype=np.float64)
-    except UNREADABLE as error:
-        raise InputError(f"{path}: not a readable NIfTI image ({error}); copy or convert it anew") from None
-    kind = image.get_data_dtype()
-    if kind.kind in "cV":
-        named = f"RGB colors ({', '.join(kind.names)})" if kind.names else str(kind)
-        raise InputError(f"{path}: its voxels are {named}; give an image of one real number a voxel")
-    if len(shape) == 4 and shape[3] == 1 and dimensions == 3:
-        shape = shape[:3]
-    if len(shape) != dimensions:
-        raise InputError(f"{path}: has {len(shape)} dimensions {image.shape}; give a {dimensions}-D image")
-    if min(shape) < 1 or np.prod(shape, dtype=float) > LARGEST_VOXEL_COUNT:
-        raise InputError(f"{path}: its header claims {shape} voxels, which no scan has; copy it anew")
-    stored = Path(image.file_map["image"].filename or path)
-    size = stored.stat().st_size * (1 if stored.suffix in (".nii", ".img") else MOST_COMPRESSED)
-    claimed = np.prod(shape, dtype=float) * image.get_data_dtype().itemsize
-    if claimed > size:
-        raise InputError(
-            f"{path}: its header claims {claimed:.0f} bytes of voxels, more than the file holds "
-            f"({stored.stat().st_size} bytes); it is truncated or broken: copy it anew"
-        )
-    if not np.isfinite(affine).all() or not np.linalg.det(affine[:3, :3]):
-        raise InputError(f"{path}: its affine isn't one (not finite, or voxels of no volume); repair the header")
-    return image
-
-
-def check_is_file(path: Path) -> None:
-    """Refuse what is absent, and what isn't a regular file: reading a pipe or a device might never end."""
-    try:
-        there, regular = path.exists(), path.is_file()
-    except (OSError, ValueError) as error:
-        raise InputError(f"{str(path)[:200]!r}: not a usable path ({error})") from None
-    if not there and path.is_symlink():
-        raise InputError(f"{path}: a broken link; fetch its content with `git annex get` or `datalad get`")
-    if not there:
-        raise InputError(f"{path}: no such file")
-    if not regular:
-        raise InputError(f"{path}: not a regular file")
-
 
 def load_image(path: Path | str) -> tuple[np.ndarray, np.ndarray]:
-    """Read a 3-D NIfTI image whatever its stored type, scaling and byte order.
+    """Read a 3-D NIfTI image whatever its stored type, scaling, byte order and unit of length.
 
     Returns the voxels (X, Y, Z) as float32 and the affine (4, 4) as float64, in mm.
-    Raises `InputError` for what `open_image` refuses and for a broken or truncated body.
+    Raises `InputError` for what `open_nifti` refuses and for a broken, truncated or prolonged body.
     """
-    image = open_image(path)
-    voxels = read_voxels(path, image)
-    return np.ascontiguousarray(voxels.reshape(voxels.shape[:3])), np.array(image.affine, dtype=np.float64)
-
-
-def read_voxels(path: Path | str, image: nib.Nifti1Pair) -> np.ndarray:
-    """The voxels of an opened image as float32; raises `InputError` for a broken or truncated body."""
-    try:
-        with np.errstate(all="ignore"):
-            return np.asarray(image.dataobj, dtype=np.float32)
-    except (*UNREADABLE, MemoryError) as error:
-        raise InputError(f"{path}: its voxels cannot be read ({error}); copy it anew") from None
-
-
-def check_whole(path: Path | str) -> None:
-    """Refuse a compressed file with a broken stream; reading just its voxels never comes to its checksum."""
-    if not str(path).endswith(".gz"):
-        return
-    try:
-        with gzip.open(path) as stream:
-            while stream.read(2**20):
-                pass
-    except (OSError, EOFError, zlib.error) as error:
-        raise InputError(f"{path}: its voxels cannot be read ({error}); copy it anew") from None
+    opened = open_nifti(path)
+    return opened.read(), opened.affine
 
 
 def load_mask(path: Path | str) -> tuple[np.ndarray, np.ndarray]:
-    """Read a brain mask (X, Y, Z) as bool with its affine; refuses values other than 0 and 1, and an empty mask."""
+    """Read a brain mask (X, Y, Z) as bool with its affine; refuses what `to_mask` refuses."""
     voxels, affine = load_image(path)
-    odd = voxels[(voxels != 0) & (voxels != 1)]
-    if odd.size:
+    return to_mask(voxels, path), affine
+
+
+def to_mask(voxels: np.ndarray, path: Path | str) -> np.ndarray:
+    """The voxels (X, Y, Z) of a brain mask as bool; refuses values other than 0 and 1, and an empty mask."""
+    mask: np.ndarray = voxels == 1
+    count = np.count_nonzero(mask)
+    if np.count_nonzero(voxels) != count:
+        odd = voxels[(voxels != 0) & ~mask]
         raise InputError(f"{path}: a mask holds only 0 and 1, this one also {odd[0]:g}; binarize it")
-    mask = voxels == 1
-    if not mask.any():
+    if not count:
         raise InputError(f"{path}: the mask is empty; give one that covers the brain")
-    return mask, affine
+    return mask
+
+
+def load_on_grid(path: Path | str, shape: tuple[int, ...], affine: np.ndarray, whose: str) -> np.ndarray:
+    """Read an image (X, Y, Z), float32, that must lie on the grid of this shape and affine, which is `whose`.
+
+    Raises `InputError` for what `load_image` refuses, and for another grid before any voxel is read.
+    """
+    opened = open_nifti(path)
+    check_grid(opened, shape, affine, whose)
+    return opened.read()
+
+
+def check_grid(image: NiftiFile, shape: tuple[int, ...], affine: np.ndarray, whose: str) -> None:
+    """Refuse an image that doesn't lie on the grid of this shape and affine (4, 4), which is `whose`."""
+    if image.shape[:3] != tuple(shape):
+        raise InputError(f"{image.path} has shape {image.shape}, {whose} {tuple(shape)}; resample it onto that grid")
+    difference = float(np.abs(image.affine - affine).max())
+    if difference > AFFINE_TOLERANCE_MM:
+        raise InputError(
+            f"{image.path}: its affine differs from that of {whose} by up to {difference:g} mm; resample it onto that "
+            "grid"
+        )
 
 
 def check_same_grid(path: Path | str, first: Path | str) -> None:
     """Refuse a file whose shape or affine isn't that of `first`."""
-    image, other = open_image(path), open_image(first)
-    if image.shape[:3] != other.shape[:3] or np.abs(image.affine - other.affine).max() > AFFINE_TOLERANCE_MM:
-        raise InputError(
-            f"{path}: shape {image.shape} or affine isn't that of {first} ({other.shape}); "
-            "resample it onto the same grid"
-        )
+    other = open_nifti(first)
+    check_grid(open_nifti(path), other.shape[:3], other.affine, str(first))
 
 
 def save_image(path: Path | str, voxels: np.ndarray, affine: np.ndarray) -> None:

@@ -7,6 +7,7 @@ what no annotation can.
 from __future__ import annotations
 
 import dataclasses
+import math
 import re
 import typing
 from collections.abc import Mapping
@@ -68,17 +69,27 @@ def names(kind: type) -> list[str]:
 def typed(value: Any, kind: Any, where: str) -> Any:
     """`value`, or its text, as the annotation `kind`; raises `InputError` beginning with `where` for what can't be.
 
-    A number is never rounded into a whole one, and true is no number.
+    A number is never rounded into a whole one, true is no number, and neither are NaN and infinity.
     """
     allowed = typing.get_args(kind)
     if type(None) in allowed and isinstance(value, str) and value.lower() in NONE:
         return None
     try:
-        return msgspec.convert(value, kind, strict=False, dec_hook=_path)
+        return _finite(msgspec.convert(value, kind, strict=False, dec_hook=_path), where)
     except msgspec.ValidationError as error:
         if typing.get_origin(kind) is typing.Literal:
             raise InputError(f"{where}: {value!r}{nearest(str(value), map(str, allowed))}") from None
         raise InputError(f"{where}: {value!r}; {_remedy(str(error))}") from None
+
+
+def _finite(value: Any, where: str) -> Any:
+    """The value; refuses NaN and infinity, which their texts would bring too."""
+    if isinstance(value, float) and not math.isfinite(value):
+        raise InputError(f"{where}: {value}; give a finite number")
+    parts = value.values() if isinstance(value, Mapping) else value if isinstance(value, list | tuple) else ()
+    for part in parts:
+        _finite(part, where)
+    return value
 
 
 def _path(kind: type, value: Any) -> Path:

@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 
 from core.errors import InputError
-from core.files import write_table
-from core.images import AFFINE_TOLERANCE_MM, check_is_file, load_image, load_mask
+from core.files import check_is_file, write_table
+from core.images import load_on_grid, to_mask
 from core.names import MISSING_CELLS, Scale
-from core.run_folder import scan_name
+from core.run_folder import alike, check_distinct, scan_name
 from core.study import Scan, Study
 
 REQUIRED = ("subject", "scanner", "image", "mask")
@@ -36,7 +36,7 @@ def check_id(value: str, where: str) -> str:
     """Refuse an id that could not be part of a file's name (slashes, shell characters, over 64 long)."""
     if not SAFE_ID.fullmatch(value) or value != value.strip():
         raise InputError(
-            f"{where}: '{value[:80]}' cannot be an id; use up to 64 letters, digits, '.', '_', '+', '-' "
+            f"{where}: {value[:80]!r} cannot be an id; use up to 64 letters, digits, '.', '_', '+', '-' "
             "or inner spaces, beginning with a letter or digit"
         )
     return value
@@ -73,11 +73,12 @@ def read_rows(path: Path | str) -> pd.DataFrame:
             f"{path}, row {row + 2}: subject '{table['subject'][row]}' on scanner '{table['scanner'][row]}' "
             f"stands there a second time; {remedy}"
         )
-    names = pd.Series(row_names(table))
-    if names.duplicated().any():
+    names = row_names(table)
+    if doubled_name := alike(names):
+        row = len(names) - 1 - names[::-1].index(doubled_name)
         # subject "a", scanner "b_scanner-c" and subject "a_scanner-b", scanner "c"
-        row = int(np.flatnonzero(names.duplicated())[0])
         raise InputError(f"{path}, row {row + 2}: its files would have another row's names, {names[row]}; rename it")
+    check_distinct(table["subject"], table["scanner"], str(path))
     return table
 
 
@@ -126,12 +127,10 @@ def read_sheet(path: Path | str, *, scale: Scale = "none", check: bool = True) -
 def check_scan(scan: Scan, first: Scan, where: str) -> None:
     """Refuse a scan that cannot be used beside `first`; `where` begins every message."""
     try:
-        voxels, affine = load_image(scan.image)
-        mask, mask_affine = load_mask(scan.mask)
+        voxels = load_on_grid(scan.image, first.shape, first.affine, "the first scan")
+        mask = to_mask(load_on_grid(scan.mask, first.shape, first.affine, "the first scan"), scan.mask)
     except InputError as error:
         raise InputError(f"{where}: {error}") from None
-    check_grid(scan.image, voxels.shape, affine, first, where)
-    check_grid(scan.mask, mask.shape, mask_affine, first, where)
     brain = voxels[mask]
     broken = int(np.count_nonzero(~np.isfinite(brain)))
     if broken:
@@ -141,20 +140,6 @@ def check_scan(scan: Scan, first: Scan, where: str) -> None:
     if brain.min() == brain.max():
         raise InputError(
             f"{where}: {scan.image} is {brain[0]:g} everywhere in the brain; is it the right file? Leave the row out"
-        )
-
-
-def check_grid(path: Path, shape: tuple[int, ...], affine: np.ndarray, first: Scan, where: str) -> None:
-    """Refuse a file whose shape or affine is not that of the study's first scan."""
-    if tuple(shape) != first.shape:
-        raise InputError(
-            f"{where}: {path} has shape {tuple(shape)}, the first scan {first.shape}; resample it onto the common grid"
-        )
-    difference = float(np.abs(affine - first.affine).max())
-    if difference > AFFINE_TOLERANCE_MM:
-        raise InputError(
-            f"{where}: the affine of {path} differs from the first scan's by up to {difference:g}; "
-            "resample it onto the common grid"
         )
 
 

@@ -12,8 +12,9 @@ from pathlib import Path
 import numpy as np
 
 from core.errors import InputError, nearest
-from core.images import load_image, load_mask, open_image, scale_to_mean
+from core.images import load_image, load_on_grid, scale_to_mean, to_mask
 from core.names import MISSING_CELLS, Scale
+from core.nifti import NiftiFile, open_nifti
 from core.run_folder import scan_name
 
 
@@ -47,23 +48,32 @@ class Scan:
 
     def read_mask(self) -> np.ndarray:
         """The brain mask (X, Y, Z), bool."""
-        return load_mask(self.mask)[0]
+        return to_mask(self.load(self.mask), self.mask)
+
+    def load(self, path: Path) -> np.ndarray:
+        """Another image (X, Y, Z), float32, which must lie on this scan's grid."""
+        return load_on_grid(path, self.shape, self.affine, self.name)
 
     def file(self, column: str) -> Path | None:
         """The file that a further column of the sheet names, such as truth_image; None where it names none."""
         name = self.covariates.get(column, "")
         return self.folder / name if name not in MISSING_CELLS else None
 
-    @cached_property
+    @property
     def affine(self) -> np.ndarray:
         """Voxel to mm, (4, 4)."""
-        return np.array(open_image(self.image).affine, dtype=np.float64)
+        return self.opened.affine
 
-    @cached_property
+    @property
     def shape(self) -> tuple[int, int, int]:
         """Voxels along each axis."""
-        x, y, z = open_image(self.image).shape[:3]
+        x, y, z = self.opened.shape
         return x, y, z
+
+    @cached_property
+    def opened(self) -> NiftiFile:
+        """The image's file, of which its header has been read."""
+        return open_nifti(self.image)
 
 
 @dataclass(frozen=True)

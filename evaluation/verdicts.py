@@ -179,13 +179,19 @@ def candidates() -> dict[str, Measure]:
     }
 
 
-def check_primary(measure: str) -> None:
-    """Raise `InputError` for a primary endpoint that is no measure of differences between scanners."""
+def check_primary(measure: str, tissue: str) -> None:
+    """Raise `InputError` for a primary endpoint that is no measure of differences between scanners.
+
+    A measure by tissue needs a tissue, another one has none ("").
+    """
     if measure not in candidates():
         raise InputError(
             f"evaluation.primary.measure: '{measure}' is no measure of pairs of scanners"
             f"{nearest(measure, candidates())}; there are {', '.join(candidates())}"
         )
+    if candidates()[measure].by_tissue != bool(tissue):
+        wanted = f"one of {', '.join(TISSUES)}" if candidates()[measure].by_tissue else "null"
+        raise InputError(f"evaluation.primary.tissue: '{tissue or 'null'}' for {measure}; give {wanted}")
 
 
 def endpoints(tables: Mapping[str, pd.DataFrame], primary: str, tissue: str) -> list[Endpoint]:
@@ -194,7 +200,7 @@ def endpoints(tables: Mapping[str, pd.DataFrame], primary: str, tissue: str) -> 
     `tables` are the run's, by name. Where the segmenter estimates no partial volumes, the hard label stands in for
     their sum. Raises `InputError` where the primary one isn't among them.
     """
-    check_primary(primary)
+    check_primary(primary, tissue)
     primary = primary if _has_numbers(tables, primary) else STAND_INS.get(primary, primary)
     found = []
     for measure in candidates().values():

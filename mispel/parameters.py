@@ -28,6 +28,18 @@ _SMALLEST = {
 }
 """The least that each number may be."""
 
+_GREATEST = {
+    "embeddings": 1024,
+    "width": 1024,
+    "batch_size": 100_000,
+    "step1_epochs": 1_000_000,
+    "step2_epochs": 1_000_000,
+    "slices_per_epoch": 1_000_000_000,
+    "plateau_epochs": 1_000_000,
+    "learning_rate": 10.0,
+}
+"""The most that some may be: beyond it no training fits a memory, or ends."""
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -76,6 +88,8 @@ class Settings:
             value = getattr(self, name)
             if not math.isfinite(value) or value < smallest:
                 raise ValueError(f"{name} is {value:g}; it is at least {smallest:g}")
+            if value > _GREATEST.get(name, 1e6):
+                raise ValueError(f"{name} is {value:g}; it is at most {_GREATEST.get(name, 1e6):g}")
         for name in ("lambda1", "lambda3", "learning_rate"):
             if getattr(self, name) == 0:
                 raise ValueError(f"{name} is 0; it must be above 0")

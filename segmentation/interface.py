@@ -59,6 +59,11 @@ def engines() -> tuple[str, ...]:
     return tuple(sorted(module.name for module in pkgutil.iter_modules(folder.__path__)))
 
 
+def gives_partial_volumes(engine: str) -> bool:
+    """Whether an engine estimates partial volumes; one that doesn't says PARTIAL_VOLUMES = False in its file."""
+    return bool(getattr(importlib.import_module(f"{ENGINES}.{engine}"), "PARTIAL_VOLUMES", True))
+
+
 def check_segmentable(image: np.ndarray, mask: np.ndarray, voxel_sizes: Sequence[float] | np.ndarray) -> np.ndarray:
     """Refuse what cannot be segmented, with the reason, and say which voxels can be modeled.
 

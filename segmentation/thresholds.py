@@ -47,15 +47,9 @@ def labels_at(segmentation: Segmentation, rule: Rule = "posterior", threshold: f
     InputError
         An unknown rule, a threshold out of range, or `partial_volume` of an engine without them.
     """
+    check_rule(rule, threshold)
     if rule == "hard":
         return segmentation.labels.copy()
-    if rule not in RULES:
-        raise InputError(f"no threshold rule '{rule}'; there are {', '.join(RULES)}")
-    if not _LOWEST_THRESHOLD <= threshold < 1:
-        raise InputError(
-            f"threshold {threshold:g}; it must be from {_LOWEST_THRESHOLD:g} to below 1, "
-            "or a voxel could count as two tissues"
-        )
     labels = np.zeros(segmentation.labels.shape, dtype=np.uint8)
     for label in range(1, len(TISSUES) + 1):
         if rule == "posterior":
@@ -64,6 +58,17 @@ def labels_at(segmentation: Segmentation, rule: Rule = "posterior", threshold: f
             counts = _partial_volumes(segmentation)[label - 1] >= threshold - PARTIAL_VOLUME_SLACK
         labels[counts] = label
     return labels
+
+
+def check_rule(rule: str, threshold: float) -> None:
+    """Refuse (`InputError`) an unknown rule, and a threshold out of range for one that uses it."""
+    if rule not in RULES:
+        raise InputError(f"no threshold rule '{rule}'; there are {', '.join(RULES)}")
+    if rule != "hard" and not _LOWEST_THRESHOLD <= threshold < 1:
+        raise InputError(
+            f"threshold {threshold:g}; it must be from {_LOWEST_THRESHOLD:g} to below 1, "
+            "or a voxel could count as two tissues"
+        )
 
 
 def volumes_ml(

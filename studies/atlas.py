@@ -6,16 +6,16 @@ import importlib.util
 from functools import cache
 from pathlib import Path
 
-import nibabel as nib
 import numpy as np
 
 from core.errors import InputError
+from core.images import load_image
+from core.nifti import open_nifti
 
 
 def read_atlas(name: str) -> np.ndarray:
     """The atlas's map of `name` (t1, gm or wm), float32 (X, Y, Z) in 0..1, as nilearn stores it."""
-    image = nib.Nifti1Image.from_filename(atlas_file(name))
-    return np.asarray(image.dataobj, dtype=np.float32) / 255
+    return load_image(atlas_file(name))[0] / 255
 
 
 def atlas_file(name: str) -> Path:
@@ -32,4 +32,4 @@ def atlas_file(name: str) -> Path:
 @cache
 def atlas_affine() -> np.ndarray:
     """Voxel to mm of the atlas's maps, (4, 4)."""
-    return nib.Nifti1Image.from_filename(atlas_file("t1")).affine
+    return open_nifti(atlas_file("t1")).affine

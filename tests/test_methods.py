@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
+import re
+import shutil
 import subprocess
 import sys
 import typing
@@ -17,7 +19,7 @@ from baselines.harness.applying import apply_method, check_output
 from baselines.harness.fitting import fit_method, fit_without_fold
 from baselines.harness.parameters import make_parameters, parse_parameters
 from baselines.harness.registry import label, methods
-from baselines.harness.saved import MODEL_FILE, load_method
+from baselines.harness.saved import CHECKSUMS_FILE, MODEL_FILE, load_method
 from baselines.harness.template import TEMPLATE, write_template
 from baselines.interface import Context, Method
 from core import folds
@@ -122,7 +124,7 @@ def test_output_keeps_the_contract(model, study):
 def test_no_pickle_is_saved(model):
     _, folder = model
     for path in filter(Path.is_file, folder.rglob("*")):
-        assert path.suffix in (".json", ".npz", ".npy", ".tsv", ".safetensors", ".nii", ".gz"), path
+        assert path.suffix in (".json", ".npz", ".npy", ".tsv", ".safetensors", ".nii", ".gz", ".sha256"), path
     for path in folder.rglob("*.npz"):
         np.load(path, allow_pickle=False)
 
@@ -200,23 +202,67 @@ def test_a_method_of_single_scans_learns_nothing_from_a_study(model, study, tmp_
         pytest.skip("it fits on a study")
     fitted(name, study.select(["02"]), tmp_path / "model")
     found, all_scans = contents(tmp_path / "model"), contents(folder)
-    del found[MODEL_FILE], all_scans[MODEL_FILE]
+    for file in (MODEL_FILE, CHECKSUMS_FILE):
+        del found[file], all_scans[file]
     assert found == all_scans
 
 
+def on_grid(scan: Scan, folder: Path, shape: tuple[slice, ...], affine: np.ndarray) -> Scan:
+    """The scan with a part of its voxels, or more background, under another affine."""
+    margins = [(max(0, -part.start), 0) for part in shape]
+    kept = tuple(slice(max(0, part.start), part.stop) for part in shape)
+    image, mask = folder / f"{scan.scanner}.nii.gz", folder / f"{scan.scanner}_mask.nii.gz"
+    save_image(image, np.pad(scan.read(), margins)[kept], affine)
+    save_labels(mask, np.pad(scan.read_mask(), margins)[kept], affine)
+    return dataclasses.replace(scan, image=image, mask=mask)
+
+
 @every_model
-def test_a_scan_on_another_grid_is_refused_or_harmonized_on_its_own(model, study, tmp_path):
+def test_the_grid_a_scan_lies_on_changes_nothing_or_is_refused(model, study, tmp_path):
+    """Four voxels more of background, of the same place: what is learned by voxel would be taken from beside it."""
     name, folder = model
     first = study.scans[0]
-    image, mask = tmp_path / f"{first.scanner}.nii.gz", tmp_path / "mask.nii.gz"
-    save_image(image, first.read()[:-2, :, :-1], first.affine)
-    save_labels(mask, first.read_mask()[:-2, :, :-1], first.affine)
-    other = dataclasses.replace(first, image=image, mask=mask)
+    affine = first.affine.copy()
+    affine[:3, 3] -= affine[:3, :3] @ [4, 4, 4]
+    other = on_grid(first, tmp_path, (slice(-4, None),) * 3, affine)
+    apply_method(name, folder, Study((first,)), tmp_path / "own")
     try:
-        method = ready(name, folder, Study((other,)))
-        check_output(method.transform(other), other, name)
+        apply_method(name, folder, Study((other,)), tmp_path / "other")
     except InputError as error:
-        assert len(str(error)) > 20
+        assert re.search(r"has shape .* resample|not written", str(error))
+    else:
+        own, found = (load_image(tmp_path / out / image_name(first.name))[0] for out in ("own", "other"))
+        np.testing.assert_allclose(found[4:, 4:, 4:], own, rtol=1e-3, atol=1e-3)
+
+
+@every_model
+def test_a_method_that_is_by_voxel_refuses_another_place(model, study, tmp_path):
+    name, folder = model
+    if not load_method(name, folder).by_voxel:
+        pytest.skip("it isn't by voxel")
+    first = study.scans[0]
+    affine = first.affine.copy()
+    affine[0, 3] += 3
+    moved = on_grid(first, tmp_path, (slice(0, None),) * 3, affine)
+    with pytest.raises(InputError, match=f"affine differs from that of the scans that '{name}' was fitted on by .* 3"):
+        apply_method(name, folder, Study((moved,)), tmp_path / "out")
+
+
+@every_model
+def test_a_flipped_bit_of_a_model_is_refused_by_name(model, tmp_path):
+    name, folder = model
+    files = sorted(filter(Path.is_file, folder.rglob("*")))
+    generator = np.random.default_rng(0)
+    for path in files:
+        copy = tmp_path / "model"
+        shutil.copytree(folder, copy, dirs_exist_ok=True)
+        changed = copy / path.relative_to(folder)
+        content = bytearray(changed.read_bytes())
+        content[generator.integers(len(content))] ^= 1 << generator.integers(8)
+        changed.write_bytes(content)
+        with pytest.raises(InputError, match="missing or changed since|changed since the model was saved") as refused:
+            load_method(name, copy)
+        assert str(copy) in str(refused.value)
 
 
 @every_method

@@ -7,30 +7,29 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 import os
 import shutil
 import sys
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-import yaml
-from jsonschema import Draft202012Validator
-
+from core.documents import read_document
 from core.errors import InputError, nearest
 from core.folds import check_count, fold_names
 from core.jobs.cost import ASKED
 from core.jobs.made import digest
 from core.names import RAW
-from core.run_folder import RunFolder
+from core.run_folder import RunFolder, check_distinct
 from studies.sources import RUN_WIDE, PlannedScan, Source, Step, source, sources
 from workflow.controls import PlannedArm, Traits, with_controls
+from workflow.schema import checked
 from workflow.source_hash import configured_modules, method_hash
 
 ROOT = Path(__file__).resolve().parent.parent
 DEFAULTS = ROOT / "config" / "config.yaml"
-SCHEMA = ROOT / "workflow" / "schemas" / "config.schema.yaml"
-
 
 FEWEST_IN_A_FOLD = 2
 """People a fold, for `protocol: auto` to hold them out."""
@@ -38,17 +37,20 @@ FEWEST_IN_A_FOLD = 2
 PREPARED_TOGETHER = 6
 """People a job of `prepare`, whatever `people_per_job` is: else that would prepare, and so fit, all anew."""
 
+MOST_POINTS = 999
+"""Of a sweep: their numbers have three digits."""
+
 
 class Configuration:
     """A checked configuration. Raises `InputError` naming the key, what was found and the remedy."""
 
     def __init__(self, config: dict[str, Any]) -> None:
-        config = json.loads(json.dumps(config))
-        check_keys(config, yaml.safe_load(SCHEMA.read_text(encoding="utf-8")))
+        config = checked(config)
         self.content = config
+        self._check_sweep()
         self.run = f"results/{config['run']}"
         # Snakemake merges a user's file before the shipped one, which would put the user's arms first
-        shipped = yaml.safe_load(DEFAULTS.read_text(encoding="utf-8"))["methods"]
+        shipped = read_document(DEFAULTS)["methods"]
         ordered = dict.fromkeys(shipped) | config["methods"]
         chosen = {arm: settings for arm, settings in ordered.items() if settings is not None}
         if RAW not in chosen:
@@ -72,6 +74,7 @@ class Configuration:
                     f"study: {len(found)} {what} ({', '.join(found) or 'none'}); a study run needs at least 2 "
                     f"{what}s: add scans, or harmonize single scans with `python -m baselines`"
                 )
+        check_distinct(self.subjects, self.scanners, "study")
         self.folds: list[str] = []
         count = config["folds"]["count"]
         if config["protocol"] == "kfold" or (
@@ -80,22 +83,24 @@ class Configuration:
             check_count(count, len(self.subjects))
             self.folds = fold_names(count)
         self.division = self._division()
-        self._scans_of = {name: [scan for scan in planned if scan.subject == name] for name in self.subjects}
+        self._scans_of: dict[str, list[PlannedScan]] = {}
+        for scan in planned:
+            self._scans_of.setdefault(scan.subject, []).append(scan)
         self.batches = by_number(self.subjects, config["people_per_job"])
         self.groups = by_number(self.subjects, PREPARED_TOGETHER)
 
     def _division(self) -> list[str]:
         """The options by which people are divided into folds; none where they aren't."""
+        stratify = self.content["folds"]["stratify"]
+        known = [] if stratify is None else self.source.covariates(self.options)
+        if stratify is not None and stratify not in known:
+            raise InputError(
+                f"folds.stratify: no scan has a covariate '{stratify[:80]}'{nearest(stratify[:80], known)}"
+            )
         if not self.folds:
             return []
-        stratify = self.content["folds"]["stratify"]
         options = [f"--folds={len(self.folds)}", f"--seed={self.content['seed']}"]
-        if stratify is None:
-            return options
-        known = self.source.covariates(self.options)
-        if stratify not in known:
-            raise InputError(f"folds.stratify: no scan has a covariate '{stratify}'{nearest(stratify, known)}")
-        return [*options, f"--stratify={stratify}"]
+        return options if stratify is None else [*options, f"--stratify={stratify}"]
 
     def _stepwise(self, planned: list[PlannedScan]) -> dict[str, PlannedScan]:
         """The scans that take steps of their own before `prepare`, by name; none for most sources."""
@@ -163,6 +168,19 @@ class Configuration:
         """The module of the study's source."""
         return self.source.module.__name__
 
+    def _check_sweep(self) -> None:
+        """Refuse more points than a sweep has numbers for, before they are made."""
+        points = math.prod(len(values) for values in self.content["sweep"]["parameters"].values() if values is not None)
+        if points > MOST_POINTS:
+            raise InputError(f"sweep.parameters: {points:g} combinations, each a fit; at most {MOST_POINTS} are taken")
+
+    def check_sweep_folds(self) -> None:
+        """Refuse a sweep of more folds than there are people; asked where a sweep is planned."""
+        if self.content["sweep"]["folds"] > len(self.subjects):
+            raise InputError(
+                f"sweep.folds is {self.content['sweep']['folds']} for {len(self.subjects)} people; it is at most that"
+            )
+
     @property
     def sweep_points(self) -> dict[str, dict[str, Any]]:
         """The points of `snakemake sweep`, by number: every combination of its parameters' values."""
@@ -190,17 +208,28 @@ class Configuration:
         """Refuse unknown methods, parameters and engines. Imports every method, so not for every job."""
         from baselines.harness.parameters import make_parameters
         from baselines.harness.registry import method
+        from baselines.interface import Plan
         from evaluation.verdicts import check_primary
-        from segmentation.interface import engines
+        from segmentation.interface import engines, gives_partial_volumes
+        from segmentation.thresholds import check_rule
 
-        for arm in self.arms.values():
-            make_parameters(method(arm.method), dict(arm.parameters))
+        plan = Plan(self.scanners, cache(lambda: self.source.covariates(self.options)))
+        for name, arm in self.arms.items():
+            chosen = method(arm.method)
+            try:
+                chosen(make_parameters(chosen, dict(arm.parameters))).check_plan(plan)
+            except InputError as error:
+                raise InputError(f"methods.{name}: {error}") from None
         for point in self.sweep_points.values():
             make_parameters(method(self.content["sweep"]["method"]), point)
-        check_primary(self.content["evaluation"]["primary"]["measure"])
-        engine = self.content["segmentation"]["engine"]
+        primary, segmentation = self.content["evaluation"]["primary"], self.content["segmentation"]
+        check_primary(primary["measure"], primary["tissue"] or "")
+        engine = segmentation["engine"]
         if engine not in engines():
             raise InputError(f"segmentation.engine: there is no '{engine}'{nearest(engine, engines())}")
+        check_rule(segmentation["rule"], segmentation["threshold"])
+        if segmentation["rule"] == "partial_volume" and not gives_partial_volumes(engine):
+            raise InputError(f"segmentation.rule: engine {engine} estimates no partial volumes; give posterior or hard")
 
     def gpus_of(self, method_id: str) -> int | None:
         """1 where the method gains from a GPU and one is to be used, else None."""
@@ -239,16 +268,3 @@ def prepare_environment() -> None:
     """Let the rules' `python` be the one that runs Snakemake, activated or not, and say what it took."""
     os.environ[ASKED] = "1"
     os.environ["PATH"] = os.pathsep.join([os.path.dirname(sys.executable), os.environ.get("PATH", "")])
-
-
-def check_keys(config: dict[str, Any], schema: dict[str, Any]) -> None:
-    """Refuse what the schema doesn't allow: the first mistake, with the nearest known key or the values allowed."""
-    errors = sorted(Draft202012Validator(schema).iter_errors(config), key=lambda error: list(error.path))
-    for error in errors:
-        where = ".".join(map(str, error.path))
-        if error.validator == "additionalProperties":
-            known = error.schema.get("properties", {})
-            unknown = next(key for key in error.instance if key not in known)
-            key = f"{where}.{unknown}" if where else unknown
-            raise InputError(f"configuration: unknown key '{key}'{nearest(unknown, known)}")
-        raise InputError(f"configuration: {where or 'the whole'}: {error.message}; see config/config.yaml")

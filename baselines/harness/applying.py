@@ -12,7 +12,7 @@ from baselines.harness.saved import load_method, read_description
 from baselines.interface import Context, Method
 from core import folds
 from core.errors import InputError
-from core.images import save_image
+from core.images import check_grid, save_image
 from core.jobs.command import progress
 from core.run_folder import image_name
 from core.study import Scan, Study
@@ -23,13 +23,17 @@ def apply_method(name: str, folder: Path, study: Study, out: Path, *, context: C
 
     A method is shown one visit at a time, and of that one scanner at a time, so that it can't use a person's
     other scans; one that declares that it does (`uses_other_scans`) is shown the whole visit. Rescans that it
-    doesn't take are left out. Refuses, before any work, subjects or scanners that the method cannot be applied
-    to. Returns the device that was used.
+    doesn't take are left out. Refuses, before any work, subjects, scanners or a grid that the method cannot be
+    applied to. Returns the device that was used.
     """
     description = read_description(folder)
     arm = load_method(name, folder, context)
     _check_seen(arm, "scanner", arm.unseen_scanners, study.scanners, description["scanners"])
     _check_seen(arm, "subject", arm.unseen_subjects, study.subjects, description["subjects"])
+    if arm.by_voxel:
+        grid = tuple(description["shape"]), np.array(description["affine"])
+        for scan in study.every:
+            check_grid(scan.opened, *grid, f"the scans that '{name}' was fitted on")
     for shown in _shown(arm, study):
         arm.prepare(shown)
         for scan in progress(shown.scans, what=f"{name}: harmonize"):

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from baselines.harness.registry import method
-from baselines.harness.saved import MODEL_FILE
+from baselines.harness.saved import MODEL_FILE, write_checksums
 from baselines.interface import Context
 from core import folds
 from core.errors import InputError, NotApplicable
-from core.files import checksum, write_json
+from core.files import write_json
 from core.study import Study
 
 
@@ -45,14 +45,11 @@ def fit_method(name: str, study: Study, folder: Path, *, parameters: Any = None,
             "scanners": study.scanners,
             "scale": study.scans[0].scale,
             "shape": list(study.shape),
+            "affine": study.affine.tolist(),
             "numpy": version("numpy"),
-            "files": {
-                path.relative_to(beside).as_posix(): checksum(path)
-                for path in sorted(beside.rglob("*"))
-                if path.is_file()
-            },
         },
     )
+    write_checksums(beside)
     shutil.rmtree(folder, ignore_errors=True)
     beside.rename(folder)
     return arm.used_device

@@ -38,6 +38,8 @@ class {title}(Method):
     learns_scanners = True
     maps_intensities = False
     random_fit = False
+    # True where what is learned is kept by place, such as a map of voxels: scans on another grid are then refused
+    by_voxel = False
 
     @dataclass(frozen=True)
     class Parameters:

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from core.errors import InputError
-from core.images import load_image, open_image, read_voxels
 from core.names import TISSUES
+from core.nifti import open_nifti
 from core.run_folder import image_name, labels_name
 from core.study import Scan, Study
 
@@ -28,18 +28,10 @@ def with_images(folder: Path, study: Study) -> list[Scan]:
     return [*study.scans, *(scan for scan in study.rescans if image_path(folder, scan).is_file())]
 
 
-def read_on_grid(path: Path, scan: Scan) -> np.ndarray:
-    """Read an image (X, Y, Z) that must lie on the scan's grid, else `InputError`."""
-    voxels, _ = load_image(path)
-    if voxels.shape != scan.shape:
-        raise InputError(f"{path}: shape {voxels.shape}, but the scan has {scan.shape}; apply the method again")
-    return voxels
-
-
 def read_arm_image(folder: Path, scan: Scan, mask: np.ndarray) -> np.ndarray:
     """An arm's image (X, Y, Z) of a scan; raises `InputError` where it is absent or has NaN or infinite voxels."""
     path = image_path(folder, scan)
-    image = read_on_grid(path, scan)
+    image = scan.load(path)
     broken = int(np.count_nonzero(~np.isfinite(image[mask])))
     if broken:
         raise InputError(f"{path}: {broken} NaN or infinite voxels in the brain; apply the method again")
@@ -48,7 +40,7 @@ def read_arm_image(folder: Path, scan: Scan, mask: np.ndarray) -> np.ndarray:
 
 def load_fractions(path: Path) -> np.ndarray:
     """True fractions of CSF, GM and WM (X, Y, Z, 3), float32; raises `InputError` for another shape."""
-    fractions = read_voxels(path, open_image(path, dimensions=4))
-    if fractions.shape[3] != len(TISSUES):
-        raise InputError(f"{path}: shape {fractions.shape}; true fractions have a fourth axis of CSF, GM, WM")
-    return fractions
+    opened = open_nifti(path, dimensions=4)
+    if opened.shape[3] != len(TISSUES):
+        raise InputError(f"{path}: shape {opened.shape}; true fractions have a fourth axis of CSF, GM, WM")
+    return opened.read()

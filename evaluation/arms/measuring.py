@@ -14,7 +14,7 @@ from core.images import voxel_sizes, voxel_volume_ml
 from core.jobs.command import progress
 from core.names import TISSUES
 from core.study import Scan, Study
-from evaluation.arms.images import image_path, labels_path, load_fractions, read_arm_image, read_on_grid
+from evaluation.arms.images import image_path, labels_path, load_fractions, read_arm_image
 from evaluation.arms.intensities import Intensities, on_reference_scale
 from evaluation.arms.parts import ARRAYS, MEASURES, part_path
 from evaluation.measures import registry
@@ -154,9 +154,7 @@ def cut(image: np.ndarray, box: Box) -> np.ndarray:
 
 def read_labels(folder: Path, named: Mapping[str, Scan], box: Box) -> dict[str, np.ndarray]:
     """An arm's labels of some scans, uint8, by what they are named."""
-    return {
-        name: cut(read_on_grid(labels_path(folder, scan), scan).astype(np.uint8), box) for name, scan in named.items()
-    }
+    return {name: cut(scan.load(labels_path(folder, scan)).astype(np.uint8), box) for name, scan in named.items()}
 
 
 def common_tissues(labels: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
@@ -173,11 +171,11 @@ def common_tissues(labels: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
 def read_truth(scan: Scan, mask: np.ndarray, box: Box) -> Truth:
     """What the sheet's columns truth_image, truth_labels and truth_fractions name; true images are on RAW's scale."""
     image, labels, fractions = (scan.file(f"truth_{what}") for what in ("image", "labels", "fractions"))
-    true_image = None if image is None else np.where(mask, cut(read_on_grid(image, scan), box), np.float32(0))
+    true_image = None if image is None else np.where(mask, cut(scan.load(image), box), np.float32(0))
     if labels is None or fractions is None:
         return Truth(image=true_image)
     return Truth(
         image=true_image,
-        labels=cut(read_on_grid(labels, scan).astype(np.uint8), box),
+        labels=cut(scan.load(labels).astype(np.uint8), box),
         volumes_ml=fraction_volumes(load_fractions(fractions), voxel_volume_ml(scan.affine)),
     )

@@ -27,6 +27,7 @@ MEASURES = (
         reference="Rubner et al. 2000; Wrobel et al. 2020 for harmonization",
         table=TABLE,
         column="wasserstein",
+        by_tissue=True,
         summary=Summary(asks="removed"),
     ),
 )

@@ -57,7 +57,7 @@ class Measure:
 
     `table` and `column`: where in `RUN/metrics` its numbers are, a row a person's scan or pair of scans
     (and tissue), for one that is tested or in the summary. `tested`: every arm is tested against RAW in it,
-    pair of scanners by pair.
+    pair of scanners by pair. `by_tissue`: whether those rows have a tissue; as the primary endpoint it needs one then.
     """
 
     name: str
@@ -71,6 +71,7 @@ class Measure:
     table: str = ""
     column: str = ""
     tested: bool = False
+    by_tissue: bool = False
     summary: Summary | None = None
 
     def improves(self, difference: float) -> bool:

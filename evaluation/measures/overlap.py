@@ -23,6 +23,7 @@ MEASURES = (
         reference="Dice 1945",
         table=TABLE,
         column="dice",
+        by_tissue=True,
         tested=True,
         summary=Summary(asks="removed"),
     ),

@@ -26,6 +26,7 @@ MEASURES = (
         definition="|V_a - V_b| of a tissue's volumes on scanners a and b, V by the run's rule, as in the paper.",
         table="volume_differences",
         column="absolute_difference_ml",
+        by_tissue=True,
         tested=True,
     ),
     Measure(
@@ -38,6 +39,7 @@ MEASURES = (
         definition="|V_a - V_b| of a tissue's volumes on scanners a and b, V the sum of partial volumes.",
         table="volume_differences",
         column="absolute_difference_ml_pve",
+        by_tissue=True,
         tested=True,
         summary=Summary(asks="removed"),
     ),
@@ -51,6 +53,7 @@ MEASURES = (
         definition="|V_a - V_b| of a tissue's volumes on scanners a and b, V by the most probable class.",
         table="volume_differences",
         column="absolute_difference_ml_hard",
+        by_tissue=True,
         tested=True,
     ),
     Measure(

@@ -12,8 +12,9 @@ from markdown_it import MarkdownIt
 from markupsafe import Markup
 
 from core.files import read_json
-from core.images import open_image, voxel_sizes
+from core.images import voxel_sizes
 from core.names import PAPER_TISSUES, RAW, WORST_FIRST
+from core.nifti import open_nifti
 from evaluation.measures.registry import measures
 from evaluation.runs.finished_run import FinishedRun, is_yes, text
 from evaluation.runs.provenance import step_costs
@@ -61,7 +62,7 @@ def _voxels(run: FinishedRun) -> str:
         for subject, scanner in zip(run.scans["subject"], run.scans["scanner"], strict=True):
             path = run.image_path(arm, subject, scanner)
             if path is not None:
-                edges = [f"{edge:.3g}" for edge in voxel_sizes(open_image(path).affine)]
+                edges = [f"{edge:.3g}" for edge in voxel_sizes(open_nifti(path).affine)]
                 return f"{edges[0]} mm" if len(set(edges)) == 1 else f"{' x '.join(edges)} mm"
     return ""
 

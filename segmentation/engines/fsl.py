@@ -11,10 +11,10 @@ import shutil
 import tempfile
 from pathlib import Path
 
-import nibabel as nib
 import numpy as np
 
 from core.errors import InputError
+from core.images import load_image, save_image
 from core.names import TISSUES
 from segmentation.interface import Segmentation
 
@@ -44,7 +44,7 @@ def segment(
         source = Path(folder, "brain.nii.gz")
         affine = np.diag([*voxel_sizes, 1.0])
         brain = np.where(mask, image, np.float32(0))
-        nib.save(nib.Nifti1Image(brain, affine), source)
+        save_image(source, brain, affine)
         fast = FAST(
             in_files=[str(source)],
             # A bare name: with a folder in it, Nipype looks for the outputs elsewhere.
@@ -64,7 +64,7 @@ def segment(
             fractions = _read(found.partial_volume_files, image.shape)
             bias_field = _read([found.bias_field], image.shape)[0]
             labels = _read([found.tissue_class_map], image.shape)[0].astype(np.uint8)
-        except (OSError, RuntimeError, ValueError) as error:
+        except (InputError, OSError, RuntimeError, ValueError) as error:
             raise InputError(f"FAST left no result: {_said(Path(folder)) or error}") from None
 
     values = np.log1p(image[mask], dtype=np.float64) - np.log(bias_field[mask], dtype=np.float64)
@@ -97,7 +97,7 @@ def _check_installed() -> None:
 
 def _read(files: list[str], shape: tuple[int, ...]) -> np.ndarray:
     """float32 (files, X, Y, Z)."""
-    maps = np.stack([np.asarray(nib.Nifti1Image.from_filename(file).dataobj, dtype=np.float32) for file in files])
+    maps = np.stack([load_image(file)[0] for file in files])
     if maps.shape[1:] != shape:
         raise ValueError(f"maps of shape {maps.shape[1:]} for an image of {shape}")
     return maps

@@ -12,6 +12,7 @@ from threadpoolctl import threadpool_limits
 from segmentation.interface import Segmentation
 
 CLASSES = 3
+PARTIAL_VOLUMES = False
 
 # Enough for three means and variances; a 1 mm brain has two million voxels.
 _FITTED_VOXELS = 200_000

@@ -18,16 +18,16 @@ if TYPE_CHECKING:
     from bids.layout import BIDSImageFile
 
 
-NOT_RAW = re.compile(r"^/(derivatives|sourcedata|code|stimuli|models)(/|$)|/\.")
+NOT_RAW = re.compile(r"^/(derivatives|sourcedata|code|stimuli|models)(/|\Z)|/\.")
 """Folders that hold no raw images, and all that is hidden; what lies there is left out."""
 
-OTHER_KINDS = re.compile(r"/(func|dwi|fmap|perf|pet|eeg|ieeg|meg|beh|micr)(/|$)")
+OTHER_KINDS = re.compile(r"/(func|dwi|fmap|perf|pet|eeg|ieeg|meg|beh|micr)(/|\Z)")
 """Folders of other kinds of data than anatomical images."""
 
 ELSEWHERE = re.compile(f"{NOT_RAW.pattern}|{OTHER_KINDS.pattern}")
 """What a public dataset holds beside that isn't worth listing."""
 
-T1W = re.compile(r"_(T1w)(\.nii(\.gz)?)$", re.IGNORECASE)
+T1W = re.compile(r"_(T1w)(\.nii(\.gz)?)\Z", re.IGNORECASE)
 """The end of a T1w image's name, also of one with capitals that BIDS hasn't."""
 
 
@@ -47,8 +47,8 @@ def read_images(folder: Path | str) -> list[Image]:
     for what looks like a T1w image but isn't named or placed as BIDS has it, which pybids passes over.
     """
     folder = Path(folder)
-    if not folder.is_dir():
-        raise InputError(f"{folder}: no such folder; give a BIDS dataset")
+    if not os.path.isdir(folder):
+        raise InputError(f"{str(folder)[:200]}: no such folder; give a BIDS dataset")
     if not (folder / "dataset_description.json").is_file():
         raise InputError(
             f"{folder}: no dataset_description.json in it, so it isn't a BIDS dataset; give the folder that holds "
@@ -74,7 +74,7 @@ def _files(folder: Path, *, metadata: bool = False) -> dict[Path, BIDSImageFile]
     try:
         layout = BIDSLayout(folder, validate=False, config=["bids", "derivatives"], indexer=indexer)
         return {Path(file.relpath): file for file in layout.get(suffix="T1w", extension=[".nii", ".nii.gz"])}
-    except (ValueError, OSError, TypeError) as error:
+    except (ValueError, OSError, TypeError, RecursionError) as error:
         for sidecar in sorted(folder.rglob("*T1w.json")):
             _check_sidecar(sidecar)
         raise InputError(f"{folder}: cannot be read as a BIDS dataset ({error})") from None
@@ -176,7 +176,7 @@ def _check_sidecar(sidecar: Path) -> None:
         content = json.loads(sidecar.read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(f"{sidecar}: cannot be read ({error.strerror}); fetch or restore it") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{sidecar}: not JSON as UTF-8 text ({error}); correct it or leave it out") from None
     if not isinstance(content, dict):
         raise InputError(

@@ -8,7 +8,7 @@ was cut off goes on with the next image.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -22,8 +22,11 @@ QUERY = """query($id: ID!, $version: String!) {
   snapshot(datasetId: $id, tag: $version) { files(recursive: true) { filename urls size } }
 }"""
 
-TABLE = re.compile(r"^(dataset_description\.json|participants\.tsv|sub-[^/]+/([^/]+/)?[^/]+_(sessions|scans)\.tsv)$")
+TABLE = re.compile(r"(dataset_description\.json|participants\.tsv|sub-[^/]+/([^/]+/)?[^/]+_(sessions|scans)\.tsv)\Z")
 """What planning a study reads of a dataset beside the names of its images."""
+
+ODD_IN_PATHS = re.compile(r"[\x00-\x1f\x7f\\]")
+"""Control characters, and what another system takes for a slash."""
 
 RETRIES = 2
 SECONDS = 60
@@ -41,7 +44,7 @@ def listing(options: BidsOptions) -> list[str]:
         for path in filter(TABLE.match, files):
             _fetch(options, path, files[path])
         write_json(place, files)
-    return list(read_json(place))
+    return list(_known(options))
 
 
 def download(options: BidsOptions, image: Path) -> None:
@@ -50,7 +53,7 @@ def download(options: BidsOptions, image: Path) -> None:
     Raises `InputError` for an image that the dataset hasn't, and one that doesn't arrive whole.
     """
     path = image.relative_to(options.folder).as_posix()
-    files = read_json(_place(options))
+    files = _known(options)
     if path not in files:
         dataset = _dataset(options)
         raise InputError(f"{path}: not in {dataset['id']} {dataset['version']}")
@@ -66,6 +69,26 @@ def _dataset(options: BidsOptions) -> Mapping[str, str]:
 def _place(options: BidsOptions) -> Path:
     dataset = _dataset(options)
     return options.folder / f".openneuro-{dataset['id']}-{dataset['version']}.json"
+
+
+def _known(options: BidsOptions) -> dict[str, dict[str, Any]]:
+    """The files of the listing that was kept; `InputError` for one that isn't a listing."""
+    place = _place(options)
+    files = read_json(place)
+    if not isinstance(files, dict) or not all(
+        isinstance(file, dict) and isinstance(file.get("url"), str) and "size" in file for file in files.values()
+    ):
+        raise InputError(f"{place}: not a listing of files; remove it, and the dataset's files are asked for anew")
+    _check_inside(files, str(place))
+    return files
+
+
+def _check_inside(paths: Iterable[str], where: str) -> None:
+    """Refuse the path of a file that would lie outside the dataset's folder, or has characters that no name has."""
+    for path in paths:
+        parts = PurePosixPath(path).parts
+        if not parts or PurePosixPath(path).is_absolute() or ".." in parts or ODD_IN_PATHS.search(path):
+            raise InputError(f"{where} names a file outside the dataset: {path[:200]!r}; take another dataset")
 
 
 def _ask(options: BidsOptions) -> dict[str, dict[str, Any]]:
@@ -90,9 +113,7 @@ def _ask(options: BidsOptions) -> dict[str, dict[str, Any]]:
         ) from None
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"{name}: {server} knows no such dataset and version ({error!r})") from None
-    for path in files:
-        if PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts:
-            raise InputError(f"{name}: {server} names a file outside the dataset: {path}")
+    _check_inside(files, f"{name}: {server}")
     return {path: file for path, file in files.items() if not ELSEWHERE.search(f"/{path}")}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +20,9 @@ ACQUISITION = ("ses", "acq", "run")
 """Images that are alike in these are of one acquisition, and none is a rescan of another."""
 
 Repeats = Literal["refuse", "first", "last", "rescans"]
+
+OPENNEURO = {"id": re.compile(r"ds[0-9]{6}"), "version": re.compile(r"[0-9]{1,6}(\.[0-9]{1,6}){0,3}")}
+"""What public datasets and their versions are called."""
 
 Value = str | int | None
 """Of an entity, as YAML has it: `run: 1` is a number there."""
@@ -57,11 +61,13 @@ class BidsOptions:
             raise InputError("study.bids.dataset: not named; give the folder of a BIDS dataset")
         if self.scanner is not None:
             check_scanner_way(self.scanner)
+        if isinstance(self.subjects, int) and self.subjects < 1:
+            raise InputError(f"subjects: {self.subjects}; give labels, how many people (1 or more), or null for all")
         for entity in self.select:
             if entity not in ENTITIES:
                 raise InputError(f"select: '{entity}' is no entity of a T1w file name{nearest(entity, ENTITIES)}")
-        if self.openneuro is not None and not {"id", "version"} <= set(self.openneuro) <= {"id", "version", "server"}:
-            raise InputError("openneuro: give `id` and `version`, such as {id: ds004712, version: 2.0.1}")
+        if self.openneuro is not None:
+            check_openneuro(self.openneuro)
 
     @property
     def folder(self) -> Path:
@@ -89,6 +95,18 @@ class BidsOptions:
             )
             for entity, wanted in self.select.items()
         }
+
+
+def check_openneuro(dataset: Mapping[str, str]) -> None:
+    """Refuse what can't be a public dataset: its id and version name a file in the dataset's folder."""
+    example = "give `id` and `version`, such as {id: ds004712, version: 2.0.1}"
+    if not {"id", "version"} <= set(dataset) <= {"id", "version", "server"}:
+        raise InputError(f"openneuro: {example}")
+    for key, form in OPENNEURO.items():
+        if not form.fullmatch(dataset[key]):
+            raise InputError(f"openneuro.{key}: {dataset[key][:80]!r} isn't one; {example}")
+    if not dataset.get("server", "https://").startswith(("https://", "http://")):
+        raise InputError(f"openneuro.server: {dataset['server'][:80]!r}; give an address that begins with https://")
 
 
 def check_scanner_way(way: str) -> None:

@@ -53,5 +53,9 @@ class PreprocessOptions:
             raise InputError(f"masks: {self.masks}: used with brain: given alone; set that, or take masks out")
         if self.atlas is not None and not {"image"} <= set(self.atlas) <= {"image", "mask"}:
             raise InputError("atlas: give `image`, and `mask` where the image has its skull")
-        if not 1 <= len(self.syn_iterations) <= 4:
-            raise InputError(f"syn_iterations: {list(self.syn_iterations)}; give 1 to 4 numbers, coarse to fine")
+        if not 1 <= len(self.syn_iterations) <= 4 or not all(0 <= count <= 1000 for count in self.syn_iterations):
+            raise InputError(
+                f"syn_iterations: {list(self.syn_iterations)[:9]}; give 1 to 4 numbers of 0 to 1000, coarse to fine"
+            )
+        if not 1 <= self.threads <= 1024:
+            raise InputError(f"threads: {self.threads}; give 1 to 1024")

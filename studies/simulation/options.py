@@ -11,7 +11,8 @@ from core.names import Scale
 from studies.simulation.physics import CALIBRATED, Scanner, make_scanners
 
 PAPER_SCANNERS = ("GE", "Philips", "Prisma", "Trio")
-MOST_SUBJECTS = 100_000
+MOST_SUBJECTS = 10_000
+MOST_SESSIONS = 100
 
 
 @dataclass(frozen=True)
@@ -50,10 +51,12 @@ class ScanOptions:
             raise InputError(f"voxel_size_mm: {self.voxel_size_mm!r}; the phantom is made at 1 or 2 mm")
         if self.seed < 0:
             raise InputError(f"seed: {self.seed!r}; give a whole number of 0 or more")
-        if self.sessions < 1:
-            raise InputError(f"sessions: {self.sessions!r}; give how often people are scanned on a scanner, 1 or more")
-        if self.rescanned is not None and self.rescanned < 0:
-            raise InputError(f"rescanned: {self.rescanned!r}; give how many people, 0 or more")
+        if not 1 <= self.sessions <= MOST_SESSIONS:
+            raise InputError(
+                f"sessions: {self.sessions!r}; give how often people are scanned on a scanner, 1 to {MOST_SESSIONS}"
+            )
+        if self.rescanned is not None and not 0 <= self.rescanned <= MOST_SUBJECTS:
+            raise InputError(f"rescanned: {self.rescanned!r}; give how many people, 0 to {MOST_SUBJECTS}")
         if not self.scanners:
             raise InputError("scanners: none; name at least one, such as GE")
         names = [scanner.name for scanner in self.made_scanners()]
@@ -69,6 +72,19 @@ class ScanOptions:
         """The scanners on which this subject was scanned."""
         left_out = {scanner for person, scanner in self.missing if person == subject}
         return [scanner for scanner in self.made_scanners() if scanner.name not in left_out]
+
+    def planned(self, people: list[str]) -> list[tuple[str, str, str]]:
+        """Subject, scanner and session of every scan of these people; the session is given for rescans alone."""
+        names, left_out = [scanner.name for scanner in self.made_scanners()], set(self.missing)
+        again = [str(number) for number in range(2, self.sessions + 1)]
+        rescanned = len(people) if self.rescanned is None else self.rescanned
+        return [
+            (subject, scanner, session)
+            for number, subject in enumerate(people)
+            for scanner in names
+            if (subject, scanner) not in left_out
+            for session in ("", *(again if number < rescanned else []))
+        ]
 
     def rescans_of(self, subject: str, people: list[str]) -> list[str]:
         """The sessions of a subject's rescans, `2`, `3`, ...; `people` are the study's."""
@@ -98,7 +114,7 @@ class PhantomOptions(ScanOptions):
 
     def __post_init__(self) -> None:
         if not 1 <= self.subjects <= MOST_SUBJECTS:
-            raise InputError(f"subjects: {self.subjects!r}; give how many people to make up, 1 or more")
+            raise InputError(f"subjects: {self.subjects!r}; give how many people to make up, 1 to {MOST_SUBJECTS}")
         super().__post_init__()
         self.check_missing(self.subject_ids())
 

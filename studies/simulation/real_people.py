@@ -50,6 +50,11 @@ class SimulateOptions(ScanOptions):
     anatomy: str | None = None
     subjects: int | None = None
 
+    def __post_init__(self) -> None:
+        if self.subjects is not None and self.subjects < 1:
+            raise InputError(f"subjects: {self.subjects!r}; give how many people to use, 1 or more, or null for all")
+        super().__post_init__()
+
 
 @dataclass(frozen=True)
 class Person:

@@ -79,13 +79,13 @@ def covariates(options: Options) -> list[str]:
 
 def grid(options: Options) -> tuple[int, ...] | None:
     """Voxels along each axis of the atlas's grid or, without registration, of the first scan that is there."""
-    from core.images import open_image
+    from core.nifti import open_nifti
     from studies.preprocessing.atlas import load_atlas
 
     if options.registration != "none":
         return load_atlas(options).grid.shape
     first = next((scan.image for scan in _scans(options) if scan.image.exists()), None)
-    return None if first is None else open_image(first).shape[:3]
+    return None if first is None else open_nifti(first).shape
 
 
 def bytes_beside(options: Options) -> float:
@@ -214,7 +214,7 @@ def given_mask(scan: BidsScan, options: Options) -> Path | None:
         return None
     inner = scan.image.relative_to(options.folder)
     # the mask of an image that is a derivative itself has another `desc-`, not a second one
-    stem = re.sub(r"_desc-[^_]+$", "", inner.name.partition("_T1w.nii")[0])
+    stem = re.sub(r"_desc-[^_]+\Z", "", inner.name.partition("_T1w.nii")[0])
     base = Path(options.masks or options.folder) / inner.parent
     for ending in ("_desc-brain_mask.nii.gz", "_desc-brain_mask.nii"):
         if (base / f"{stem}{ending}").exists():

@@ -15,12 +15,7 @@ def plan(options: Options) -> list[PlannedScan]:
     """Every person's scans; scanners of the user's own are checked now, since that is quick."""
     if any(not isinstance(scanner, str) for scanner in options.scanners):
         check(options)
-    return [
-        PlannedScan(subject, scanner.name, session)
-        for subject in options.subject_ids()
-        for scanner in options.scanners_of(subject)
-        for session in ("", *options.rescans_of(subject, options.subject_ids()))
-    ]
+    return [PlannedScan(*scan) for scan in options.planned(options.subject_ids())]
 
 
 def covariates(options: Options) -> list[str]:

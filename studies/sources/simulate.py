@@ -15,19 +15,10 @@ SELECTING = ("subjects", "missing", "sessions", "rescanned")
 
 def plan(options: Options) -> list[PlannedScan]:
     """Every person's scans; lists the folder, opens no image."""
-    people = find_people(options)
-    subjects = [person.subject for person in people]
+    people = {person.subject: person for person in find_people(options)}
     return [
-        PlannedScan(
-            person.subject,
-            scanner.name,
-            session,
-            files=(str(person.image),),
-            row=tuple(person.covariates.items()),
-        )
-        for person in people
-        for scanner in options.scanners_of(person.subject)
-        for session in ("", *options.rescans_of(person.subject, subjects))
+        PlannedScan(*scan, files=(str(people[scan[0]].image),), row=tuple(people[scan[0]].covariates.items()))
+        for scan in options.planned(list(people))
     ]
 
 

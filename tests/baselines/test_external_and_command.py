@@ -28,7 +28,7 @@ def test_external_images(study, tmp_path):
     scan = study.scans[2]
     np.testing.assert_allclose(arm.transform(scan), np.where(scan.read_mask(), scan.read() + 5, 0))
     save_image(arm.path_of(scan), scan.read(), np.diag([5.0, 6.0, 6.0, 1.0]))
-    with pytest.raises(InputError, match="differs from the first scan's by up to 1"):
+    with pytest.raises(InputError, match="differs from that of sub-01_scanner-Gamma by up to 1 mm"):
         arm.fit(study)
     for pattern, message in (("", "give --param images="), ("/x/{subject}.nii", "lacks {scanner}")):
         with pytest.raises(InputError, match=message):

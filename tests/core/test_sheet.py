@@ -91,7 +91,7 @@ def test_affine_that_differs(own, tmp_path):
     image, affine = load_image(tmp_path / "01_1.nii.gz")
     affine[0, 3] += 5
     save_image(tmp_path / "moved.nii.gz", image, affine)
-    spoil(own, "differs from the first scan's by up to 5", image="moved.nii.gz")
+    spoil(own, "differs from that of the first scan by up to 5 mm", image="moved.nii.gz")
 
 
 def test_empty_mask(own, tmp_path):

@@ -90,7 +90,7 @@ def test_an_image_is_segmented_by_hand(files):
 
 def test_files_that_do_not_belong_together_are_refused(files):
     save_image(files / "small.nii.gz", np.ones((3, 3, 3)), AFFINE)
-    with pytest.raises(InputError, match=r"small.nii.gz: shape \(3, 3, 3\)"):
+    with pytest.raises(InputError, match=r"small.nii.gz has shape \(3, 3, 3\)"):
         main(["pearson", str(files / "a.nii.gz"), str(files / "small.nii.gz"), "--mask", str(files / "mask.nii.gz")])
     with pytest.raises(InputError, match="a.nii.gz: holds .*; labels are 0 none"):
         main(["volumes", str(files / "a.nii.gz")])

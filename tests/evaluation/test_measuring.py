@@ -230,7 +230,7 @@ def test_an_image_of_another_shape_or_with_nan_is_named(run, tmp_path):
     with pytest.raises(InputError, match=f"{name}: no such file"):
         main(["intensities", *arm])
     save_image(tmp_path / name, np.ones((3, 3, 3)), AFFINE)
-    with pytest.raises(InputError, match=rf"{name}: shape \(3, 3, 3\)"):
+    with pytest.raises(InputError, match=rf"{name} has shape \(3, 3, 3\)"):
         main(["intensities", *arm])
     save_image(tmp_path / name, np.full(SHAPE, np.nan), AFFINE)
     with pytest.raises(InputError, match=f"{name}: 960 NaN or infinite voxels"):

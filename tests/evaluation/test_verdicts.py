@@ -226,8 +226,8 @@ def test_volumes_shrunk_to_their_mean_are_not_kept():
 
 def test_a_primary_endpoint_must_be_measured():
     with pytest.raises(InputError, match="'ssym' is no measure of pairs of scanners.*did you mean 'ssim'"):
-        verdicts.check_primary("ssym")
+        verdicts.check_primary("ssym", "")
     tables = {"ssim": study({"raw": 0.8})}
     assert next(endpoint.label for endpoint in verdicts.endpoints(tables, "ssim", "")) == "SSIM"
-    with pytest.raises(InputError, match="'GM' for ssim; give one of null"):
+    with pytest.raises(InputError, match="'GM' for ssim; give null"):
         verdicts.endpoints(tables, "ssim", "GM")

@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from core.errors import InputError
+from core.files import read_json, write_json
 from core.options import make
 from studies.bids import openneuro
 from studies.bids.options import BidsOptions
@@ -92,8 +93,8 @@ def server(monkeypatch):
     running.server_close()
 
 
-def options(server, tmp_path, **changes) -> dict:
-    public = PUBLIC | {"server": server.address} | changes
+def options(local, tmp_path, **changes) -> dict:
+    public = PUBLIC | {"server": local.address} | changes
     return {"dataset": str(tmp_path / "set"), "scanner": "ses", "openneuro": public}
 
 
@@ -136,11 +137,42 @@ def test_faults_are_named_and_leave_nothing(server, tmp_path, fault, message):
 
 
 def test_unknown_dataset_and_no_server(server, tmp_path):
-    with pytest.raises(InputError, match="ds1 2.0.1.*knows no such dataset"):
-        source("bids").plan(options(server, tmp_path, id="ds1"))
+    with pytest.raises(InputError, match="ds000001 2.0.1.*knows no such dataset"):
+        source("bids").plan(options(server, tmp_path, id="ds000001"))
     with pytest.raises(InputError, match="could not be asked.*internet"):
         source("bids").plan(options(server, tmp_path) | {"openneuro": PUBLIC | {"server": "http://127.0.0.1:9/"}})
     assert not (tmp_path / "set").exists()
+
+
+@pytest.mark.parametrize(
+    ("public", "key"),
+    [
+        ({"id": "../../ds004712"}, "id"),
+        ({"id": "ds004712\n"}, "id"),
+        ({"version": "../../2.0.1"}, "version"),
+        ({"version": "/tmp/x"}, "version"),
+        ({"server": "file:///etc/passwd"}, "server"),
+    ],
+)
+def test_what_is_no_public_dataset_is_refused_before_anything_is_asked(server, tmp_path, public, key):
+    with pytest.raises(InputError, match=f"openneuro.{key}: "):
+        source("bids").plan(options(server, tmp_path, **public))
+    assert not server.asked
+
+
+def test_a_listing_that_leaves_the_dataset_is_refused(server, tmp_path):
+    """One that came with the folder, too, not from the server."""
+    made = make(BidsOptions, options(server, tmp_path))
+    openneuro.listing(made)
+    kept = next((tmp_path / "set").glob(".openneuro-*.json"))
+    file = read_json(kept)[IMAGES[0]]
+    for path in ("sub-1/../../../evil/sub-1_T1w.nii.gz", "/sub-1/anat/sub-1_T1w.nii.gz"):
+        write_json(kept, {path: file})
+        with pytest.raises(InputError, match="names a file outside the dataset"):
+            source("bids").plan(options(server, tmp_path))
+    write_json(kept, [IMAGES[0]])
+    with pytest.raises(InputError, match="not a listing of files; remove it"):
+        openneuro.listing(made)
 
 
 def test_the_shipped_configuration(server, tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import math
 import typing
 
 import pytest
@@ -102,6 +103,24 @@ def test_blocks_that_are_not_used_are_checked_too(config, study, message):
         (["study", "phantom", "scanners"], ["GE"], "1 scanner"),
         (["protocol"], "kfolds", "protocol: 'kfolds' is not one of"),
         (["folds", "counts"], 3, "'folds.counts' .did you mean 'count'"),
+        (["run"], "x\n", "run: .*can't be a run's name"),
+        (["run"], "./..", "run: .*can't be a run's name"),
+        (["run"], "/tmp/x", "run: .*can't be a run's name"),
+        (["run"], "x" * 65, "run: .*can't be a run's name"),
+        (["methods", "raw\n"], {}, "methods: .*can't be an arm's id"),
+        (["methods", "r" * 65], {}, "methods: .*can't be an arm's id"),
+        (["seed"], True, "seed: True is not of type 'integer'"),
+        (["seed"], 2**31, "seed: 2147483648 is greater than the maximum"),
+        (["controls", "seeds"], 1e9, "controls.seeds: 1000000000 is greater than the maximum"),
+        (["evaluation", "bootstrap"], 1e30, "evaluation.bootstrap: a whole number beyond 2.63"),
+        (["minutes_per_step"], math.nan, "minutes_per_step: nan; give a finite number"),
+        (["minutes_per_step"], "nan", "minutes_per_step: nan; give a finite number"),
+        (["methods", "mispel", "lambda1"], math.inf, "methods.mispel.lambda1: inf; give a finite number"),
+        (["sweep", "parameters", "lambda1"], [1.0, math.nan], "sweep.parameters.lambda1.2: nan"),
+        (["sweep", "parameters", "lambda1"], list(range(1000)), "4000 combinations, each a fit; at most 999"),
+        (["study", "phantom", "sessions"], 10**9, "sessions: 1000000000; give how often .* 1 to 100"),
+        (["folds", "stratify"], "diagnosys", "no scan has a covariate 'diagnosys' .did you mean 'diagnosis'"),
+        (["study", "phantom", "scanners"], ["GE", {"name": "ge", "like": "GE"}], "scanner 'ge' is there in another"),
     ],
 )
 def test_refused_at_once(config, path, value, message):
@@ -121,12 +140,53 @@ def test_refused_at_once(config, path, value, message):
         ({"ravel": {"factor": 2}}, "no parameter 'factor' .did you mean 'factors'"),
         ({"ravel": {"factors": "two"}}, "ravel.factors: 'two'; give a whole number"),
         ({"twice": {"method": "ravel", "factors": 0}}, "factors is 0"),
+        ({"combat": {"covariates": "aeg"}}, "methods.combat: combat.covariates: no scan has a covariate 'aeg'"),
+        ({"ravel": {"engine": "fls"}}, "ravel.engine: there is no 'fls' .did you mean 'fsl'"),
+        ({"ravel": {"control_mask": "absent.nii.gz"}}, "absent.nii.gz: no such file"),
+        ({"mica": {"target": "Phillips"}}, "mica.target: there is no scanner 'Phillips' .did you mean 'Philips'"),
+        ({"shuffle": {"base": "deepharmony", "settings": "target=x"}}, "deepharmony.target: there is no scanner 'x'"),
+        ({"external": {"images": "x"}}, "say whether a person's other scans were used"),
+        ({"program": {"method": "command"}}, "methods.program: command: no program"),
+        ({"mispel": {"learning_rate": "nan"}}, "mispel.learning_rate: nan; give a finite number"),
+        ({"mispel": {"width": 10**9}}, "width is 1e.09; it is at most 1024"),
     ],
 )
 def test_methods_and_parameters_are_checked(config, methods, message):
     config["methods"].update(methods)
     with pytest.raises(InputError, match=message):
         Configuration(config).check_arms()
+
+
+@pytest.mark.parametrize(
+    ("block", "settings", "message"),
+    [
+        ("segmentation", {"threshold": 0.3}, "threshold 0.3; it must be from 0.51"),
+        ("segmentation", {"rule": "partial_volume", "engine": "gmm"}, "engine gmm estimates no partial volumes"),
+        ("evaluation", {"primary": {"measure": "ssim", "tissue": "GM"}}, "'GM' for ssim; give null"),
+        ("evaluation", {"primary": {"measure": "dice", "tissue": None}}, "'null' for dice; give one of CSF, GM, WM"),
+    ],
+)
+def test_what_the_evaluation_would_refuse_is_refused_while_planning(config, block, settings, message):
+    config[block] |= settings
+    with pytest.raises(InputError, match=message):
+        Configuration(config).check_arms()
+
+
+def test_texts_of_the_command_line_are_taken_for_what_the_schema_wants(config):
+    config |= {"seed": "3", "minutes_per_step": "1e-1", "people_per_job": 2.0, "gpu": "false"}
+    config["segmentation"]["threshold"] = "0.9"
+    config["methods"]["mispel"] = "null"
+    taken = Configuration(config)
+    assert (taken.content["seed"], taken.content["minutes_per_step"], taken.content["gpu"]) == (3, 0.1, False)
+    assert taken.content["segmentation"]["threshold"] == 0.9
+    assert "mispel" not in taken.arms
+    assert len(taken.batches) == 3
+
+
+def test_a_sweep_of_more_folds_than_people_is_refused_where_it_is_asked_for(config):
+    config["sweep"]["folds"] = 7
+    with pytest.raises(InputError, match="sweep.folds is 7 for 6 people"):
+        Configuration(config).check_sweep_folds()
 
 
 def test_the_protocol_of_held_out_people(config):

@@ -15,9 +15,8 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from baselines.harness.fitting import fit_method
-from baselines.harness.saved import load_method
+from baselines.harness.saved import load_method, write_checksums
 from core.errors import InputError
-from core.files import checksum, read_json, write_json
 from core.images import load_image, load_mask
 from core.sheet import SAFE_ID, read_rows, read_sheet
 from evaluation.arms.images import load_fractions
@@ -92,10 +91,10 @@ def test_a_header_that_claims_a_million_million_voxels_is_refused_before_they_ar
 
 def test_a_header_that_claims_more_than_its_file_holds_is_refused_unread(tmp_path):
     content = bytearray(TINY)
-    content[DIM + 2 : DIM + 8] = np.array([600, 600, 600], "<i2").tobytes()
+    content[DIM + 2 : DIM + 8] = np.array([500, 500, 500], "<i2").tobytes()
     path = tmp_path / "more.nii.gz"
     path.write_bytes(gzip.compress(content))
-    with pytest.raises(InputError, match="864000000 bytes of voxels, more than the file holds"):
+    with pytest.raises(InputError, match="500000000 bytes of voxels, more than the file holds"):
         load_image(path)
 
 
@@ -188,6 +187,22 @@ def test_ids_whose_files_would_have_one_name_are_refused(tmp_path):
         read_rows(sheet)
 
 
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ("a\tb\tx\ty\nA\tB\tx\ty\n", "row 3: its files would have another row's names, sub-A_scanner-B"),
+        ("a\tb\tx\ty\nA\tc\tx\ty\n", "subject 'A' is there in another spelling too"),
+        ("a\tGE\tx\ty\nb\tGe\tx\ty\n", "scanner 'Ge' is there in another spelling too"),
+        ('"a\n"\tb\tx\ty\n', "column subject: .* cannot be an id"),
+    ],
+)
+def test_ids_that_a_disk_may_not_tell_apart_are_refused(rows, message, tmp_path):
+    sheet = tmp_path / "scans.tsv"
+    sheet.write_text(f"subject\tscanner\timage\tmask\n{rows}")
+    with pytest.raises(InputError, match=message):
+        read_rows(sheet)
+
+
 # --- models and records -----------------------------------------------------------------------------
 
 
@@ -208,9 +223,7 @@ def test_a_model_with_pickled_objects_is_refused_and_not_run(study, tmp_path):
         names = list(stored)
     objects = np.array([Evil(tmp_path / "pwned")], dtype=object)
     np.savez(arrays, **dict.fromkeys(names, objects), allow_pickle=True)
-    description = read_json(tmp_path / "model" / "method.json")
-    description["files"] = {arrays.name: checksum(arrays)}
-    write_json(tmp_path / "model" / "method.json", description)
+    write_checksums(tmp_path / "model")
     with pytest.raises(InputError, match="the model cannot be read.*fit it again"):
         load_method("histmatch", tmp_path / "model")
     assert not (tmp_path / "pwned").exists()
@@ -219,6 +232,7 @@ def test_a_model_with_pickled_objects_is_refused_and_not_run(study, tmp_path):
 @pytest.mark.parametrize("content", ["[]", "{}", '{"method": "raw"}', "[" * 100_000, "\x00"])
 def test_a_broken_description_of_a_model_is_refused(content, tmp_path):
     (tmp_path / "method.json").write_text(content)
+    write_checksums(tmp_path)
     with pytest.raises(InputError, match=r"method\.json"):
         load_method("raw", tmp_path)
 

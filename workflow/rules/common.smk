@@ -11,6 +11,7 @@ from core.jobs.run_lock import check_writable, claim
 from core.names import RAW
 from core.run_folder import RunFolder
 from workflow.configuration import Configuration, prepare_environment
+from workflow.configuration_files import check_files
 from workflow.identity import Identities
 from workflow.leftovers import take_out
 from workflow.source_hash import configured_modules, method_hash, verb_hash
@@ -19,7 +20,11 @@ from workflow.start import is_dry_run
 DRY_RUN = is_dry_run()
 
 try:
+    if workflow.is_main_process:
+        check_files(workflow.overwrite_configfiles)
     STUDY = Configuration(config)
+    # with its numbers as numbers, whatever the command line made of them
+    config.update(STUDY.content)
     if workflow.is_main_process:
         STUDY.check_arms()
         STUDY.check_other_blocks()

@@ -7,6 +7,15 @@ POINTS = STUDY.sweep_points
 LEFT_OUT = "1"
 
 
+def sweep_folds(wildcards):
+    """How many folds a sweep divides people into; refused here, since only a sweep needs them."""
+    try:
+        STUDY.check_sweep_folds()
+    except InputError as error:
+        sys.exit(f"error: {error}")
+    return SWEEP["folds"]
+
+
 rule sweep_scans:
     input:
         sheet=rules.scans.output.sheet,
@@ -15,7 +24,7 @@ rule sweep_scans:
     log:
         AT.log("sweep", "scans"),
     params:
-        folds=SWEEP["folds"],
+        folds=sweep_folds,
         seed=config["seed"],
         code=verb_hash("studies", "gather"),
     shell:
