@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from core.jobs.made import read_record
+from core.names import ARM_STEPS
 from core.run_folder import RunFolder
 
 BY_ARM = (
@@ -22,8 +23,9 @@ BY_ARM = (
     "status/*/",
     "intensities/*.json",
     "training/*",
+    *(f"{folder}/{step}/*" for folder in ("logs", "benchmarks") for step in ARM_STEPS),
 )
-"""Where a run has a folder or a file an arm, named after it."""
+"""Where a run has folders and files of arms, named after them, with a batch after a hyphen."""
 
 BY_PERSON = ("study/sub-*", "study/*/sub-*", "segmentations/*/sub-*")
 """Where a run has files and folders that begin with a person's name."""
@@ -56,8 +58,9 @@ def of_other_arms(at: RunFolder, arms: Collection[str]) -> Iterator[tuple[str, P
     """Files and folders of arms that aren't among these, each with whose it is."""
     for pattern in BY_ARM:
         for path in sorted(at.root.glob(pattern)):
-            if path.stem not in arms and path != at.complete and not path.name.startswith("."):
-                yield f"arm {path.stem}", path
+            arm = path.stem.partition("-")[0]
+            if arm not in arms and path != at.complete and not path.name.startswith("."):
+                yield f"arm {arm}", path
 
 
 def of_other_people(at: RunFolder, subjects: Collection[str]) -> Iterator[tuple[str, Path]]:
@@ -83,6 +86,7 @@ def forget(at: RunFolder, planned: Collection[str]) -> None:
             kept.update(record["files"] if record else ())
         else:
             others.append(path)
+            at.log(*name.split("/")).unlink(missing_ok=True)
     for path in others:
         record = read_record(path)
         for file in record["files"] if record else ():

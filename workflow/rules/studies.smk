@@ -66,9 +66,10 @@ for number, step in enumerate(STUDY.source.steps):
                 code=verb_hash("studies", "step", STUDY.source_module),
             ),
             folder=AT.study.root,
-            status=AT.study.record("{scan}", step.name),
+            # as text, since wildcards in paths are filled in for files alone
+            status=str(AT.study.record("{scan}", step.name)),
             before=[
-                AT.study.record("{scan}", earlier.name)
+                str(AT.study.record("{scan}", earlier.name))
                 for earlier in STUDY.source.steps[:number]
             ],
             ids=ids,
