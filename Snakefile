@@ -21,12 +21,13 @@ localrules:
     sweep_scans,
     status,
     provenance,
-    verdict,
+    whole,
 
 
 wildcard_constraints:
     arm="|".join(STUDY.arms),
     batch="[0-9]{4}",
+    group="[0-9]{4}",
     fold="[0-9]+",
     scan="sub-[^/]+",
     point="[0-9]{3}",
@@ -37,6 +38,7 @@ rule all:
     input:
         report=AT.report,
         complete=AT.complete,
+        made=JOBS.records,
 
 
 include: "workflow/rules/studies.smk"
@@ -45,3 +47,10 @@ include: "workflow/rules/segmentation.smk"
 include: "workflow/rules/evaluation.smk"
 include: "workflow/rules/report.smk"
 include: "workflow/rules/sweep.smk"
+
+
+if workflow.is_main_process:
+    for job, why in JOBS.find_false(keep=DRY_RUN).items():
+        print(f"{RUN}: {job} is to be made again: {why}", file=sys.stderr)
+    if not DRY_RUN:
+        JOBS.write_plan()

@@ -77,6 +77,10 @@ class External(Method):
         """The image of that scan, 0 outside the mask."""
         return np.where(scan.read_mask(), self._read(scan), np.float32(0))
 
+    def reads(self, study: Study) -> list[Path]:
+        """The images that are there."""
+        return [path for path in map(self.path_of, study.every) if path.is_file()]
+
     def takes(self, scan: Scan) -> bool:
         """A rescan only where the pattern tells sessions apart."""
         return not scan.rescan or "{session}" in self.parameters.images

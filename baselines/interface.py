@@ -133,6 +133,10 @@ class Method(abc.ABC):
         learned here. Raises `NotApplicable` or `InputError` for scans it cannot harmonize.
         """
 
+    def reads(self, study: Study) -> list[Path]:
+        """Files of the user's that it reads beside the study's scans: a run then makes them again where one changes."""
+        return []
+
     def takes(self, scan: Scan) -> bool:
         """Whether it can be asked for this scan; a rescan may be beyond a method that only has files."""
         return True

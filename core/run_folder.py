@@ -83,9 +83,16 @@ class StudyFolder:
         """The part of the sheet that is about a person."""
         return self.root / f"sub-{subject}.tsv"
 
-    def prepared(self, batch: str) -> Path:
-        """Whether a batch of people is prepared."""
-        return self.root / f"prepared-{batch}"
+    def files_of(self, subject: str) -> list[Path]:
+        """All that `prepare` writes for a person, as patterns."""
+        stem = f"sub-{subject}"
+        truth = ("_dseg.nii.gz", "_fractions.nii.gz", "_truth.json", "_volumes.tsv", "_scanner-*")
+        return [
+            self.part_sheet(subject),
+            self.root / mask_name(stem),
+            self.root / f"{stem}_scanner-*",
+            *(self.root / "truth" / f"{stem}{ending}" for ending in truth),
+        ]
 
     def record(self, scan: str, step: str) -> Path:
         """How a step of a scan's preprocessing ended."""
@@ -136,6 +143,21 @@ class RunFolder:
         return self.root / "status"
 
     @property
+    def made_folder(self) -> Path:
+        """The folder of the records of what each job made, see `core.jobs.made`."""
+        return self.root / "made"
+
+    @property
+    def planned(self) -> Path:
+        """By record of what a job made, what identifies the configuration and code that it is planned with."""
+        return self.made_folder / "planned.json"
+
+    @property
+    def taken_out(self) -> Path:
+        """What was made of people and arms that are no longer in the run."""
+        return self.root / "taken-out"
+
+    @property
     def complete(self) -> Path:
         """There when everything was made and nothing failed."""
         return self.records / "complete"
@@ -174,6 +196,10 @@ class RunFolder:
     def sweep(self) -> Path:
         """The folder of a sweep of a method's parameters."""
         return self.root / "sweep"
+
+    def made(self, job: str) -> Path:
+        """The record of what a job made, by its name: `step/part`."""
+        return self.made_folder / f"{job}.json"
 
     def record(self, arm: str, step: str) -> Path:
         """How an arm's step ended."""

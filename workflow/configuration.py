@@ -6,10 +6,12 @@ Every job of Snakemake imports this module, so it imports nothing heavy.
 from __future__ import annotations
 
 import itertools
+import json
 import math
 import os
 import shutil
 import sys
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,7 @@ from core.documents import read_document
 from core.errors import InputError, nearest
 from core.folds import check_count, fold_names
 from core.jobs.cost import ASKED
+from core.jobs.made import digest
 from core.names import RAW
 from core.run_folder import RunFolder, check_distinct
 from studies.sources import RUN_WIDE, PlannedScan, Source, Step, source, sources
@@ -30,6 +33,9 @@ DEFAULTS = ROOT / "config" / "config.yaml"
 
 FEWEST_IN_A_FOLD = 2
 """People a fold, for `protocol: auto` to hold them out."""
+
+PREPARED_TOGETHER = 6
+"""People a job of `prepare`, whatever `people_per_job` is: else that would prepare, and so fit, all anew."""
 
 MOST_POINTS = 999
 """Of a sweep: their numbers have three digits."""
@@ -77,10 +83,11 @@ class Configuration:
             check_count(count, len(self.subjects))
             self.folds = fold_names(count)
         self.division = self._division()
-        size = config["people_per_job"]
-        self.batches = {
-            f"{first // size:04d}": self.subjects[first : first + size] for first in range(0, len(self.subjects), size)
-        }
+        self._scans_of: dict[str, list[PlannedScan]] = {}
+        for scan in planned:
+            self._scans_of.setdefault(scan.subject, []).append(scan)
+        self.batches = by_number(self.subjects, config["people_per_job"])
+        self.groups = by_number(self.subjects, PREPARED_TOGETHER)
 
     def _division(self) -> list[str]:
         """The options by which people are divided into folds; none where they aren't."""
@@ -100,6 +107,29 @@ class Configuration:
         if not self.source.steps:
             return {}
         return {scan.name: scan for scan in planned}
+
+    @property
+    def options_of_scans(self) -> str:
+        """The source's options that say how a scan is made, as JSON; which scans there are is `made_from`."""
+        return json.dumps(self.source.making(self.options), sort_keys=True)
+
+    def made_from(self, subjects: Sequence[str] | None = None, *, scan: str | None = None) -> str:
+        """A digest of what scans are made from beside the source's options: all, some people's, or one."""
+        if scan is not None:
+            chosen = [self.scans[scan]]
+        else:
+            chosen = [scan for subject in subjects or self.subjects for scan in self._scans_of[subject]]
+        return digest([(scan.name, scan.files, scan.row) for scan in chosen])
+
+    def check_files(self) -> None:
+        """Refuse a study of which a file isn't there."""
+        for scans in self._scans_of.values():
+            for scan in scans:
+                for file in scan.files:
+                    if not os.path.isfile(file):
+                        raise InputError(
+                            f"{file}: no such file ({scan.words}); put it back, or leave the scan out of the study"
+                        )
 
     def threads_of(self, step: Step) -> int:
         """How many CPU threads a step of a scan uses."""
@@ -211,6 +241,11 @@ class Configuration:
         from baselines.harness.registry import method
 
         return 1 if "gpu" in method(method_id).needs else None
+
+
+def by_number(people: Sequence[str], size: int) -> dict[str, list[str]]:
+    """People in their order, so many together, by a number of four digits."""
+    return {f"{first // size:04d}": list(people[first : first + size]) for first in range(0, len(people), size)}
 
 
 def traits_of(arm: PlannedArm) -> Traits:

@@ -13,6 +13,7 @@ from baselines.harness.registry import method
 from baselines.harness.saved import model_scale
 from baselines.interface import Context
 from core import folds
+from core.jobs.made import reads
 from core.jobs.record import run_step
 from core.sheet import read_sheet
 
@@ -66,6 +67,8 @@ def fit_from(given: argparse.Namespace, name: str) -> None:
     """Fit method `name` as the command line says."""
     parameters = parse_parameters(method(name), given.param)
     context = Context(given.seed, given.threads, given.device, given.checkpoint)
+
+    reads(method(name)(parameters, context).reads(read_sheet(given.scans, check=False)))
 
     def work() -> str:
         study = read_sheet(given.scans, scale=given.scale)

@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from core.errors import InputError, NotApplicable, is_place_trouble, nearest
 from core.jobs.cost import say_cost
+from core.jobs.made import recorded, taken_out
 
 Item = TypeVar("Item")
 
@@ -36,15 +37,17 @@ def call_verb(package: str, about: str | None, argv: Sequence[str] | None = None
 
     The verbs are the files of the folder `commands` in the package, a hyphen for an underscore; a file that
     begins with an underscore is none. Only the file of the verb asked for is loaded, since each needs other
-    libraries; `--help` loads all. Raises `InputError` for a verb that isn't there.
+    libraries; `--help` loads all. What a rule says of its job (`core.jobs.made`) is taken from the command line
+    before. Raises `InputError` for a verb that isn't there.
     """
-    words = list(sys.argv[1:] if argv is None else argv)
+    words, job = taken_out(sys.argv[1:] if argv is None else argv)
     names = verbs_of(package)
     if words and words[0] in names:
         verb = load_verb(package, words[0])
         parser = argparse.ArgumentParser(prog=f"python -m {package} {words[0]}", description=verb.HELP)
         verb.add_options(parser)
-        return verb.main(parser.parse_args(words[1:])) or 0
+        given = parser.parse_args(words[1:])
+        return recorded(job, lambda: verb.main(given) or 0)
     if words and not words[0].startswith("-"):
         raise InputError(f"python -m {package}: there is no verb '{words[0]}'{nearest(words[0], names)}")
     parser = argparse.ArgumentParser(prog=f"python -m {package}", description=about)

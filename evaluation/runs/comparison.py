@@ -34,7 +34,7 @@ NOT_COMPARED = ("seconds", "peak_mb", "device")
 """Columns of `status.tsv` that tell of the machine."""
 
 PATTERNS = ("scans.tsv", "status.tsv", "metrics/*.tsv", "statistics/*.tsv", "images/*/*.nii.gz")
-OF_THE_MACHINE = ("logs", "benchmarks", "checkpoints", "status")
+OF_THE_MACHINE = ("logs", "benchmarks", "checkpoints", "status", "made", "taken-out")
 """Folders of a run that hold no results: what was said, timed and recorded on the way."""
 
 TIMES_OF_THE_REPORT = re.compile(

@@ -6,7 +6,8 @@ import argparse
 import json
 from pathlib import Path
 
-from core.files import write_json
+from core.files import checksum, write_json
+from core.jobs.made import reads
 from studies.sources import source, sources
 
 HELP = "refuse a study that cannot be used, before any long work; then write its options for `prepare`"
@@ -23,7 +24,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def main(arguments: argparse.Namespace) -> None:
     """Check all that a source reads, then write its options and what it read."""
     chosen = source(arguments.source)
+    files = chosen.inputs(arguments.options)
+    reads(files)
     settled = chosen.settle(arguments.options)
     if arguments.inputs is not None:
-        write_json(arguments.inputs, chosen.checksums(settled))
+        write_json(arguments.inputs, {str(path): checksum(path) for path in files})
     write_json(arguments.out, settled)

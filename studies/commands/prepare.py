@@ -7,8 +7,9 @@ from pathlib import Path
 
 from core.errors import InputError
 from core.files import read_json
+from core.jobs.made import reads
 from studies.source_jobs import prepare_subjects
-from studies.sources import sources
+from studies.sources import source, sources
 
 HELP = "write the scans of some subjects of a source, their truth, and a part sheet for each"
 
@@ -26,4 +27,5 @@ def main(arguments: argparse.Namespace) -> None:
     options = read_json(arguments.options)
     if not isinstance(options, dict):
         raise InputError(f"{arguments.options}: not a mapping of options")
+    reads(source(arguments.source).inputs(options, arguments.subject))
     prepare_subjects(arguments.source, options, arguments.subject, arguments.out)

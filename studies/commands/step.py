@@ -7,8 +7,9 @@ from pathlib import Path
 
 from core.errors import InputError
 from core.files import read_json
+from core.jobs.made import reads
 from studies.source_jobs import do_step
-from studies.sources import PlannedScan, sources
+from studies.sources import PlannedScan, source, sources
 
 HELP = "one step of the preprocessing of one scan, as a study run does it"
 
@@ -36,11 +37,14 @@ def main(arguments: argparse.Namespace) -> None:
     """Do a step of a scan."""
     if len(arguments.scan) not in (2, 3):
         raise InputError(f"--scan {' '.join(arguments.scan)}: give SUBJECT SCANNER, and the SESSION of a rescan")
+    options = read_json(arguments.options)
+    scan = PlannedScan(*arguments.scan)
+    reads(file for planned in source(arguments.source).plan(options) if planned == scan for file in planned.files)
     do_step(
         arguments.source,
         arguments.name,
-        read_json(arguments.options),
-        PlannedScan(*arguments.scan),
+        options,
+        scan,
         arguments.out,
         arguments.status,
         requires=arguments.requires,

@@ -17,7 +17,9 @@ masks, any truth, and last the part sheet `sub-<subject>.tsv`, whose path it ret
 
 A source may have more:
 
-    inputs(options) -> list[Path]           the files of the user's that it reads, to keep their checksums
+    SELECTING                               the options that only say which scans there are, by name
+    inputs(options) -> list[Path]           the files of the user's that it reads, where they are more than its
+                                            planned scans'
     grid(options) -> tuple[int, ...] | None      voxels along each axis, None where it can't be told; with it a
                                             run says in advance how much it will write
     bytes_beside(options) -> float          what it keeps beside the images, a voxel and scan
@@ -33,14 +35,13 @@ import dataclasses
 import importlib
 import math
 import pkgutil
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from core.errors import InputError, nearest
-from core.files import checksum
 from core.jobs.disk_space import bytes_to_write
 from core.options import make, names
 from core.run_folder import scan_name
@@ -54,11 +55,17 @@ SETTLED = {"settled": True}
 
 @dataclass(frozen=True)
 class PlannedScan:
-    """A scan that `prepare` will write; `session` is given for a rescan alone."""
+    """A scan that `prepare` will write; `session` is given for a rescan alone.
+
+    files : of the user's, what it is made from; they must be there.
+    row : what else it is made from and told by, such as covariates, for its jobs to be done again when that changes.
+    """
 
     subject: str
     scanner: str
     session: str = ""
+    files: tuple[str, ...] = field(default=(), compare=False)
+    row: tuple[tuple[str, str], ...] = field(default=(), compare=False)
 
     @property
     def name(self) -> str:
@@ -76,11 +83,13 @@ class PlannedScan:
 class Step:
     """A step that each scan takes before `prepare`.
 
+    makes : the files that it makes below the study's folder, as patterns with {scan}.
     threads : the option that says how many CPU threads it uses; None: one.
     mem_mb, minutes : what its job asks of a cluster.
     """
 
     name: str
+    makes: tuple[str, ...] = ()
     threads: str | None = None
     mem_mb: int = 4000
     minutes: int = 60
@@ -135,10 +144,18 @@ class Source:
             options = self.module.settle(options)
         return dataclasses.asdict(options)
 
-    def checksums(self, given: Mapping[str, Any]) -> dict[str, str]:
-        """The checksum of each file of the user's that the source reads, by its path."""
-        inputs = getattr(self.module, "inputs", None)
-        return {str(path): checksum(path) for path in inputs(self.options(given))} if inputs else {}
+    def making(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """The options that say how a scan is made, and not which there are."""
+        options = dataclasses.asdict(self.options(given))
+        selecting = getattr(self.module, "SELECTING", ())
+        return {name: value for name, value in options.items() if name not in selecting}
+
+    def inputs(self, given: Mapping[str, Any], subjects: Collection[str] | None = None) -> list[Path]:
+        """The files of the user's that the source reads, or those of some people's scans, each once."""
+        if subjects is None and hasattr(self.module, "inputs"):
+            return list(dict.fromkeys(self.module.inputs(self.options(given))))
+        chosen = (scan for scan in self.plan(given) if subjects is None or scan.subject in subjects)
+        return list(dict.fromkeys(Path(file) for scan in chosen for file in scan.files))
 
     def prepare(self, given: Mapping[str, Any], subject: str, folder: Path) -> Path:
         """Make or import one subject's scans; the part sheet."""

@@ -24,7 +24,14 @@ from studies.preprocessing.options import PreprocessOptions
 from studies.preprocessing.steps import REGISTER, RESAMPLE, outcome
 from studies.sources import SETTLED, PlannedScan, Step
 
-STEPS = (Step(REGISTER, threads="threads", minutes=240), Step(RESAMPLE))
+ENDINGS = ("T1w.nii.gz", "mask.nii.gz", "quality.json")
+
+STEPS = (
+    Step(REGISTER, makes=("native/{scan}_mask.nii.gz", "transforms/{scan}"), threads="threads", minutes=240),
+    Step(RESAMPLE, makes=tuple(f"preprocessed/{{scan}}_{ending}" for ending in ENDINGS)),
+)
+
+SELECTING = ("subjects", "select", "repeats", "scanners", "scans_found")
 
 
 @dataclass(frozen=True)
@@ -45,12 +52,24 @@ class Options(BidsOptions, PreprocessOptions):
 
 def plan(options: Options) -> list[PlannedScan]:
     """The dataset's scans; opens no image."""
-    return [planned_scan(scan) for scan in _scans(options)]
+    return [planned_scan(scan, options) for scan in _scans(options)]
 
 
-def planned_scan(scan: BidsScan) -> PlannedScan:
-    """An image's scan as the run plans it; its session stands in the names of a rescan's files alone."""
-    return PlannedScan(scan.subject, scan.scanner, scan.session if scan.rescan else "")
+def planned_scan(scan: BidsScan, options: Options) -> PlannedScan:
+    """An image's scan as the run plans it; its session stands in the names of a rescan's files alone.
+
+    An image that is still to be downloaded is no file that must be there.
+    """
+    mask = given_mask(scan, options)
+    atlas = (options.atlas or {}).values()
+    files = [*([] if options.openneuro else [scan.image]), *([mask] if mask else []), *atlas]
+    return PlannedScan(
+        scan.subject,
+        scan.scanner,
+        scan.session if scan.rescan else "",
+        files=tuple(map(str, files)),
+        row=(("image", str(scan.image)), (SESSION, scan.session), *scan.covariates.items()),
+    )
 
 
 def covariates(options: Options) -> list[str]:
@@ -116,7 +135,7 @@ def step(name: str, options: Options, scan: PlannedScan, folder: Path) -> None:
     """Do one of `STEPS` for one scan, with files in `folder` as `studies.preprocessing.scan` says."""
     from studies.preprocessing.scan import register, resample
 
-    found = next((found for found in _scans(options) if planned_scan(found) == scan), None)
+    found = next((found for found in _scans(options) if planned_scan(found, options) == scan), None)
     if found is None:
         raise InputError(f"{options.dataset}: no scan of {scan.words} in this study")
     if name == REGISTER:
@@ -152,7 +171,7 @@ def prepare(options: Options, subject: str, folder: Path) -> Path:
     folder = Path(folder)
     rows, reasons = [], []
     for scan in scans:
-        wanted = planned_scan(scan)
+        wanted = planned_scan(scan, options)
         name = wanted.name
         failure = outcome(folder, name)
         if failure is None:

@@ -8,6 +8,8 @@ from core.errors import InputError, nearest
 from studies.simulation.options import PhantomOptions as Options
 from studies.sources import PlannedScan
 
+SELECTING = ("subjects", "missing", "sessions", "rescanned")
+
 
 def plan(options: Options) -> list[PlannedScan]:
     """Every person's scans; scanners of the user's own are checked now, since that is quick."""

@@ -12,8 +12,10 @@ from core.files import write_table
 from core.images import load_image, load_mask, save_image, save_labels, scale_to_mean
 from core.names import Scale
 from core.run_folder import StudyFolder, image_name, mask_name
-from core.sheet import REQUIRED, SESSION, moved, read_rows, read_sheet
+from core.sheet import REQUIRED, SESSION, is_path, moved, read_rows, read_sheet
 from studies.sources import PlannedScan
+
+SELECTING = ("scans",)
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,17 @@ class Options:
 def plan(options: Options) -> list[PlannedScan]:
     """The sheet's rows, without opening an image."""
     return [
-        PlannedScan(scan.subject, scan.scanner, scan.session if scan.rescan else "")
+        PlannedScan(
+            scan.subject,
+            scan.scanner,
+            scan.session if scan.rescan else "",
+            files=(
+                str(scan.image),
+                str(scan.mask),
+                *(str(scan.folder / cell) for column, cell in scan.covariates.items() if is_path(column, cell)),
+            ),
+            row=((SESSION, scan.session), *scan.covariates.items()),
+        )
         for scan in read_sheet(options.sheet, check=False).every
     ]
 
@@ -91,6 +103,5 @@ def prepare(options: Options, subject: str, folder: Path) -> Path:
 
 
 def inputs(options: Options) -> list[Path]:
-    """The sheet, its images and its masks."""
-    scans = read_sheet(options.sheet, check=False).every
-    return [options.sheet, *dict.fromkeys(file for scan in scans for file in (scan.image, scan.mask))]
+    """The sheet, and all files that it names."""
+    return [options.sheet, *(Path(file) for scan in plan(options) for file in scan.files)]

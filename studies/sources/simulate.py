@@ -10,10 +10,16 @@ from studies.simulation.real_people import SimulateOptions as Options
 from studies.simulation.real_people import check_person, find_people
 from studies.sources import PlannedScan
 
+SELECTING = ("subjects", "missing", "sessions", "rescanned")
+
 
 def plan(options: Options) -> list[PlannedScan]:
     """Every person's scans; lists the folder, opens no image."""
-    return [PlannedScan(*scan) for scan in options.planned([person.subject for person in find_people(options)])]
+    people = {person.subject: person for person in find_people(options)}
+    return [
+        PlannedScan(*scan, files=(str(people[scan[0]].image),), row=tuple(people[scan[0]].covariates.items()))
+        for scan in options.planned(list(people))
+    ]
 
 
 def covariates(options: Options) -> list[str]:
@@ -42,11 +48,6 @@ def check(options: Options) -> None:
     check_scanners(options)
     for person in progress(find_people(options), what="anatomies read"):
         check_person(person)
-
-
-def inputs(options: Options) -> list[Path]:
-    """Every person's image."""
-    return [person.image for person in find_people(options)]
 
 
 def prepare(options: Options, subject: str, folder: Path) -> Path:

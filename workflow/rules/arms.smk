@@ -6,6 +6,7 @@
 
 FOLD = "{fold}" if FOLDS else ""
 FIT = "fit-{fold}" if FOLDS else "fit"
+FIT_JOB = "fit/{arm}/fold-{fold}" if FOLDS else "fit/{arm}/all"
 TRAINING = AT.training_images("{arm}")
 BY_FOLD = f"--by-fold {TRAINING}" if FOLDS else ""
 
@@ -13,14 +14,19 @@ BY_FOLD = f"--by-fold {TRAINING}" if FOLDS else ""
 rule describe:
     output:
         arms=AT.arms,
+        made=AT.made("describe/all"),
     log:
         AT.log("describe"),
     params:
-        # a function, since an arm's parameters may hold braces, which aren't wildcards
-        arms=lambda wildcards: json.dumps(STUDY.described),
-        code=verb_hash("baselines", "describe", *STUDY.method_modules),
+        **JOBS.of(
+            "describe/all",
+            files=[AT.arms],
+            # a function, since an arm's parameters may hold braces, which aren't wildcards
+            arms=lambda wildcards: json.dumps(STUDY.described),
+            code=verb_hash("baselines", "describe", *STUDY.method_modules),
+        ),
     shell:
-        "python -m baselines describe --arms {params.arms:q} --out {output.arms} > {log} 2>&1"
+        "python -m baselines describe --arms {params.arms:q} --out {output.arms} --made {params.made:q} > {log} 2>&1"
 
 
 rule fit:
@@ -30,6 +36,7 @@ rule fit:
     output:
         model=directory(AT.model("{arm}", FOLD)),
         status=AT.record("{arm}", FIT),
+        made=AT.made(FIT_JOB),
     log:
         AT.log("fit", "{arm}", FIT),
     benchmark:
@@ -41,18 +48,23 @@ rule fit:
         runtime=1440,
         gpu=lambda wildcards: STUDY.gpus_of(STUDY.arms[wildcards.arm].method),
     params:
-        method=lambda wildcards: STUDY.arms[wildcards.arm].method,
-        settings=lambda wildcards: settings(STUDY.arms[wildcards.arm].parameters),
-        seed=lambda wildcards: STUDY.arms[wildcards.arm].seed,
+        **JOBS.of(
+            FIT_JOB,
+            files=[AT.model("{arm}", FOLD), AT.record("{arm}", FIT)],
+            came_from=fitted_from,
+            method=lambda wildcards: STUDY.arms[wildcards.arm].method,
+            settings=lambda wildcards: settings(STUDY.arms[wildcards.arm].parameters),
+            seed=lambda wildcards: STUDY.arms[wildcards.arm].seed,
+            code=lambda wildcards: STUDY.code_of("fit", wildcards.arm),
+        ),
         checkpoint=lambda wildcards: AT.checkpoint(*wildcards),
         without="--without-fold {fold}" if FOLDS else "",
-        on_failure=ON_FAILURE,
-        code=lambda wildcards: STUDY.code_of("fit", wildcards.arm),
     shell:
         "python -m baselines fit {params.method} --arm {wildcards.arm} --scans {input.sheet}"
         " --model {output.model} --scale none --seed {params.seed} --threads {threads}"
         " --checkpoint {params.checkpoint} {params.without} {params.settings:q}"
-        " --status {output.status} --requires {input.before} --on-failure {params.on_failure} --minutes {config[minutes_per_step]} > {log} 2>&1"
+        " --status {output.status} --requires {input.before} --on-failure {config[on_failure]}"
+        " --minutes {config[minutes_per_step]} --made {params.made:q} > {log} 2>&1"
 
 
 rule apply:
@@ -64,6 +76,7 @@ rule apply:
         **({"training": temp(directory(TRAINING))} if FOLDS else {}),
         images=directory(AT.images("{arm}")),
         status=AT.record("{arm}", "apply"),
+        made=AT.made("apply/{arm}"),
     log:
         AT.log("apply", "{arm}"),
     benchmark:
@@ -74,19 +87,24 @@ rule apply:
         runtime=240,
         gpu=lambda wildcards: STUDY.gpus_of(STUDY.arms[wildcards.arm].method),
     params:
-        method=lambda wildcards: STUDY.arms[wildcards.arm].method,
-        model=lambda wildcards: AT.model(wildcards.arm),
-        # a further seed is there for its spread between scanners alone
-        rescans=lambda wildcards: (
-            "--without-rescans" if STUDY.arms[wildcards.arm].role == "seed" else ""
+        **JOBS.of(
+            "apply/{arm}",
+            files=[AT.images("{arm}"), AT.record("{arm}", "apply")],
+            came_from=["prepare/*", "scans/all", "fit/{arm}/*"],
+            method=lambda wildcards: STUDY.arms[wildcards.arm].method,
+            # a further seed is there for its spread between scanners alone
+            rescans=lambda wildcards: (
+                "--without-rescans" if STUDY.arms[wildcards.arm].role == "seed" else ""
+            ),
+            code=lambda wildcards: STUDY.code_of("apply", wildcards.arm),
         ),
+        model=lambda wildcards: AT.model(wildcards.arm),
         by_fold=BY_FOLD,
-        on_failure=ON_FAILURE,
-        code=lambda wildcards: STUDY.code_of("apply", wildcards.arm),
     shell:
         "python -m baselines apply {params.method} --arm {wildcards.arm} --model {params.model}"
         " --scans {input.sheet} --out {output.images} --threads {threads} {params.by_fold} {params.rescans}"
-        " --status {output.status} --requires {input.fitted} --on-failure {params.on_failure} --minutes {config[minutes_per_step]} > {log} 2>&1"
+        " --status {output.status} --requires {input.fitted} --on-failure {config[on_failure]}"
+        " --minutes {config[minutes_per_step]} --made {params.made:q} > {log} 2>&1"
 
 
 rule intensities:
@@ -98,6 +116,7 @@ rule intensities:
     output:
         intensities=AT.intensities("{arm}"),
         status=AT.record("{arm}", "intensities"),
+        made=AT.made("intensities/{arm}"),
     log:
         AT.log("intensities", "{arm}"),
     priority: 1
@@ -105,10 +124,15 @@ rule intensities:
         mem_mb=memory(1500),
         runtime=120,
     params:
+        **JOBS.of(
+            "intensities/{arm}",
+            files=[AT.intensities("{arm}"), AT.record("{arm}", "intensities")],
+            came_from=["apply/{arm}"],
+            code=verb_hash("evaluation", "intensities"),
+        ),
         by_fold=BY_FOLD,
-        on_failure=ON_FAILURE,
-        code=verb_hash("evaluation", "intensities"),
     shell:
         "python -m evaluation intensities --arm {wildcards.arm} --scans {input.sheet}"
         " --images {input.images} --out {output.intensities} {params.by_fold}"
-        " --status {output.status} --requires {input.applied} --on-failure {params.on_failure} --minutes {config[minutes_per_step]} > {log} 2>&1"
+        " --status {output.status} --requires {input.applied} --on-failure {config[on_failure]}"
+        " --minutes {config[minutes_per_step]} --made {params.made:q} > {log} 2>&1"

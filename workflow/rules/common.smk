@@ -12,7 +12,12 @@ from core.names import RAW
 from core.run_folder import RunFolder
 from workflow.configuration import Configuration, prepare_environment
 from workflow.configuration_files import check_files
+from workflow.identity import Identities
+from workflow.leftovers import take_out
 from workflow.source_hash import configured_modules, method_hash, verb_hash
+from workflow.start import is_dry_run
+
+DRY_RUN = is_dry_run()
 
 try:
     if workflow.is_main_process:
@@ -23,7 +28,10 @@ try:
     if workflow.is_main_process:
         STUDY.check_arms()
         STUDY.check_other_blocks()
+        STUDY.check_files()
         check_writable(STUDY.run)
+        if not DRY_RUN:
+            claim(STUDY.run)
 except InputError as error:
     sys.exit(f"error: {error}")
 
@@ -34,7 +42,16 @@ AT = RunFolder(Path(RUN))
 ARMS = list(STUDY.arms)
 BATCHES = list(STUDY.batches)
 FOLDS = STUDY.folds
-ON_FAILURE = config["on_failure"]
+JOBS = Identities(
+    AT,
+    {
+        "arm": ARMS,
+        "batch": BATCHES,
+        "group": STUDY.groups,
+        "fold": FOLDS,
+        "scan": STUDY.scans,
+    },
+)
 FIGURES = [
     "figure1_scanner_effects",
     "figure3_volumes",
@@ -46,8 +63,12 @@ FIGURES = [
 
 onstart:
     try:
-        claim(RUN)
         remove_unfinished(RUN)
+        take_out(AT, ARMS, STUDY.subjects, JOBS.planned)
+        if any(job.rule.name == "report" for job in workflow.dag.needrun_jobs()):
+            # no report stands beside results that it doesn't tell of, whatever becomes of this run
+            AT.report.unlink(missing_ok=True)
+            AT.complete.unlink(missing_ok=True)
         needed = STUDY.source.planned_bytes(STUDY.options, len(ARMS))
         if needed is not None:
             print(check_room(RUN, needed), file=sys.stderr)
@@ -63,13 +84,60 @@ def people(wildcards):
     return STUDY.batches[wildcards.batch]
 
 
+LAST_STEP = [f"{step.name}/*" for step in STUDY.source.steps[-1:]]
+
+
+def group(wildcards):
+    """The subjects that are prepared together."""
+    return STUDY.groups[wildcards.group]
+
+
+def prepared(wildcards):
+    """What preparing a group of people makes."""
+    return [path for subject in group(wildcards) for path in AT.study.files_of(subject)]
+
+
+def made_from(wildcards):
+    """What the scans of a group are made from, beside the source's options."""
+    return STUDY.made_from(subjects=group(wildcards))
+
+
+def scan_made_from(wildcards):
+    """What a scan is made from, beside the source's options."""
+    return STUDY.made_from(scan=wildcards.scan)
+
+
+def of_step(step):
+    """What a step of a scan makes, as patterns."""
+    return [
+        AT.study.record("{scan}", step.name),
+        *(AT.study.root / pattern for pattern in step.makes),
+    ]
+
+
+def labels(wildcards):
+    """What segmenting a batch of an arm makes."""
+    folder = AT.segmentations(wildcards.arm)
+    return [
+        *(folder / f"sub-{subject}_scanner-*" for subject in people(wildcards)),
+        AT.parts(wildcards.arm) / f"volumes-{wildcards.batch}.tsv",
+        AT.record(wildcards.arm, f"segment-{wildcards.batch}"),
+    ]
+
+
+def fitted_from(wildcards):
+    """The jobs that an arm's fit stands on: the scans, and an arm whose images it looks at."""
+    after = STUDY.arms[wildcards.arm].after
+    return ["prepare/*", "scans/all", *([f"apply/{after}"] if after else [])]
+
+
 def stepped(wildcards):
     """The records of the last step of each scan of a batch, for a source whose scans take steps."""
     return [
-        AT.study.record(name, step.name)
+        AT.made(f"{step.name}/{name}")
         for step in STUDY.source.steps[-1:]
         for name, scan in STUDY.scans.items()
-        if scan.subject in people(wildcards)
+        if scan.subject in group(wildcards)
     ]
 
 

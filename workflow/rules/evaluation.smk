@@ -14,6 +14,7 @@ rule measure:
         measures=AT.parts("{arm}") / "measures-{batch}.json",
         arrays=AT.parts("{arm}") / "arrays-{batch}.npz",
         status=AT.record("{arm}", "measure-{batch}"),
+        made=AT.made("measure/{arm}-{batch}"),
     log:
         AT.log("measure", "{arm}-{batch}"),
     benchmark:
@@ -22,12 +23,27 @@ rule measure:
         mem_mb=memory(2000),
         runtime=240,
     params:
-        subjects=people,
+        **JOBS.of(
+            "measure/{arm}-{batch}",
+            files=[
+                AT.parts("{arm}") / "measures-{batch}.json",
+                AT.parts("{arm}") / "arrays-{batch}.npz",
+                AT.record("{arm}", "measure-{batch}"),
+            ],
+            came_from=[
+                "prepare/*",
+                "apply/{arm}",
+                "intensities/{arm}",
+                f"intensities/{RAW}",
+                "segment/{arm}-{batch}",
+                f"segment/{RAW}-{{batch}}",
+            ],
+            subjects=people,
+            code=verb_hash("evaluation", "measure-arm"),
+        ),
         segmentations=lambda wildcards: AT.segmentations(wildcards.arm),
         reference=AT.segmentations(RAW),
         folder=subpath(output.measures, parent=True),
-        on_failure=ON_FAILURE,
-        code=verb_hash("evaluation", "measure-arm"),
     shell:
         "python -m evaluation measure-arm --arm {wildcards.arm} --scans {input.sheet}"
         " --subjects {params.subjects:q} --images {input.images}"
@@ -35,7 +51,8 @@ rule measure:
         " --intensities {input.intensities} --reference {input.reference}"
         " --batch {wildcards.batch} --out {params.folder}"
         " --status {output.status} --requires {input.segmented} {input.reference_segmented}"
-        " --on-failure {params.on_failure} --minutes {config[minutes_per_step]} > {log} 2>&1"
+        " --on-failure {config[on_failure]} --minutes {config[minutes_per_step]}"
+        " --made {params.made:q} > {log} 2>&1"
 
 
 rule metrics:
@@ -49,18 +66,24 @@ rule metrics:
         differences=AT.metric("volume_differences"),
         dice=AT.metric("dice"),
         rmse=AT.metric("rmse"),
+        made=AT.made("metrics/all"),
     log:
         AT.log("metrics"),
     params:
+        **JOBS.of(
+            "metrics/all",
+            files=[AT.metric("*")],
+            came_from=["prepare/*", "segment/*", "measure/*"],
+            arms=ARMS,
+            batches=BATCHES,
+            seed=config["seed"],
+            bootstrap=config["evaluation"]["bootstrap"],
+            code=verb_hash("evaluation", "gather"),
+        ),
         run=subpath(output.ssim, ancestor=2),
-        arms=ARMS,
-        batches=BATCHES,
-        seed=config["seed"],
-        bootstrap=config["evaluation"]["bootstrap"],
-        code=verb_hash("evaluation", "gather"),
     shell:
         "python -m evaluation gather {params.run} --arms {params.arms} --batches {params.batches}"
-        " --seed {params.seed} --bootstrap {params.bootstrap} > {log} 2>&1"
+        " --seed {params.seed} --bootstrap {params.bootstrap} --made {params.made:q} > {log} 2>&1"
 
 
 rule statistics:
@@ -75,14 +98,20 @@ rule statistics:
         verdicts=AT.statistic("verdicts"),
         equivalence=AT.statistic("equivalence"),
         summary=AT.statistic("summary"),
+        made=AT.made("statistics/all"),
     log:
         AT.log("statistics"),
     params:
+        **JOBS.of(
+            "statistics/all",
+            files=[AT.statistic("*")],
+            came_from=["describe/all", "scans/all", "metrics/all"],
+            seed=config["seed"],
+            bootstrap=config["evaluation"]["bootstrap"],
+            primary=STUDY.primary,
+            code=verb_hash("evaluation", "statistics"),
+        ),
         run=subpath(output.tests, ancestor=2),
-        seed=config["seed"],
-        bootstrap=config["evaluation"]["bootstrap"],
-        primary=STUDY.primary,
-        code=verb_hash("evaluation", "statistics"),
     shell:
         "python -m evaluation statistics {params.run} --seed {params.seed} --bootstrap {params.bootstrap}"
-        " --primary {params.primary} > {log} 2>&1"
+        " --primary {params.primary} --made {params.made:q} > {log} 2>&1"

@@ -1,6 +1,14 @@
 # What a person sees: tables, figures, the report, and whether every arm gave its numbers.
 
 FORMATS = ["tsv", "md", "tex"]
+DRAWN_FROM = [
+    "describe/all",
+    "scans/all",
+    "quality/*",
+    "metrics/all",
+    "statistics/all",
+    "status/all",
+]
 
 
 rule status:
@@ -12,14 +20,27 @@ rule status:
         measured=statuses("measure-{batch}"),
     output:
         status=AT.status,
+        made=AT.made("status/all"),
     log:
         AT.log("status"),
     params:
+        **JOBS.of(
+            "status/all",
+            files=[AT.status],
+            came_from=[
+                "fit/*/*",
+                "apply/*",
+                "intensities/*",
+                "segment/*",
+                "measure/*",
+            ],
+            arms=ARMS,
+            code=verb_hash("evaluation", "status"),
+        ),
         run=subpath(output.status, parent=True),
-        arms=ARMS,
-        code=verb_hash("evaluation", "status"),
     shell:
-        "python -m evaluation status {params.run}/status --arms {params.arms} --out {output.status} > {log} 2>&1"
+        "python -m evaluation status {params.run}/status --arms {params.arms} --out {output.status}"
+        " --made {params.made:q} > {log} 2>&1"
 
 
 rule provenance:
@@ -29,16 +50,23 @@ rule provenance:
         # not before these: what each step took is told too
         status=rules.status.output.status,
         tests=rules.statistics.output.tests,
+        quality=QUALITY,
     output:
         provenance=AT.provenance,
+        made=AT.made("provenance/all"),
     log:
         AT.log("provenance"),
     params:
-        config=lambda wildcards: json.dumps(STUDY.content, sort_keys=True),
-        code=verb_hash("evaluation", "provenance"),
+        **JOBS.of(
+            "provenance/all",
+            files=[AT.provenance],
+            came_from=["check_study/all", "scans/all", "status/all", "statistics/all"],
+            config=lambda wildcards: json.dumps(STUDY.content, sort_keys=True),
+            code=verb_hash("evaluation", "provenance"),
+        ),
     shell:
         "python -m evaluation provenance --scans {input.sheet} --config {params.config:q}"
-        " --out {output.provenance} > {log} 2>&1"
+        " --out {output.provenance} --made {params.made:q} > {log} 2>&1"
 
 
 rule tables:
@@ -59,13 +87,19 @@ rule tables:
             category="Tables",
             caption="../report/table3_volume_differences.rst",
         ),
+        made=AT.made("tables/all"),
     log:
         AT.log("tables"),
     params:
+        **JOBS.of(
+            "tables/all",
+            files=[AT.tables],
+            came_from=DRAWN_FROM,
+            code=verb_hash("evaluation", "tables"),
+        ),
         run=subpath(input.sheet, parent=True),
-        code=verb_hash("evaluation", "tables"),
     shell:
-        "python -m evaluation tables {params.run} > {log} 2>&1"
+        "python -m evaluation tables {params.run} --made {params.made:q} > {log} 2>&1"
 
 
 rule figures:
@@ -84,6 +118,7 @@ rule figures:
             caption="../report/figures.rst",
         ),
         svg=expand(AT.figures / "{name}.svg", name=FIGURES),
+        made=AT.made("figures/all"),
     log:
         AT.log("figures"),
     benchmark:
@@ -92,10 +127,15 @@ rule figures:
     resources:
         mem_mb=memory(2000),
     params:
+        **JOBS.of(
+            "figures/all",
+            files=[AT.figures],
+            came_from=[*DRAWN_FROM, "prepare/*", "fit/*/*", "apply/*"],
+            code=verb_hash("evaluation", "figures"),
+        ),
         run=subpath(input.sheet, parent=True),
-        code=verb_hash("evaluation", "figures"),
     shell:
-        "python -m evaluation figures {params.run} --threads {threads} > {log} 2>&1"
+        "python -m evaluation figures {params.run} --threads {threads} --made {params.made:q} > {log} 2>&1"
 
 
 rule report:
@@ -111,18 +151,31 @@ rule report:
             category="Report",
             caption="../report/report.rst",
         ),
+        made=AT.made("report/all"),
     log:
         AT.log("report"),
     resources:
         mem_mb=memory(2000),
     params:
+        **JOBS.of(
+            "report/all",
+            files=[AT.report],
+            came_from=[
+                *DRAWN_FROM,
+                "prepare/*",
+                "apply/*",
+                "provenance/all",
+                "tables/all",
+                "figures/all",
+            ],
+            code=verb_hash("evaluation", "report"),
+        ),
         run=subpath(output.page, parent=True),
-        code=verb_hash("evaluation", "report"),
     shell:
-        "python -m evaluation report {params.run} > {log} 2>&1"
+        "python -m evaluation report {params.run} --made {params.made:q} > {log} 2>&1"
 
 
-rule verdict:
+rule whole:
     input:
         page=rules.report.output.page,
         status=rules.status.output.status,
@@ -130,8 +183,9 @@ rule verdict:
     output:
         complete=touch(AT.complete),
     log:
-        AT.log("verdict"),
+        AT.log("whole"),
     params:
-        code=verb_hash("evaluation", "verdict"),
+        run=subpath(input.page, parent=True),
+        code=verb_hash("evaluation", "check"),
     shell:
-        "python -m evaluation verdict {input.status} {input.quality} > {log} 2>&1"
+        "python -m evaluation check {params.run} --quick > {log} 2>&1"

@@ -12,6 +12,7 @@ rule segment:
     output:
         volumes=AT.parts("{arm}") / "volumes-{batch}.tsv",
         status=AT.record("{arm}", "segment-{batch}"),
+        made=AT.made("segment/{arm}-{batch}"),
     log:
         AT.log("segment", "{arm}-{batch}"),
     benchmark:
@@ -20,17 +21,21 @@ rule segment:
         mem_mb=memory(1500),
         runtime=240,
     params:
-        subjects=people,
-        folder=lambda wildcards: AT.segmentations(wildcards.arm),
-        engine=config["segmentation"]["engine"],
-        rule=config["segmentation"]["rule"],
-        threshold=config["segmentation"]["threshold"],
-        on_failure=ON_FAILURE,
-        code=verb_hash(
-            "evaluation",
-            "segment-arm",
-            *configured_modules(config["segmentation"]["engine"]),
+        **JOBS.of(
+            "segment/{arm}-{batch}",
+            files=labels,
+            came_from=["apply/{arm}", "intensities/{arm}", f"intensities/{RAW}"],
+            subjects=people,
+            engine=config["segmentation"]["engine"],
+            rule=config["segmentation"]["rule"],
+            threshold=config["segmentation"]["threshold"],
+            code=verb_hash(
+                "evaluation",
+                "segment-arm",
+                *configured_modules(config["segmentation"]["engine"]),
+            ),
         ),
+        folder=lambda wildcards: AT.segmentations(wildcards.arm),
     shell:
         "python -m evaluation segment-arm --arm {wildcards.arm} --scans {input.sheet}"
         " --subjects {params.subjects:q} --images {input.images}"
@@ -38,4 +43,5 @@ rule segment:
         " --engine {params.engine} --rule {params.rule} --threshold {params.threshold}"
         " --threads {threads} --out {params.folder} --volumes {output.volumes}"
         " --status {output.status} --requires {input.measured} {input.reference_measured}"
-        " --on-failure {params.on_failure} --minutes {config[minutes_per_step]} > {log} 2>&1"
+        " --on-failure {config[on_failure]} --minutes {config[minutes_per_step]}"
+        " --made {params.made:q} > {log} 2>&1"

@@ -1,22 +1,32 @@
 # Scans: checked, made or brought in, on one grid and one scale.
+#
+# A scan that comes or goes has the study checked again, and so all that stands on that. The steps of the scans,
+# which are long, then find their records still true and leave what they made as it is (`lasting`); for that their
+# other files are no outputs, which Snakemake would remove before.
 
 
 rule check_study:
     output:
         options=AT.study.options,
         inputs=AT.study.inputs,
+        made=AT.made("check_study/all"),
     log:
         AT.log("check_study"),
     resources:
         mem_mb=memory(2000),
         runtime=60,
     params:
-        source=STUDY.source.name,
-        options=lambda wildcards: json.dumps(STUDY.options, sort_keys=True),
-        code=verb_hash("studies", "check", STUDY.source_module),
+        **JOBS.of(
+            "check_study/all",
+            files=[AT.study.options, AT.study.inputs],
+            source=STUDY.source.name,
+            options=lambda wildcards: json.dumps(STUDY.options, sort_keys=True),
+            made_from=STUDY.made_from(),
+            code=verb_hash("studies", "check", STUDY.source_module),
+        ),
     shell:
         "python -m studies check --source {params.source} --options {params.options:q}"
-        " --out {output.options} --inputs {output.inputs} > {log} 2>&1"
+        " --out {output.options} --inputs {output.inputs} --made {params.made:q} > {log} 2>&1"
 
 
 for number, step in enumerate(STUDY.source.steps):
@@ -27,11 +37,11 @@ for number, step in enumerate(STUDY.source.steps):
         input:
             options=rules.check_study.output.options,
             before=[
-                AT.study.record("{scan}", earlier.name)
+                AT.made(f"{earlier.name}/{{scan}}")
                 for earlier in STUDY.source.steps[:number]
             ],
         output:
-            status=AT.study.record("{scan}", step.name),
+            made=AT.made(f"{step.name}/{{scan}}"),
         log:
             AT.log(step.name, "{scan}"),
         benchmark:
@@ -41,15 +51,32 @@ for number, step in enumerate(STUDY.source.steps):
             mem_mb=memory(step.mem_mb),
             runtime=step.minutes,
         params:
-            step=step.name,
-            source=STUDY.source.name,
-            folder=subpath(output.status, ancestor=3),
+            **JOBS.of(
+                f"{step.name}/{{scan}}",
+                files=of_step(step),
+                lasting=True,
+                came_from=[
+                    f"{earlier.name}/{{scan}}"
+                    for earlier in STUDY.source.steps[:number]
+                ],
+                step=step.name,
+                source=STUDY.source.name,
+                options=STUDY.options_of_scans,
+                made_from=scan_made_from,
+                code=verb_hash("studies", "step", STUDY.source_module),
+            ),
+            folder=AT.study.root,
+            # as text, since wildcards in paths are filled in for files alone
+            status=str(AT.study.record("{scan}", step.name)),
+            before=[
+                str(AT.study.record("{scan}", earlier.name))
+                for earlier in STUDY.source.steps[:number]
+            ],
             ids=ids,
-            code=verb_hash("studies", "step", STUDY.source_module),
         shell:
             "python -m studies step {params.step} --source {params.source} --options {input.options}"
-            " --scan {params.ids:q} --out {params.folder} --status {output.status:q}"
-            " --requires {input.before:q} > {log:q} 2>&1"
+            " --scan {params.ids:q} --out {params.folder} --status {params.status:q}"
+            " --requires {params.before:q} --made {params.made:q} > {log:q} 2>&1"
 
 
 rule prepare:
@@ -57,37 +84,52 @@ rule prepare:
         options=rules.check_study.output.options,
         stepped=stepped,
     output:
-        prepared=touch(AT.study.prepared("{batch}")),
+        made=AT.made("prepare/{group}"),
     log:
-        AT.log("prepare", "{batch}"),
+        AT.log("prepare", "{group}"),
     benchmark:
-        AT.benchmark("prepare", "{batch}")
+        AT.benchmark("prepare", "{group}")
     resources:
         mem_mb=memory(2500),
         runtime=120,
     params:
-        source=STUDY.source.name,
-        folder=subpath(output.prepared, parent=True),
-        subjects=people,
-        code=verb_hash("studies", "prepare", STUDY.source_module),
+        **JOBS.of(
+            "prepare/{group}",
+            files=prepared,
+            came_from=LAST_STEP,
+            source=STUDY.source.name,
+            options=STUDY.options_of_scans,
+            made_from=made_from,
+            code=verb_hash("studies", "prepare", STUDY.source_module),
+        ),
+        folder=AT.study.root,
+        subjects=group,
     shell:
         "python -m studies prepare --source {params.source} --options {input.options}"
-        " --subject {params.subjects:q} --out {params.folder} > {log} 2>&1"
+        " --subject {params.subjects:q} --out {params.folder} --made {params.made:q} > {log} 2>&1"
 
 
 rule scans:
     input:
-        prepared=expand(rules.prepare.output.prepared, batch=BATCHES),
+        prepared=expand(rules.prepare.output.made, group=STUDY.groups),
     output:
         sheet=AT.sheet,
+        made=AT.made("scans/all"),
     log:
         AT.log("scans"),
     params:
+        **JOBS.of(
+            "scans/all",
+            files=[AT.sheet],
+            came_from=["prepare/*"],
+            subjects=STUDY.subjects,
+            division=STUDY.division,
+            code=verb_hash("studies", "gather"),
+        ),
         parts=[AT.study.part_sheet(subject) for subject in STUDY.subjects],
-        division=STUDY.division,
-        code=verb_hash("studies", "gather"),
     shell:
-        "python -m studies gather --parts {params.parts:q} --out {output.sheet} {params.division:q} > {log} 2>&1"
+        "python -m studies gather --parts {params.parts:q} --out {output.sheet} {params.division:q}"
+        " --made {params.made:q} > {log} 2>&1"
 
 
 if STUDY.source.has_quality:
@@ -95,21 +137,27 @@ if STUDY.source.has_quality:
     rule quality:
         input:
             stepped=[
-                AT.study.record(scan, STUDY.source.steps[-1].name)
+                AT.made(f"{STUDY.source.steps[-1].name}/{scan}")
                 for scan in STUDY.scans
             ],
         output:
             quality=AT.study.quality,
+            made=AT.made("quality/all"),
         log:
             AT.log("quality"),
         params:
-            source=STUDY.source.name,
+            **JOBS.of(
+                "quality/all",
+                files=[AT.study.quality, AT.study.quality.with_suffix(".md")],
+                came_from=[f"{step.name}/*" for step in STUDY.source.steps],
+                source=STUDY.source.name,
+                scans=[
+                    ":".join(filter(None, [scan.subject, scan.scanner, scan.session]))
+                    for scan in STUDY.scans.values()
+                ],
+                code=verb_hash("studies", "quality", STUDY.source_module),
+            ),
             folder=subpath(output.quality, parent=True),
-            scans=[
-                ":".join(filter(None, [scan.subject, scan.scanner, scan.session]))
-                for scan in STUDY.scans.values()
-            ],
-            code=verb_hash("studies", "quality", STUDY.source_module),
         shell:
             "python -m studies quality {params.folder} --source {params.source} --scans {params.scans:q}"
-            " --out {output.quality} > {log} 2>&1"
+            " --out {output.quality} --made {params.made:q} > {log} 2>&1"
