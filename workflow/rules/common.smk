@@ -12,6 +12,7 @@ from core.names import RAW
 from core.run_folder import RunFolder
 from workflow.configuration import Configuration, prepare_environment
 from workflow.configuration_files import check_files
+from workflow.slurm import asked_first, end_earlier_jobs
 from workflow.source_hash import configured_modules, method_hash, verb_hash
 
 try:
@@ -30,6 +31,7 @@ except InputError as error:
 prepare_environment()
 
 RUN = STUDY.run
+workflow.execute = asked_first(workflow.execute, RUN)
 AT = RunFolder(Path(RUN))
 ARMS = list(STUDY.arms)
 BATCHES = list(STUDY.batches)
@@ -47,6 +49,7 @@ FIGURES = [
 onstart:
     try:
         claim(RUN)
+        end_earlier_jobs(RUN)
         remove_unfinished(RUN)
         needed = STUDY.source.planned_bytes(STUDY.options, len(ARMS))
         if needed is not None:
