@@ -14,6 +14,7 @@ from workflow.configuration import Configuration, prepare_environment
 from workflow.configuration_files import check_files
 from workflow.identity import Identities
 from workflow.leftovers import take_out
+from workflow.slurm import asked_first, end_earlier_jobs
 from workflow.source_hash import configured_modules, method_hash, verb_hash
 from workflow.start import is_dry_run
 
@@ -38,6 +39,7 @@ except InputError as error:
 prepare_environment()
 
 RUN = STUDY.run
+workflow.execute = asked_first(workflow.execute, RUN)
 AT = RunFolder(Path(RUN))
 ARMS = list(STUDY.arms)
 BATCHES = list(STUDY.batches)
@@ -63,6 +65,7 @@ FIGURES = [
 
 onstart:
     try:
+        end_earlier_jobs(RUN)
         remove_unfinished(RUN)
         take_out(AT, ARMS, STUDY.subjects, JOBS.planned)
         if any(job.rule.name == "report" for job in workflow.dag.needrun_jobs()):
