@@ -49,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     device = torch.device("cpu")
     meter = Meter()
     with tempfile.TemporaryDirectory(prefix="paper-training-") as folder:
-        store = build_store(read_sheet(given.scans, scale="brain"), Path(folder))
+        store = build_store(read_sheet(given.scans, scale="brain"), Path(folder), outside=parameters.outside)
         meter.add(f"{len(store)} slices of {store.box.shape} from {len(store.scanners)} scanners to disk", 1, 1)
         model = untrained_model(store, parameters, seed=0, device=device)
         batches = Batches(store, device, region=parameters.loss_region)
@@ -88,6 +88,7 @@ def middle_slices(store: SliceStore, count: int) -> SliceStore:
     return replace(
         store,
         images=tuple(array[chosen] for array in store.images),
+        depths=tuple(array[chosen] for array in store.depths),
         present=store.present[chosen],
         subjects=store.subjects[chosen],
         positions=store.positions[chosen],

@@ -52,7 +52,7 @@ class Mispel(Method):
         folder = self.context.checkpoint
         working = Path(tempfile.mkdtemp(prefix="mispel-")) if folder is None else folder / "working"
         try:
-            store = build_store(study, working)
+            store = build_store(study, working, outside=self.parameters.settings().outside)
             checkpoints = None if folder is None else Checkpoints(folder, self._identity(store, device.type))
             self._training = train(
                 store,

@@ -9,6 +9,9 @@ from typing import Any, Literal
 
 from core.errors import nearest
 
+Outside = Literal["nearest", "zero"]
+"""What encoders see outside the brain. nearest: the value of the nearest voxel inside; zero: 0, as published."""
+
 _SMALLEST = {
     "embeddings": 1,
     "width": 1,
@@ -42,6 +45,8 @@ class Settings:
     batch_size: slices a step, each from all scanners.
     step1_epochs, step2_epochs: T1 and T2, at most so many.
     slices_per_epoch: draw so many slices an epoch at random; 0 takes all.
+    outside: what the encoders see outside the brain: zero (as published; a short training darkens the brain's
+    edge then) or nearest (the nearest brain voxel).
     loss_region: the losses' pixels: box (all of the common box) or brain (where any scanner has brain).
     step2_solver: adam (the paper's) or exact (the certified optimum of Eq. 6; with relu a descent to a local one).
     precision: of Step 1's encoders: float32, bfloat16, or auto, bfloat16 where the processor computes in it.
@@ -63,6 +68,7 @@ class Settings:
     step1_epochs: int = 100
     step2_epochs: int = 100
     slices_per_epoch: int = 0
+    outside: Outside = "zero"
     loss_region: Literal["box", "brain"] = "box"
     step2_solver: Literal["adam", "exact"] = "adam"
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
@@ -87,7 +93,16 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
     "erratum": asdict(Settings(lambda1=0.3, lambda2=1.0)),
     # a narrow network and few steps: for a CPU, at 2 mm
     "demo": asdict(
-        Settings(width=8, lambda1=0.3, lambda2=1.0, step1_epochs=8, slices_per_epoch=100, step2_solver="exact")
+        Settings(
+            width=8,
+            lambda1=0.3,
+            lambda2=1.0,
+            step1_epochs=8,
+            slices_per_epoch=100,
+            outside="nearest",
+            loss_region="brain",
+            step2_solver="exact",
+        )
     ),
 }
 
@@ -114,6 +129,7 @@ class Parameters:
     step1_epochs: int | None = None
     step2_epochs: int | None = None
     slices_per_epoch: int | None = None
+    outside: Outside | None = None
     loss_region: Literal["box", "brain"] | None = None
     step2_solver: Literal["adam", "exact"] | None = None
     precision: Literal["auto", "float32", "bfloat16"] | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
+import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from core.errors import Caution
 from core.jobs.command import progress
 from core.kernels import announced
 from mispel.batches import Batches, shuffled_batches
 from mispel.checkpoints import Checkpoint, Checkpoints
 from mispel.collapse import OutputWatch
 from mispel.compute import ForEach, choose_precision, working_threads
+from mispel.edge_watch import EdgeWatch, edge_caution
 from mispel.embedding_cache import EmbeddingCache, build_cache
 from mispel.model import Model, new_model
 from mispel.network import decode
@@ -55,6 +58,7 @@ def untrained_model(store: SliceStore, parameters: Settings, *, seed: int, devic
         box=store.box,
         grid=store.grid,
         scale=store.scale,
+        outside=parameters.outside,
         device=device,
     )
 
@@ -84,12 +88,11 @@ def train(
         settled = step1.epoch * batches_an_epoch(store, parameters) >= WARM_UP_STEPS
         cache = build_cache(model, store, folder, limit_gb=parameters.cache_limit_gb, for_each=for_each)
         if parameters.step2_solver == "exact":
-            step2, gap = solve_decoders(
-                model, batches, cache, parameters, seed=seed, for_each=for_each, settled=settled
-            )
+            step2, gap = solve_decoders(model, batches, cache, parameters, seed=seed, for_each=for_each)
         else:
             fitting = DecoderFitting(model, batches, parameters, cache=cache)
             step2, gap = run_step(fitting, seed=seed, checkpoints=checkpoints, settled=settled), None
+        edge_biases = look_at_outputs(model, batches, cache, parameters, settled=settled)
     facts = {
         "seed": seed,
         "device": device.type,
@@ -104,6 +107,7 @@ def train(
         "step2_epochs": step2.epoch,
         "step2_stopped": step2.stopped,
         "step2_gap": gap,
+        "edge_biases": edge_biases,
     }
     return Training(model, [*step1.history, *step2.history], facts)
 
@@ -116,7 +120,6 @@ def solve_decoders(
     *,
     seed: int,
     for_each: ForEach,
-    settled: bool = True,
 ) -> tuple[Checkpoint, float | None]:
     """Step 2 to its certified optimum instead of by Adam: sets the coefficients of `model` by `mispel.step2_optimum`.
 
@@ -141,13 +144,31 @@ def solve_decoders(
     else:
         reached = f"loss {lowest:.6g}, at most {solution.gap:.1e} of it above the optimum"
     print(f"MISPEL step 2: {reached} ({len(history)} passes over all slices)", file=sys.stderr)
-    watch = OutputWatch(model.scanners, model.device)
+    return Checkpoint(len(history) - 1, {}, history, None), solution.gap
+
+
+def look_at_outputs(
+    model: Model, batches: Batches, cache: EmbeddingCache, parameters: Settings, *, settled: bool
+) -> dict[str, float | None]:
+    """A last pass over all slices, with a trained model: its biases at the brain's edge, by scanner.
+
+    Warns where they are large. Raises `TrainingError` for a dead or collapsed output, or warns of it where it may
+    still be flat (not `settled`).
+    """
+    outputs_watch = OutputWatch(model.scanners, model.device)
+    edge_watch = EdgeWatch(model.scanners, model.device)
     for begin in range(0, len(batches.store), parameters.batch_size):
         indices = np.arange(begin, min(begin + parameters.batch_size, len(batches.store)))
+        images, depths = batches.images(indices), batches.depths(indices)
         outputs = decode(cache.embeddings(indices), model.coefficients, relu=model.relu)
-        watch.add(batches.images(indices), outputs)
-    watch.check("MISPEL step 2", settled=settled)
-    return Checkpoint(len(history) - 1, {}, history, None), solution.gap
+        outputs_watch.add(images, outputs, depths)
+        edge_watch.add(images, outputs, depths)
+    outputs_watch.check("MISPEL step 2", settled=settled)
+    biases = edge_watch.biases()
+    caution = edge_caution(biases, parameters)
+    if caution is not None:
+        warnings.warn(caution, Caution, stacklevel=2)
+    return biases
 
 
 def drawn_an_epoch(store: SliceStore, parameters: Settings) -> int:
@@ -235,14 +256,15 @@ def _reason_to_stop(history: list[dict[str, Any]], step: Step) -> str | None:
 def example_slice(model: Model, store: SliceStore) -> dict[str, np.ndarray]:
     """What a figure of the embeddings needs (Fig. 2): the middle slice of the first subject with all scans.
 
-    images (M, rows, columns), embeddings (M, L, rows, columns), outputs (M, rows, columns), coefficients
-    (M, L), and whose slice it is. Rows run from the front of the head to its back.
+    images (M, rows, columns), embeddings (M, L, rows, columns), outputs (M, rows, columns), all 0 outside the
+    brain, coefficients (M, L), and whose slice it is. Rows run from the front of the head to its back.
     """
     complete = np.flatnonzero(store.present.all(axis=1))
     candidates = complete if complete.size else np.arange(len(store))
     candidates = candidates[store.subjects[candidates] == store.subjects[candidates[0]]]
     chosen = int(candidates[len(candidates) // 2])
-    images = np.stack([array[chosen] for array in store.images])
+    images, depths = (np.stack([array[chosen] for array in arrays]) for arrays in (store.images, store.depths))
+    brain = depths > 0
     slices = torch.from_numpy(images)[:, None, None].to(model.device)
     embeddings = torch.stack([model.encode(number, slices[number])[0] for number in range(len(images))])
     outputs = decode(embeddings[None], model.coefficients, relu=model.relu)[0]
@@ -250,8 +272,8 @@ def example_slice(model: Model, store: SliceStore) -> dict[str, np.ndarray]:
         "scanners": np.array(store.scanners),
         "subject": np.array(store.subjects[chosen]),
         "slice": np.array(store.positions[chosen]),
-        "images": store.grid.upright(images),
-        "embeddings": store.grid.upright(embeddings.cpu().numpy()),
-        "outputs": store.grid.upright(outputs.cpu().numpy()),
+        "images": store.grid.upright(images * brain),
+        "embeddings": store.grid.upright(embeddings.cpu().numpy() * brain[:, None]),
+        "outputs": store.grid.upright(outputs.cpu().numpy() * brain),
         "coefficients": model.coefficients.cpu().numpy(),
     }

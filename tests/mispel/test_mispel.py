@@ -55,7 +55,7 @@ def study(tmp_path_factory) -> Study:
 
 @pytest.fixture(scope="session")
 def store(study, tmp_path_factory):
-    return build_store(study, tmp_path_factory.mktemp("store"))
+    return build_store(study, tmp_path_factory.mktemp("store"), outside="zero")
 
 
 @pytest.fixture(scope="session")
@@ -179,7 +179,7 @@ def test_losses_over_the_brain_only():
 def test_box_holds_the_masks_and_pastes_back(rows, columns):
     mask = np.zeros((3, 40, 41), bool)
     mask[1, rows[0] : rows[0] + rows[1], columns[0] : columns[0] + columns[1]] = True
-    box = common_box([mask])
+    box = common_box([mask], 0)
     assert box.shape[0] % 4 == 0
     assert box.shape[1] % 4 == 0
     assert box.shape[0] < rows[1] + 4
@@ -192,10 +192,10 @@ def test_box_grows_outward_in_steps_of_4():
     mask = np.zeros((2, 30, 30), bool)
     mask[:, 3:29, 10:16] = True
     box = Box(8, 20, 8, 20)
-    grown = box.around(mask)
-    assert grown == Box(0, 32, 8, 20)
+    assert box.around(mask, 0) == Box(0, 32, 8, 20)
+    assert box.around(mask, 4) == Box(-4, 36, 4, 20)
     mask[:, :9] = mask[:, 19:] = False
-    assert box.around(mask) == box
+    assert box.around(mask, 0) == box
 
 
 @given(
@@ -356,11 +356,12 @@ def test_a_dead_or_flat_output_is_named(outputs, word):
     images, *_ = random_batch()
     watch = OutputWatch(("GE", "Philips", "Prisma", "Trio"), CPU)
     made = images.clone()
-    watch.add(images, made)
+    depths = torch.ones_like(images, dtype=torch.uint8)
+    watch.add(images, made, depths)
     watch.check("epoch 1")
     watch = OutputWatch(("GE", "Philips", "Prisma", "Trio"), CPU)
     made[:, 2] = outputs
-    watch.add(images, made)
+    watch.add(images, made, depths)
     with pytest.raises(TrainingError, match=word) as raised:
         watch.check("epoch 1")
     assert "Prisma" in str(raised.value) or word == "finite"
@@ -532,4 +533,4 @@ def test_through_the_shared_runner(study, tmp_path):
 def test_one_scanner_cannot_be_harmonized(tmp_path):
     study = make_study(tmp_path, scanners=("GE",))
     with pytest.raises(InputError, match="only GE"):
-        build_store(study, tmp_path)
+        build_store(study, tmp_path, outside="nearest")
