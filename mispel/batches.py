@@ -46,11 +46,10 @@ class Batches:
         return depths.gt(0).any(dim=1).float() if self.region_kind == "brain" else None
 
 
-def shuffled_batches(count: int, *, size: int, draw: int, seed: int, step: int, epoch: int) -> list[np.ndarray]:
+def shuffled_batches(count: int, *, size: int, seed: int, step: int, epoch: int) -> list[np.ndarray]:
     """The batches of one epoch: slice numbers in an order that depends on seed, step and epoch alone.
 
-    `draw` > 0 takes only so many slices. No generator is carried from epoch to epoch, so that a resumed
-    training draws what an undisturbed one would.
+    No generator is carried from epoch to epoch, so that a resumed training draws what an undisturbed one would.
     """
-    order = np.random.default_rng([seed, step, epoch]).permutation(count)[: draw or count]
+    order = np.random.default_rng([seed, step, epoch]).permutation(count)
     return [order[begin : begin + size] for begin in range(0, len(order), size)]

@@ -172,7 +172,7 @@ def step2_solver(folder: Path, *, height: int, width: int, slices: int, variant:
     """Step 2 from cached embeddings: 20 epochs of Adam, or the certified optimum; after a short, narrow Step 1."""
     store = random_store(folder, slices, height, width)
     batches = Batches(store, CPU, region="box")
-    parameters = Parameters(preset="demo", step1_epochs=1, slices_per_epoch=160).settings()
+    parameters = Parameters(preset="demo", step1_epochs=1).settings()
     model = untrained_model(store, parameters, seed=0, device=CPU)
     figures: dict[str, float] = {}
     with working_threads(1) as for_each:

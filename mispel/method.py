@@ -64,7 +64,7 @@ class Mispel(Method):
                 checkpoints=checkpoints,
             )
             self._model = self._training.model
-            self.passes = self._training.facts["step1_passes"]
+            self.passes = float(self._training.facts["step1_epochs"])
             self._example = example_slice(self._model, store)
         finally:
             shutil.rmtree(working, ignore_errors=True)

@@ -22,6 +22,7 @@ from mispel.collapse import OutputWatch
 from mispel.compute import ForEach, choose_precision, working_threads
 from mispel.edge_watch import EdgeWatch, edge_caution
 from mispel.embedding_cache import EmbeddingCache, build_cache
+from mispel.forecast import Forecast
 from mispel.model import Model, new_model
 from mispel.network import decode
 from mispel.parameters import Settings
@@ -85,7 +86,7 @@ def train(
     with working_threads(min(threads, len(store.scanners))) as for_each:
         learning = EmbeddingLearning(model, batches, parameters, precision=precision, for_each=for_each)
         step1 = run_step(learning, seed=seed, checkpoints=checkpoints)
-        settled = step1.epoch * batches_an_epoch(store, parameters) >= WARM_UP_STEPS
+        settled = step1.epoch * batches_a_pass(store, parameters) >= WARM_UP_STEPS
         cache = build_cache(model, store, folder, limit_gb=parameters.cache_limit_gb, for_each=for_each)
         if parameters.step2_solver == "exact":
             step2, gap = solve_decoders(model, batches, cache, parameters, seed=seed, for_each=for_each)
@@ -100,7 +101,6 @@ def train(
         "embedding_cache": str(cache.dtype),
         "subjects": list(dict.fromkeys(store.subjects.tolist())),
         "slices": len(store),
-        "step1_passes": step1.epoch * drawn_an_epoch(store, parameters) / len(store),
         "scans_checksum": store.checksum,
         "step1_epochs": step1.epoch,
         "step1_stopped": step1.stopped,
@@ -171,14 +171,9 @@ def look_at_outputs(
     return biases
 
 
-def drawn_an_epoch(store: SliceStore, parameters: Settings) -> int:
-    """Slices of an epoch."""
-    return min(parameters.slices_per_epoch or len(store), len(store))
-
-
-def batches_an_epoch(store: SliceStore, parameters: Settings) -> int:
-    """Steps of an epoch."""
-    return math.ceil(drawn_an_epoch(store, parameters) / parameters.batch_size)
+def batches_a_pass(store: SliceStore, parameters: Settings) -> int:
+    """Steps of an epoch, which is a pass over all slices."""
+    return math.ceil(len(store) / parameters.batch_size)
 
 
 def run_step(
@@ -195,25 +190,24 @@ def run_step(
         state = Checkpoint(epoch=0, tensors={}, history=[], stopped=None)
     else:
         step.restore(state.tensors)
-    count = batches_an_epoch(store, parameters)
+    count = batches_a_pass(store, parameters)
     epochs = range(state.epoch + 1, step.epochs + 1) if state.stopped is None else range(0)
     what = f"MISPEL step {step.number}"
+    if epochs:
+        passes = f"{len(epochs)} passes" if len(epochs) > 1 else "1 pass"
+        print(f"{what}: {passes} over {len(store)} slices of {len(store.scanners)} scanners", file=sys.stderr)
+    forecast = Forecast(len(epochs) * count, device)
     bar = progress(
         ((epoch, number) for epoch in epochs for number in range(count)), what=what, total=len(epochs) * count
     )
     for epoch, number in bar:
         if number == 0:
-            order = shuffled_batches(
-                len(store),
-                size=parameters.batch_size,
-                draw=parameters.slices_per_epoch,
-                seed=seed,
-                step=step.number,
-                epoch=epoch,
-            )
+            order = shuffled_batches(len(store), size=parameters.batch_size, seed=seed, step=step.number, epoch=epoch)
             watch = OutputWatch(store.scanners, device)
             losses = torch.zeros(len(LOSSES), dtype=torch.float64, device=device)
         losses += step.train(order[number], watch).double()
+        if told := forecast.batch_is_done():
+            bar.write(f"{what}: {told}", file=sys.stderr)
         if number < count - 1:
             continue
         row = _loss_row(step.number, epoch, losses / count)

@@ -238,12 +238,10 @@ def test_store_holds_the_slices_with_brain(study, store):
 
 
 def test_every_epoch_draws_each_slice_once_in_another_order():
-    first, second = (
-        np.concatenate(shuffled_batches(50, size=4, draw=0, seed=1, step=1, epoch=epoch)) for epoch in (1, 2)
-    )
+    first, second = (np.concatenate(shuffled_batches(50, size=4, seed=1, step=1, epoch=epoch)) for epoch in (1, 2))
     assert sorted(first) == sorted(second) == list(range(50))
     assert not np.array_equal(first, second)
-    assert [len(batch) for batch in shuffled_batches(50, size=4, draw=10, seed=1, step=1, epoch=1)] == [4, 4, 2]
+    assert [len(batch) for batch in shuffled_batches(10, size=4, seed=1, step=1, epoch=1)] == [4, 4, 2]
 
 
 # the two steps
@@ -252,7 +250,7 @@ def test_every_epoch_draws_each_slice_once_in_another_order():
 def reference_batches(store, step, epochs):
     images = torch.from_numpy(np.stack(store.images, axis=1))
     for epoch in range(1, epochs + 1):
-        for indices in shuffled_batches(len(store), size=4, draw=0, seed=3, step=step, epoch=epoch):
+        for indices in shuffled_batches(len(store), size=4, seed=3, step=step, epoch=epoch):
             yield images[indices]
 
 
@@ -392,6 +390,11 @@ def test_presets():
     erratum = Parameters(preset="erratum")
     assert (erratum.lambda1, erratum.lambda2) == (0.3, 1.0)
     assert all(set(preset) == set(PRESETS["paper"]) for preset in PRESETS.values())
+    # as published
+    assert all((preset.outside, preset.loss_region) == ("zero", "box") for preset in (paper, erratum))
+    for name in ("laptop", "demo"):
+        small = Parameters(preset=name)
+        assert (small.outside, small.loss_region) == ("nearest", "brain")
 
 
 def test_any_number_of_a_preset_can_be_set():
