@@ -29,7 +29,7 @@ from mispel.errors import TrainingError
 from mispel.losses import coupling_loss, harmonization_loss, reconstruction_loss, step1_loss, step2_loss
 from mispel.method import Mispel
 from mispel.model import load_model
-from mispel.network import decode, new_encoder
+from mispel.network import decode, enlarged, new_encoder
 from mispel.parameters import PRESETS, Parameters
 from mispel.plain_port import PlainEncoder, PlainMispel, plain_cut
 from mispel.slices import Box, Grid, axial_axis, build_store, common_box, from_slices, to_slices
@@ -88,6 +88,22 @@ def test_encoder_is_the_published_one():
         target.data.copy_(source.data)
     slices = torch.rand(2, 1, 16, 24)
     torch.testing.assert_close(encoder(slices), plain(slices), rtol=1e-4, atol=1e-5)
+
+
+@given(height=st.integers(1, 7), width=st.integers(1, 7), channels=st.tuples(st.integers(1, 3), st.integers(1, 3)))
+@settings(deadline=None, max_examples=20)
+def test_enlarging_within_the_convolution_is_exact(height, width, channels):
+    """Values and gradients are those of nearest neighbors before a 3x3 convolution, to the last digits of float64."""
+    torch.manual_seed(0)
+    layer = torch.nn.Conv2d(*channels, kernel_size=3, padding=1).double()
+    values = torch.randn(2, channels[0], height, width, dtype=torch.float64, requires_grad=True)
+    plainly = layer(torch.nn.functional.interpolate(values, scale_factor=2, mode="nearest"))
+    made = enlarged(values, layer)
+    torch.testing.assert_close(made, plainly, rtol=1e-13, atol=1e-13)
+    inputs = (values, layer.weight, layer.bias)
+    shape = torch.randn_like(plainly)
+    for mine, theirs in zip(*(torch.autograd.grad(out, inputs, shape) for out in (made, plainly)), strict=True):
+        torch.testing.assert_close(mine, theirs, rtol=1e-12, atol=1e-12)
 
 
 def test_encoder_starts_glorot_uniform():
