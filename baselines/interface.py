@@ -77,6 +77,8 @@ class Method(abc.ABC):
     citation: ClassVar[str]
     limits: ClassVar[str]
     """What it cannot do, in a sentence."""
+    cost: ClassVar[str] = ""
+    """What fitting it takes, in a sentence, where that is more than seconds."""
     fits_on: ClassVar[Literal["study", "scan"]] = "study"
     """"scan": nothing is learned; every scan is harmonized from itself alone."""
     needs: ClassVar[frozenset[str]] = frozenset()

@@ -31,7 +31,7 @@ from mispel.embedding_cache import build_cache
 from mispel.parameters import Parameters
 from mispel.slices import SliceStore, build_store
 from mispel.steps import DecoderFitting, EmbeddingLearning, Step
-from mispel.training import batches_an_epoch, untrained_model
+from mispel.training import batches_a_pass, untrained_model
 
 CACHED = 40
 """Slices that are encoded and on which Step 2 is measured."""
@@ -49,12 +49,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     device = torch.device("cpu")
     meter = Meter()
     with tempfile.TemporaryDirectory(prefix="paper-training-") as folder:
-        store = build_store(read_sheet(given.scans, scale="brain"), Path(folder))
+        store = build_store(read_sheet(given.scans, scale="brain"), Path(folder), outside=parameters.outside)
         meter.add(f"{len(store)} slices of {store.box.shape} from {len(store.scanners)} scanners to disk", 1, 1)
         model = untrained_model(store, parameters, seed=0, device=device)
         batches = Batches(store, device, region=parameters.loss_region)
         precision = choose_precision(parameters.precision, device)
-        an_epoch = batches_an_epoch(store, parameters)
+        an_epoch = batches_a_pass(store, parameters)
         with working_threads(given.threads) as for_each:
             learning = EmbeddingLearning(model, batches, parameters, precision=precision, for_each=for_each)
             run(learning, given.steps, "step 1")
@@ -88,6 +88,7 @@ def middle_slices(store: SliceStore, count: int) -> SliceStore:
     return replace(
         store,
         images=tuple(array[chosen] for array in store.images),
+        depths=tuple(array[chosen] for array in store.depths),
         present=store.present[chosen],
         subjects=store.subjects[chosen],
         positions=store.positions[chosen],

@@ -21,6 +21,10 @@ class NotApplicable(Exception):
     """Raised by a method that cannot be used on a study, with the reason; an outcome, not a failure."""
 
 
+class Caution(UserWarning):
+    """What whoever looks at a step's results must know, though the step ended well: its record tells it too."""
+
+
 def is_place_trouble(error: BaseException | None) -> bool:
     """Whether an error is, or came from, a place that takes no more files: a full or read-only disk, a quota."""
     while error is not None:

@@ -11,34 +11,45 @@ from mispel.slices import SliceStore
 
 
 class Batches:
-    """A store's slices as tensors on a device: read from disk for the CPU, all kept on a GPU."""
+    """A store's slices as tensors on a device: read from disk for the CPU, all kept on a GPU.
+
+    `region`: the pixels that the losses count, "box" for all or "brain" for those where any scanner has brain.
+    """
 
     def __init__(self, store: SliceStore, device: torch.device, *, region: str) -> None:
         self.store = store
         self.device = device
         self.region_kind = region
         self.present = torch.from_numpy(store.present.astype(np.float32)).to(device)
-        self._resident = None
+        self._resident: dict[str, list[Tensor]] = {}
         if is_resident(device):
-            self._resident = [torch.from_numpy(np.array(images)).to(device) for images in store.images]
+            for kind in ("images", "depths"):
+                arrays = getattr(store, kind)
+                self._resident[kind] = [torch.from_numpy(np.array(array)).to(device) for array in arrays]
 
     def images(self, indices: np.ndarray) -> Tensor:
         """Slices (B, M, H, W), float32."""
-        if self._resident is not None:
+        return self._chosen("images", indices)
+
+    def depths(self, indices: np.ndarray) -> Tensor:
+        """How deep in the brain their voxels lie (B, M, H, W), uint8; 0 is no brain."""
+        return self._chosen("depths", indices)
+
+    def _chosen(self, kind: str, indices: np.ndarray) -> Tensor:
+        if self._resident:
             chosen = torch.from_numpy(indices).to(self.device)
-            return torch.stack([images[chosen] for images in self._resident], dim=1)
-        return torch.from_numpy(np.stack([images[indices] for images in self.store.images], axis=1))
+            return torch.stack([array[chosen] for array in self._resident[kind]], dim=1)
+        return torch.from_numpy(np.stack([array[indices] for array in getattr(self.store, kind)], axis=1))
 
-    def region(self, images: Tensor) -> Tensor | None:
-        """The pixels that the losses count (B, H, W), or None for all; brain is where any scanner isn't 0."""
-        return images.ne(0).any(dim=1).float() if self.region_kind == "brain" else None
+    def region(self, depths: Tensor) -> Tensor | None:
+        """The pixels that the losses count (B, H, W), by the depths of their voxels, or None for all."""
+        return depths.gt(0).any(dim=1).float() if self.region_kind == "brain" else None
 
 
-def shuffled_batches(count: int, *, size: int, draw: int, seed: int, step: int, epoch: int) -> list[np.ndarray]:
+def shuffled_batches(count: int, *, size: int, seed: int, step: int, epoch: int) -> list[np.ndarray]:
     """The batches of one epoch: slice numbers in an order that depends on seed, step and epoch alone.
 
-    `draw` > 0 takes only so many slices. No generator is carried from epoch to epoch, so that a resumed
-    training draws what an undisturbed one would.
+    No generator is carried from epoch to epoch, so that a resumed training draws what an undisturbed one would.
     """
-    order = np.random.default_rng([seed, step, epoch]).permutation(count)[: draw or count]
+    order = np.random.default_rng([seed, step, epoch]).permutation(count)
     return [order[begin : begin + size] for begin in range(0, len(order), size)]

@@ -42,7 +42,7 @@ CPU = torch.device("cpu")
 
 def random_store(folder: Path, slices: int, height: int, width: int) -> SliceStore:
     """Slices of four scanners that see one random picture with different contrast, the outer third empty."""
-    images = []
+    images, depths = [], []
     for number in range(len(SCANNERS)):
         array = new_array(folder / f"slices-{number}.npy", (slices, height, width), np.float32)
         for index in range(slices):
@@ -55,9 +55,11 @@ def random_store(folder: Path, slices: int, height: int, width: int) -> SliceSto
             array[index] = np.maximum(picture + noise, 0.01) * inside
         array.flush()
         images.append(array)
+        depths.append(np.broadcast_to(inside.astype(np.uint8), array.shape))
     return SliceStore(
         scanners=SCANNERS,
         images=tuple(images),
+        depths=tuple(depths),
         present=np.ones((slices, len(SCANNERS)), bool),
         subjects=np.repeat("01", slices),
         positions=np.arange(slices),
@@ -170,7 +172,7 @@ def step2_solver(folder: Path, *, height: int, width: int, slices: int, variant:
     """Step 2 from cached embeddings: 20 epochs of Adam, or the certified optimum; after a short, narrow Step 1."""
     store = random_store(folder, slices, height, width)
     batches = Batches(store, CPU, region="box")
-    parameters = Parameters(preset="demo", step1_epochs=1, slices_per_epoch=160).settings()
+    parameters = Parameters(preset="demo", step1_epochs=1).settings()
     model = untrained_model(store, parameters, seed=0, device=CPU)
     figures: dict[str, float] = {}
     with working_threads(1) as for_each:

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from core.errors import Caution
 from mispel.errors import TrainingError
 
 SMALLEST_ACTIVE_SHARE = 0.01
@@ -24,12 +25,11 @@ class OutputWatch:
         self.scanners = scanners
         self.sums = torch.zeros(6, len(scanners), dtype=torch.float64, device=device)
 
-    def add(self, images: Tensor, outputs: Tensor) -> None:
-        """Count a batch: images and outputs (B, M, H, W)."""
-        outputs = outputs.detach()
-        brain = images.ne(0)
-        inside = outputs * brain
-        terms = (brain, inside.abs() > 1e-6, inside, inside.square(), images, images.square())
+    def add(self, images: Tensor, outputs: Tensor, depths: Tensor) -> None:
+        """Count a batch: images and outputs (B, M, H, W), and how deep in the brain their voxels lie."""
+        brain = depths.gt(0)
+        inside, scans = outputs.detach() * brain, images * brain
+        terms = (brain, inside.abs() > 1e-6, inside, inside.square(), scans, scans.square())
         self.sums += torch.stack([term.sum(dim=(0, 2, 3), dtype=torch.float64) for term in terms])
 
     def check(self, when: str, *, settled: bool = True) -> None:
@@ -47,7 +47,7 @@ class OutputWatch:
             if fault is not None and settled:
                 raise TrainingError(f"{when}: the output of scanner '{scanner}' {fault}")
             if fault is not None:
-                warnings.warn(f"{when}: the output of scanner '{scanner}' {fault}", stacklevel=2)
+                warnings.warn(f"{when}: the output of scanner '{scanner}' {fault}", Caution, stacklevel=2)
 
 
 def _fault(

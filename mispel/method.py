@@ -52,7 +52,7 @@ class Mispel(Method):
         folder = self.context.checkpoint
         working = Path(tempfile.mkdtemp(prefix="mispel-")) if folder is None else folder / "working"
         try:
-            store = build_store(study, working)
+            store = build_store(study, working, outside=self.parameters.settings().outside)
             checkpoints = None if folder is None else Checkpoints(folder, self._identity(store, device.type))
             self._training = train(
                 store,
@@ -64,7 +64,7 @@ class Mispel(Method):
                 checkpoints=checkpoints,
             )
             self._model = self._training.model
-            self.passes = self._training.facts["step1_passes"]
+            self.passes = float(self._training.facts["step1_epochs"])
             self._example = example_slice(self._model, store)
         finally:
             shutil.rmtree(working, ignore_errors=True)

@@ -19,11 +19,14 @@ from torch import Tensor
 
 from core.errors import InputError
 from core.files import read_json, write_beside, write_json
+from core.options import make
 from mispel.compute import ForEach
 from mispel.network import Encoder, decode, new_coefficients, new_encoder
-from mispel.slices import Box, Grid, from_slices, to_slices
+from mispel.outside import MARGIN
+from mispel.parameters import Outside, Parameters
+from mispel.slices import Box, Grid, from_slices, network_slices, to_slices
 
-FORMAT = "mispel 1"
+FORMAT = "mispel 2"
 WEIGHTS_FILE = "weights.safetensors"
 DESCRIPTION_FILE = "model.json"
 INFERENCE_BATCH = 8
@@ -31,7 +34,7 @@ INFERENCE_BATCH = 8
 
 @dataclass
 class Model:
-    """Encoders and decoders by scanner, the box and grid of the scans they learned from, and their scale."""
+    """Encoders and decoders by scanner, and of the scans they learned from the box, grid, scale and surroundings."""
 
     scanners: tuple[str, ...]
     encoders: list[Encoder]
@@ -40,6 +43,7 @@ class Model:
     box: Box
     grid: Grid
     scale: str
+    outside: Outside
 
     @property
     def width(self) -> int:
@@ -106,11 +110,11 @@ class Model:
         """
         number = self.number(scanner)
         inside = to_slices(mask, self.grid.axis)
-        box = self.box.shifted(*self.grid.plane_shift(affine)).around(inside)
-        stack = to_slices(np.asarray(image, np.float32), self.grid.axis)
-        result = np.zeros(stack.shape, np.float32)
-        slices = np.flatnonzero(inside.any(axis=(1, 2)))
-        result[slices] = box.paste(self.harmonize_slices(number, box.cut(stack[slices]), for_each), stack.shape[1:])
+        box = self.box.shifted(*self.grid.plane_shift(affine)).around(inside, MARGIN[self.outside])
+        positions = np.flatnonzero(inside.any(axis=(1, 2)))
+        slices = network_slices(image, mask, box, self.grid, positions, outside=self.outside)
+        result = np.zeros(inside.shape, np.float32)
+        result[positions] = box.paste(self.harmonize_slices(number, slices, for_each), inside.shape[1:])
         return np.ascontiguousarray(from_slices(np.where(inside, result, np.float32(0)), self.grid.axis))
 
 
@@ -124,13 +128,14 @@ def new_model(
     box: Box,
     grid: Grid,
     scale: str,
+    outside: Outside,
     device: torch.device,
 ) -> Model:
     """A model as training begins; its weights depend on `seed` and the number of scanners alone."""
     seeds = [int(np.random.SeedSequence([seed, number]).generate_state(1)[0]) for number in range(len(scanners))]
     encoders = [new_encoder(width=width, embeddings=embeddings, seed=drawn).to(device) for drawn in seeds]
     coefficients = new_coefficients(len(scanners), embeddings).to(device)
-    return Model(scanners, encoders, coefficients, relu, box, grid, scale)
+    return Model(scanners, encoders, coefficients, relu, box, grid, scale, outside)
 
 
 def checksum_of(tensors: Mapping[str, Tensor]) -> str:
@@ -206,15 +211,17 @@ def load_model(folder: Path, device: torch.device) -> tuple[Model, dict[str, Any
         found = description.get("format") if isinstance(description, dict) else None
         raise InputError(f"{path}: format '{found}', this version reads '{FORMAT}'; train again")
     try:
+        settings = make(Parameters, description["parameters"], f"{path}: parameters").settings()
         model = new_model(
             tuple(description["scanners"]),
-            width=description["parameters"]["width"],
-            embeddings=description["parameters"]["embeddings"],
-            relu=description["parameters"]["decoder"] == "relu",
+            width=settings.width,
+            embeddings=settings.embeddings,
+            relu=settings.decoder == "relu",
             seed=0,
             box=Box(**description["box"]),
             grid=Grid(tuple(description["shape"]), np.array(description["affine"])),
             scale=description["scale"],
+            outside=settings.outside,
             device=device,
         )
         expected = description["weights_checksum"]

@@ -58,15 +58,27 @@ class Encoder(nn.Module):
         fine = self.down1(slices)
         middle = self.down2(functional.max_pool2d(fine, 2))
         coarse = self.bottom(functional.max_pool2d(middle, 2))
-        middle = self.up2(torch.cat([middle, self.widen2(_upsample(coarse))], dim=1))
-        fine = self.up1(torch.cat([fine, self.widen1(_upsample(middle))], dim=1))
+        middle = self.up2(torch.cat([middle, enlarged(coarse, self.widen2)], dim=1))
+        fine = self.up1(torch.cat([fine, enlarged(middle, self.widen1)], dim=1))
         # the decoder sums embeddings of both signs: rounding them to 8 bits would show in the image
         with torch.autocast(slices.device.type, enabled=False):
             return activate(self.last(fine.float()))
 
 
-def _upsample(values: Tensor) -> Tensor:
-    return functional.interpolate(values, scale_factor=2, mode="nearest")
+def enlarged(values: Tensor, layer: nn.Conv2d) -> Tensor:
+    """The 3x3 convolution `layer` of features (B, C, H, W) enlarged twofold by nearest neighbors, (B, C', 2H, 2W).
+
+    The enlarged features are never made. A pixel's nine neighbors in them are copies of at most four, whose
+    weights add up: that is a transposed convolution with a 4x4 kernel and stride 2, with fewer multiplications.
+    """
+    kernel = _summed(_summed(layer.weight, dim=2), dim=3).transpose(0, 1)
+    return functional.conv_transpose2d(values, kernel, layer.bias, stride=2, padding=1)
+
+
+def _summed(weights: Tensor, dim: int) -> Tensor:
+    """Of three weights along an axis the four sums with which one pixel enters its enlarged self and neighbors."""
+    first, middle, last = weights.unbind(dim)
+    return torch.stack([last, middle + last, first + middle, first], dim)
 
 
 def initialize(layer: nn.Conv2d, generator: torch.Generator) -> None:

@@ -15,10 +15,13 @@ import nibabel as nib
 import numpy as np
 
 from core.boxes import Span, cut, paste, spans
+from core.brain_edge import depth
 from core.errors import InputError
 from core.study import Study
 from mispel.errors import TrainingError
 from mispel.network import SIZE_STEP
+from mispel.outside import MARGIN, surrounded
+from mispel.parameters import Outside
 
 
 def axial_axis(affine: np.ndarray) -> int:
@@ -54,12 +57,12 @@ class Box:
         """The box, moved."""
         return Box(self.top + rows, self.bottom + rows, self.left + columns, self.right + columns)
 
-    def around(self, mask: np.ndarray) -> Box:
-        """This box, grown outward in steps of 4 until it holds a mask (S, H, W).
+    def around(self, mask: np.ndarray, margin: int) -> Box:
+        """This box, grown outward in steps of 4 until it holds a mask (S, H, W) and a margin around it, in voxels.
 
         Steps of 4 leave every voxel where it was on the pooled grids of the encoder.
         """
-        top, bottom, left, right = _bounds(mask)
+        top, bottom, left, right = _bounds(mask, margin)
         return Box(
             self.top - _steps(self.top - top),
             self.bottom + _steps(bottom - self.bottom),
@@ -86,18 +89,18 @@ def _steps(missing: int) -> int:
     return SIZE_STEP * -(-max(missing, 0) // SIZE_STEP)
 
 
-def _bounds(mask: np.ndarray) -> tuple[int, int, int, int]:
-    """First and last row and column of a mask (S, H, W) that isn't empty."""
+def _bounds(mask: np.ndarray, margin: int) -> tuple[int, int, int, int]:
+    """First and last row and column of a mask (S, H, W) that isn't empty, and so many voxels beyond them."""
     (top, bottom), (left, right) = spans(np.any(mask, axis=0)) or ((0, 0), (0, 0))
-    return top, bottom, left, right
+    return top - margin, bottom + margin, left - margin, right + margin
 
 
-def common_box(masks: Iterable[np.ndarray]) -> Box:
-    """The smallest box that holds all masks (S, H, W each), padded to a height and width divisible by 4.
+def common_box(masks: Iterable[np.ndarray], margin: int) -> Box:
+    """The smallest box that holds all masks (S, H, W each) and a margin, its height and width divisible by 4.
 
     Raises `InputError` when there is no mask.
     """
-    bounds = [_bounds(mask) for mask in masks]
+    bounds = [_bounds(mask, margin) for mask in masks]
     if not bounds:
         raise InputError("there is no scan to train on")
     edges = np.array(bounds)
@@ -117,6 +120,13 @@ class Grid:
     def axis(self) -> int:
         """The axis of the slices."""
         return axial_axis(self.affine)
+
+    @property
+    def spacing(self) -> tuple[float, float, float]:
+        """Of voxels in mm: from slice to slice, along rows and along columns."""
+        sizes = np.linalg.norm(self.affine[:3, :3], axis=0)
+        across, rows, columns = sizes[self.axis], *np.delete(sizes, self.axis)
+        return float(across), float(rows), float(columns)
 
     def upright(self, slices: np.ndarray) -> np.ndarray:
         """Slices (..., H, W) as one looks at them: rows from front to back, columns from left to right."""
@@ -141,18 +151,33 @@ class Grid:
         return int(rows), int(columns)
 
 
+def network_slices(
+    image: np.ndarray, mask: np.ndarray, box: Box, grid: Grid, positions: np.ndarray, *, outside: Outside
+) -> np.ndarray:
+    """A scan (X, Y, Z) as the encoders see it: its slices at rising `positions` inside a box (N, H, W), float32.
+
+    Box and positions hold the whole brain, so that the nearest brain voxel is the same as in the whole scan.
+    """
+    between = slice(positions[0], positions[-1] + 1)
+    stack, inside = (box.cut(to_slices(volume, grid.axis)[between]) for volume in (image, mask))
+    stack = surrounded(stack.astype(np.float32, copy=False), inside, grid.spacing, outside=outside)
+    return np.ascontiguousarray(stack[positions - positions[0]])
+
+
 @dataclass(frozen=True)
 class SliceStore:
     """Slices that hold brain, the same index from each scanner.
 
     images: for each scanner an array (N, H, W), float32, on disk; 0 where the scan is missing.
+    depths: for each scanner, as `core.brain_edge.depth` counts them (N, H, W), uint8, on disk; 0 is no brain.
     present: (N, M), whether slice and scanner were scanned.
     subjects, positions: (N,) each, whose slice it is and which of the volume's.
-    checksum: of the images' bytes, as hexadecimal.
+    checksum: of the bytes of images and depths, as hexadecimal.
     """
 
     scanners: tuple[str, ...]
     images: tuple[np.ndarray, ...]
+    depths: tuple[np.ndarray, ...]
     present: np.ndarray
     subjects: np.ndarray
     positions: np.ndarray
@@ -184,10 +209,10 @@ def new_array(path: Path, shape: tuple[int, ...], dtype: np.dtype | type) -> np.
     return array
 
 
-def build_store(study: Study, folder: Path) -> SliceStore:
+def build_store(study: Study, folder: Path, *, outside: Outside) -> SliceStore:
     """Read every scan once and write its slices, cut to the masks' common box, into `folder`.
 
-    A slice is kept when any of the subject's masks has brain there.
+    A slice is kept when any of the subject's masks has brain there; `outside` says what lies around a scan's own.
     Raises `InputError` for a study of fewer than two scanners or with voxels that aren't finite.
     """
     scanners = tuple(study.scanners)
@@ -202,31 +227,38 @@ def build_store(study: Study, folder: Path) -> SliceStore:
             has_brain[scan.subject] |= mask.any(axis=(1, 2))
             yield mask
 
-    box = common_box(seen(masks))
+    box = common_box(seen(masks), MARGIN[outside])
     positions = {subject: np.flatnonzero(slices) for subject, slices in has_brain.items()}
     counts = [len(positions[subject]) for subject in study.subjects]
     total = sum(counts)
     present = np.zeros((total, len(scanners)), bool)
-    images = []
+    images, depths = [], []
     digest = 0
     for number, scanner in enumerate(scanners):
         array = new_array(folder / f"scanner-{number}.npy", (total, *box.shape), np.float32)
+        layers = new_array(folder / f"depth-{number}.npy", (total, *box.shape), np.uint8)
         begin = 0
         for subject, count in zip(study.subjects, counts, strict=True):
             scan = study.find(subject, scanner)
             if scan is not None:
-                cut = box.cut(to_slices(scan.read(), grid.axis)[positions[subject]])
+                mask = scan.read_mask()
+                cut = network_slices(scan.read(), mask, box, grid, positions[subject], outside=outside)
                 if not np.isfinite(cut).all():
                     raise InputError(f"{scan.image}: NaN or infinite voxels in the brain; repair it or leave it out")
-                digest = zlib.crc32(cut.data, digest)
+                deep = box.cut(to_slices(depth(mask), grid.axis)[positions[subject]])
+                digest = zlib.crc32(deep.data, zlib.crc32(cut.data, digest))
                 array[begin : begin + count] = cut
+                layers[begin : begin + count] = deep
                 present[begin : begin + count, number] = True
             begin += count
         array.flush()
+        layers.flush()
         images.append(np.load(folder / f"scanner-{number}.npy", mmap_mode="c"))
+        depths.append(np.load(folder / f"depth-{number}.npy", mmap_mode="c"))
     return SliceStore(
         scanners=scanners,
         images=tuple(images),
+        depths=tuple(depths),
         present=present,
         subjects=np.repeat(study.subjects, counts),
         positions=np.concatenate([positions[subject] for subject in study.subjects]),

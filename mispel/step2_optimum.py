@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 
+from core.errors import Caution
 from mispel.compute import ForEach
 from mispel.embedding_cache import EmbeddingCache
 from mispel.slices import SliceStore
@@ -139,7 +140,8 @@ class Problem:
         region = np.empty((0, 0), np.float32)
         counted = np.full(len(weights), images[0].shape[1])
         if self.brain_only:
-            region = np.any([image != 0 for image in images], axis=0).astype(np.float32)
+            depths = [array[begin:end].reshape(end - begin, -1) for array in self.store.depths]
+            region = np.any(depths, axis=0).astype(np.float32)
             counted = np.maximum(region.sum(axis=1), 1)
         return Voxels(embeddings, images, weights / (counted[:, None] * len(self.store)), region)
 
@@ -294,6 +296,7 @@ def solve(problem: Problem, coefficients: np.ndarray, *, seed: int) -> Solution:
         warnings.warn(
             f"MISPEL step 2: after {MOST_PASSES} passes the loss {lowest:.6g} is within {gap:.2g} of its optimum, not "
             f"within {LARGEST_GAP:g}; --param step2_solver=adam is the alternative",
+            Caution,
             stacklevel=2,
         )
     return Solution(best.astype(np.float32), passes, bound, gap)

@@ -78,8 +78,9 @@ class EmbeddingLearning(Step):
         """One update of encoders and decoders by Eq. 4."""
         batches, encoders = self.batches, self.encoders
         images = batches.images(indices)
+        depths = batches.depths(indices)
         present = batches.present[indices]
-        region = batches.region(images)
+        region = batches.region(depths)
         made = self.for_each(lambda number: self._encode(number, images), len(encoders))
         # the graph is cut here, so that each thread goes back through its own encoder
         leaves = [embeddings.detach().requires_grad_() for embeddings in made]
@@ -101,7 +102,7 @@ class EmbeddingLearning(Step):
         self.for_each(update, len(encoders))
         self.decoders.step()
         outputs = outputs.detach()
-        watch.add(images, outputs)
+        watch.add(images, outputs, depths)
         harmonization = harmonization_loss(outputs, present, region)
         return torch.stack([reconstruction.detach(), coupling.detach(), harmonization, total.detach()])
 
@@ -145,8 +146,9 @@ class DecoderFitting(Step):
     def train(self, indices: np.ndarray, watch: OutputWatch) -> Tensor:
         """One update of the decoders by Eq. 6, from cached embeddings."""
         images = self.batches.images(indices)
+        depths = self.batches.depths(indices)
         present = self.batches.present[indices]
-        region = self.batches.region(images)
+        region = self.batches.region(depths)
         outputs = decode(self.cache.embeddings(indices), self.coefficients, relu=self.model.relu)
         reconstruction = reconstruction_loss(images, outputs, present, region)
         harmonization = harmonization_loss(outputs, present, region)
@@ -156,7 +158,7 @@ class DecoderFitting(Step):
         self.optimizer.zero_grad()
         total.backward()
         self.optimizer.step()
-        watch.add(images, outputs.detach())
+        watch.add(images, outputs.detach(), depths)
         none = torch.full_like(total, math.nan)
         return torch.stack([reconstruction, none, harmonization, total]).detach()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
+import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,13 +13,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from core.errors import Caution
 from core.jobs.command import progress
 from core.kernels import announced
 from mispel.batches import Batches, shuffled_batches
 from mispel.checkpoints import Checkpoint, Checkpoints
 from mispel.collapse import OutputWatch
 from mispel.compute import ForEach, choose_precision, working_threads
+from mispel.edge_watch import EdgeWatch, edge_caution
 from mispel.embedding_cache import EmbeddingCache, build_cache
+from mispel.forecast import Forecast
 from mispel.model import Model, new_model
 from mispel.network import decode
 from mispel.parameters import Settings
@@ -55,6 +59,7 @@ def untrained_model(store: SliceStore, parameters: Settings, *, seed: int, devic
         box=store.box,
         grid=store.grid,
         scale=store.scale,
+        outside=parameters.outside,
         device=device,
     )
 
@@ -81,15 +86,14 @@ def train(
     with working_threads(min(threads, len(store.scanners))) as for_each:
         learning = EmbeddingLearning(model, batches, parameters, precision=precision, for_each=for_each)
         step1 = run_step(learning, seed=seed, checkpoints=checkpoints)
-        settled = step1.epoch * batches_an_epoch(store, parameters) >= WARM_UP_STEPS
+        settled = step1.epoch * batches_a_pass(store, parameters) >= WARM_UP_STEPS
         cache = build_cache(model, store, folder, limit_gb=parameters.cache_limit_gb, for_each=for_each)
         if parameters.step2_solver == "exact":
-            step2, gap = solve_decoders(
-                model, batches, cache, parameters, seed=seed, for_each=for_each, settled=settled
-            )
+            step2, gap = solve_decoders(model, batches, cache, parameters, seed=seed, for_each=for_each)
         else:
             fitting = DecoderFitting(model, batches, parameters, cache=cache)
             step2, gap = run_step(fitting, seed=seed, checkpoints=checkpoints, settled=settled), None
+        edge_biases = look_at_outputs(model, batches, cache, parameters, settled=settled)
     facts = {
         "seed": seed,
         "device": device.type,
@@ -97,13 +101,13 @@ def train(
         "embedding_cache": str(cache.dtype),
         "subjects": list(dict.fromkeys(store.subjects.tolist())),
         "slices": len(store),
-        "step1_passes": step1.epoch * drawn_an_epoch(store, parameters) / len(store),
         "scans_checksum": store.checksum,
         "step1_epochs": step1.epoch,
         "step1_stopped": step1.stopped,
         "step2_epochs": step2.epoch,
         "step2_stopped": step2.stopped,
         "step2_gap": gap,
+        "edge_biases": edge_biases,
     }
     return Training(model, [*step1.history, *step2.history], facts)
 
@@ -116,7 +120,6 @@ def solve_decoders(
     *,
     seed: int,
     for_each: ForEach,
-    settled: bool = True,
 ) -> tuple[Checkpoint, float | None]:
     """Step 2 to its certified optimum instead of by Adam: sets the coefficients of `model` by `mispel.step2_optimum`.
 
@@ -141,23 +144,36 @@ def solve_decoders(
     else:
         reached = f"loss {lowest:.6g}, at most {solution.gap:.1e} of it above the optimum"
     print(f"MISPEL step 2: {reached} ({len(history)} passes over all slices)", file=sys.stderr)
-    watch = OutputWatch(model.scanners, model.device)
-    for begin in range(0, len(batches.store), parameters.batch_size):
-        indices = np.arange(begin, min(begin + parameters.batch_size, len(batches.store)))
-        outputs = decode(cache.embeddings(indices), model.coefficients, relu=model.relu)
-        watch.add(batches.images(indices), outputs)
-    watch.check("MISPEL step 2", settled=settled)
     return Checkpoint(len(history) - 1, {}, history, None), solution.gap
 
 
-def drawn_an_epoch(store: SliceStore, parameters: Settings) -> int:
-    """Slices of an epoch."""
-    return min(parameters.slices_per_epoch or len(store), len(store))
+def look_at_outputs(
+    model: Model, batches: Batches, cache: EmbeddingCache, parameters: Settings, *, settled: bool
+) -> dict[str, float | None]:
+    """A last pass over all slices, with a trained model: its biases at the brain's edge, by scanner.
+
+    Warns where they are large. Raises `TrainingError` for a dead or collapsed output, or warns of it where it may
+    still be flat (not `settled`).
+    """
+    outputs_watch = OutputWatch(model.scanners, model.device)
+    edge_watch = EdgeWatch(model.scanners, model.device)
+    for begin in range(0, len(batches.store), parameters.batch_size):
+        indices = np.arange(begin, min(begin + parameters.batch_size, len(batches.store)))
+        images, depths = batches.images(indices), batches.depths(indices)
+        outputs = decode(cache.embeddings(indices), model.coefficients, relu=model.relu)
+        outputs_watch.add(images, outputs, depths)
+        edge_watch.add(images, outputs, depths)
+    outputs_watch.check("MISPEL step 2", settled=settled)
+    biases = edge_watch.biases()
+    caution = edge_caution(biases, parameters)
+    if caution is not None:
+        warnings.warn(caution, Caution, stacklevel=2)
+    return biases
 
 
-def batches_an_epoch(store: SliceStore, parameters: Settings) -> int:
-    """Steps of an epoch."""
-    return math.ceil(drawn_an_epoch(store, parameters) / parameters.batch_size)
+def batches_a_pass(store: SliceStore, parameters: Settings) -> int:
+    """Steps of an epoch, which is a pass over all slices."""
+    return math.ceil(len(store) / parameters.batch_size)
 
 
 def run_step(
@@ -174,25 +190,24 @@ def run_step(
         state = Checkpoint(epoch=0, tensors={}, history=[], stopped=None)
     else:
         step.restore(state.tensors)
-    count = batches_an_epoch(store, parameters)
+    count = batches_a_pass(store, parameters)
     epochs = range(state.epoch + 1, step.epochs + 1) if state.stopped is None else range(0)
     what = f"MISPEL step {step.number}"
+    if epochs:
+        passes = f"{len(epochs)} passes" if len(epochs) > 1 else "1 pass"
+        print(f"{what}: {passes} over {len(store)} slices of {len(store.scanners)} scanners", file=sys.stderr)
+    forecast = Forecast(len(epochs) * count, device)
     bar = progress(
         ((epoch, number) for epoch in epochs for number in range(count)), what=what, total=len(epochs) * count
     )
     for epoch, number in bar:
         if number == 0:
-            order = shuffled_batches(
-                len(store),
-                size=parameters.batch_size,
-                draw=parameters.slices_per_epoch,
-                seed=seed,
-                step=step.number,
-                epoch=epoch,
-            )
+            order = shuffled_batches(len(store), size=parameters.batch_size, seed=seed, step=step.number, epoch=epoch)
             watch = OutputWatch(store.scanners, device)
             losses = torch.zeros(len(LOSSES), dtype=torch.float64, device=device)
         losses += step.train(order[number], watch).double()
+        if told := forecast.batch_is_done():
+            bar.write(f"{what}: {told}", file=sys.stderr)
         if number < count - 1:
             continue
         row = _loss_row(step.number, epoch, losses / count)
@@ -235,14 +250,15 @@ def _reason_to_stop(history: list[dict[str, Any]], step: Step) -> str | None:
 def example_slice(model: Model, store: SliceStore) -> dict[str, np.ndarray]:
     """What a figure of the embeddings needs (Fig. 2): the middle slice of the first subject with all scans.
 
-    images (M, rows, columns), embeddings (M, L, rows, columns), outputs (M, rows, columns), coefficients
-    (M, L), and whose slice it is. Rows run from the front of the head to its back.
+    images (M, rows, columns), embeddings (M, L, rows, columns), outputs (M, rows, columns), all 0 outside the
+    brain, coefficients (M, L), and whose slice it is. Rows run from the front of the head to its back.
     """
     complete = np.flatnonzero(store.present.all(axis=1))
     candidates = complete if complete.size else np.arange(len(store))
     candidates = candidates[store.subjects[candidates] == store.subjects[candidates[0]]]
     chosen = int(candidates[len(candidates) // 2])
-    images = np.stack([array[chosen] for array in store.images])
+    images, depths = (np.stack([array[chosen] for array in arrays]) for arrays in (store.images, store.depths))
+    brain = depths > 0
     slices = torch.from_numpy(images)[:, None, None].to(model.device)
     embeddings = torch.stack([model.encode(number, slices[number])[0] for number in range(len(images))])
     outputs = decode(embeddings[None], model.coefficients, relu=model.relu)[0]
@@ -250,8 +266,8 @@ def example_slice(model: Model, store: SliceStore) -> dict[str, np.ndarray]:
         "scanners": np.array(store.scanners),
         "subject": np.array(store.subjects[chosen]),
         "slice": np.array(store.positions[chosen]),
-        "images": store.grid.upright(images),
-        "embeddings": store.grid.upright(embeddings.cpu().numpy()),
-        "outputs": store.grid.upright(outputs.cpu().numpy()),
+        "images": store.grid.upright(images * brain),
+        "embeddings": store.grid.upright(embeddings.cpu().numpy() * brain[:, None]),
+        "outputs": store.grid.upright(outputs.cpu().numpy() * brain),
         "coefficients": model.coefficients.cpu().numpy(),
     }

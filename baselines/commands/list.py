@@ -14,7 +14,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def main(arguments: argparse.Namespace) -> None:
-    """Print every method with its citation, needs, parameters and limits."""
+    """Print every method with its citation, needs, parameters, limits and cost."""
     for name, method in methods().items():
         print(f"{name:<21}{method.label}: {method.citation}")
         needs = ", ".join(sorted(method.needs)) or "nothing special"
@@ -25,3 +25,5 @@ def main(arguments: argparse.Namespace) -> None:
         if settings:
             print(f"{'':<21}parameters: {settings}")
         print(f"{'':<21}{method.limits}")
+        if method.cost:
+            print(f"{'':<21}{method.cost}")

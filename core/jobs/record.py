@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterable
+import warnings
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-from core.errors import InputError, NotApplicable, is_place_trouble
+from core.errors import Caution, InputError, NotApplicable, is_place_trouble
 from core.files import read_json, write_json
 from core.jobs.child import Ended, in_child
 from core.jobs.cost import peak_mb
@@ -33,12 +35,13 @@ def run_step(
     """Do `work` (which may return the device it used), record in `status_file` how it ended, return that.
 
     The record holds method, step, status (ok, not_applicable, failed), reason, seconds, peak_mb and
-    device. The work is done in a child process, so that being killed, or taking longer than `minutes`
-    (0: no limit), is a failure like others. When a step named in `requires` (status files) did not end
-    ok, the work is left out and this step ends the same way, with that step's name in the reason. With
-    `on_failure="record"` a failure is recorded and the command goes on to succeed; with "stop" an
-    `InputError` is raised as it was, and any other failure ends the command with 1 and a sentence. A full
-    or read-only disk is no arm's fault: it ends the command so in either case.
+    device; the reason of one that ended ok is the `Caution`s given meanwhile. The work is done in a child
+    process, so that being killed, or taking longer than `minutes` (0: no limit), is a failure like others.
+    When a step named in `requires` (status files) did not end ok, the work is left out and this step ends the
+    same way, with that step's name in the reason. With `on_failure="record"` a failure is recorded and the
+    command goes on to succeed; with "stop" an `InputError` is raised as it was, and any other failure ends the
+    command with 1 and a sentence. A full or read-only disk is no arm's fault: it ends the command so in either
+    case.
     `placeholders` are the files that the workflow expects: where the work made none, they are empty.
     Without a `status_file` only the work is done, here and without a limit, as by hand.
     """
@@ -76,7 +79,9 @@ def run_step(
 def _attempt(work: Callable[[], str | None]) -> dict[str, Any]:
     """Do the work; how it ended."""
     try:
-        ended: dict[str, Any] = {"device": work() or "cpu"}
+        with _cautions() as told:
+            ended: dict[str, Any] = {"device": work() or "cpu"}
+        ended["reason"] = _kept("; ".join(told))
     except NotApplicable as reason:
         ended = {"status": "not_applicable", "reason": _kept(str(reason))}
     except InputError as error:
@@ -87,6 +92,22 @@ def _attempt(work: Callable[[], str | None]) -> dict[str, Any]:
         traceback.print_exc()
         ended = {"status": "failed", "reason": _kept(f"{type(error).__name__}: {error}")}
     return ended | {"peak_mb": peak_mb()}
+
+
+@contextlib.contextmanager
+def _cautions() -> Iterator[list[str]]:
+    """The `Caution`s given inside, each once, in a list that grows; they are shown as ever."""
+    told: list[str] = []
+    with warnings.catch_warnings():
+        show = warnings.showwarning
+
+        def shown(message: Any, category: Any, *place: Any, **options: Any) -> None:
+            if issubclass(category, Caution) and str(message) not in told:
+                told.append(str(message))
+            show(message, category, *place, **options)
+
+        warnings.showwarning = shown
+        yield told
 
 
 def _kept(reason: str) -> str:

@@ -152,20 +152,21 @@ def _dice_column(run: FinishedRun, tissue: str) -> dict[str, Any]:
 
 
 def arms(run: FinishedRun) -> list[dict[str, str]]:
-    """Each arm's label, worst status with its reason, citation, and what it cannot do."""
+    """Each arm's label, worst status with its reason, or what its steps cautioned of, citation, what it cannot do."""
     told = {setback.arm: setback for setback in run.setbacks}
     found = []
     for arm in run.arms:
         rows = run.status[run.status["method"] == arm]
         worst = next((status for status in WORST_FIRST if (rows["status"] == status).any()), "")
         setback = told.get(arm)
+        cautions = [f"{row['step']}: {text(row['reason'])}" for row in rows.to_dict("records") if text(row["reason"])]
         about = run.described.get(arm)
         found.append(
             {
                 "id": arm,
                 "label": run.label(arm),
                 "status": STATUS_WORDS.get(worst, "not recorded"),
-                "reason": f"{setback.step}: {setback.reason}" if setback else "",
+                "reason": f"{setback.step}: {setback.reason}" if setback else "; ".join(cautions),
                 "citation": about.citation if about else "",
                 "limits": about.limits if about else "",
             }

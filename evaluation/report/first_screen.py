@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from core.brain_edge import LARGEST_EDGE_BIAS
 from evaluation.measures import registry
 from evaluation.runs.finished_run import FinishedRun
 from evaluation.tables.notes import rules_note
@@ -199,10 +200,27 @@ def _warnings_of_arm(run: FinishedRun, arm: str, part: pd.DataFrame) -> list[str
             f"{label} comes from elsewhere: whether it learned from these scans isn't known, and no fit of it "
             "on permuted labels can be made."
         )
+    told += _edge_warning(run, arm)
     share = part["seed_share"].max()
     if share > LARGE_SEED_SHARE:
         told.append(f"{label}: {share:.0%} of the uncertainty of a gain is the training seed's.")
     return told
+
+
+def _edge_warning(run: FinishedRun, arm: str) -> list[str]:
+    """That an arm changes the brain's edge otherwise than its inside; a map of intensities can't."""
+    found = run.table("metrics/edge.tsv", ["method", "scanner", "edge_bias"])
+    if found is None or run.described[arm].maps_intensities:
+        return []
+    means = found[found["method"] == arm].groupby("scanner", sort=False)["edge_bias"].mean()
+    large = means[means.abs() > LARGEST_EDGE_BIAS]
+    if large.empty:
+        return []
+    sizes = ", ".join(f"{bias:+.2f} ({scanner})" for scanner, bias in large.items())
+    return [
+        f"{run.label(arm)} changes the brain's outermost layer of voxels otherwise than those tissues deeper in it, by "
+        f"{sizes} of the brain's mean (table_edge): volumes of cerebrospinal fluid follow that."
+    ]
 
 
 def _primary_rule(primary: pd.DataFrame) -> str:

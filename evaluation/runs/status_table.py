@@ -18,7 +18,7 @@ COLUMNS = ["method", "step", "status", "reason", "seconds", "peak_mb", "device"]
 def join_status(folder: Path, arms: Sequence[str]) -> pd.DataFrame:
     """A row a method and step from `folder/<method>/<step>.json`, or `<step>-<batch>.json`.
 
-    Of the batches of a step the worst status counts, with its reason; seconds add up, memory is the most
+    Of the batches of a step the worst status counts, with its reasons; seconds add up, memory is the most
     that any one took. Raises `InputError` where an arm left no record.
     """
     rows = []
@@ -37,11 +37,12 @@ def join_status(folder: Path, arms: Sequence[str]) -> pd.DataFrame:
 def join_batches(records: Sequence[dict]) -> dict:
     """One record from those of a step's batches."""
     worst = min(records, key=lambda record: WORST_FIRST.index(record["status"]))
+    told = [record["reason"] for record in records if record["status"] == worst["status"] and record["reason"]]
     return {
         "method": worst["method"],
         "step": worst["step"],
         "status": worst["status"],
-        "reason": worst["reason"] or None,
+        "reason": "; ".join(dict.fromkeys(told)) or None,
         "seconds": sum(record["seconds"] for record in records),
         "peak_mb": max(record["peak_mb"] for record in records),
         "device": ", ".join(dict.fromkeys(record["device"] for record in records)),

@@ -34,7 +34,10 @@ def test_fit_then_harmonize_people_never_seen(sheet, tmp_path, monkeypatch, caps
     settings = [f"--param={setting}" for setting in SETTINGS]
     model = tmp_path / "model"
     assert mispel(monkeypatch, "fit", "--scans", sheet, "--model", model, "--preset", "demo", *settings) == 0
-    assert "above the optimum" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "above the optimum" in told
+    assert "step 1: 3 passes over 21 slices of 4 scanners" in told
+    assert "step 1: 18 batches at" in told
     losses = pd.read_csv(model / "losses.tsv", sep="\t")
     assert list(losses.columns) == ["step", "epoch", "reconstruction", "coupling", "harmonization", "total"]
     assert list(losses["epoch"][losses["step"] == 1]) == [1, 2, 3]

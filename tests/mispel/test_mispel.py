@@ -29,7 +29,7 @@ from mispel.errors import TrainingError
 from mispel.losses import coupling_loss, harmonization_loss, reconstruction_loss, step1_loss, step2_loss
 from mispel.method import Mispel
 from mispel.model import load_model
-from mispel.network import decode, new_encoder
+from mispel.network import decode, enlarged, new_encoder
 from mispel.parameters import PRESETS, Parameters
 from mispel.plain_port import PlainEncoder, PlainMispel, plain_cut
 from mispel.slices import Box, Grid, axial_axis, build_store, common_box, from_slices, to_slices
@@ -55,7 +55,7 @@ def study(tmp_path_factory) -> Study:
 
 @pytest.fixture(scope="session")
 def store(study, tmp_path_factory):
-    return build_store(study, tmp_path_factory.mktemp("store"))
+    return build_store(study, tmp_path_factory.mktemp("store"), outside="zero")
 
 
 @pytest.fixture(scope="session")
@@ -88,6 +88,22 @@ def test_encoder_is_the_published_one():
         target.data.copy_(source.data)
     slices = torch.rand(2, 1, 16, 24)
     torch.testing.assert_close(encoder(slices), plain(slices), rtol=1e-4, atol=1e-5)
+
+
+@given(height=st.integers(1, 7), width=st.integers(1, 7), channels=st.tuples(st.integers(1, 3), st.integers(1, 3)))
+@settings(deadline=None, max_examples=20)
+def test_enlarging_within_the_convolution_is_exact(height, width, channels):
+    """Values and gradients are those of nearest neighbors before a 3x3 convolution, to the last digits of float64."""
+    torch.manual_seed(0)
+    layer = torch.nn.Conv2d(*channels, kernel_size=3, padding=1).double()
+    values = torch.randn(2, channels[0], height, width, dtype=torch.float64, requires_grad=True)
+    plainly = layer(torch.nn.functional.interpolate(values, scale_factor=2, mode="nearest"))
+    made = enlarged(values, layer)
+    torch.testing.assert_close(made, plainly, rtol=1e-13, atol=1e-13)
+    inputs = (values, layer.weight, layer.bias)
+    shape = torch.randn_like(plainly)
+    for mine, theirs in zip(*(torch.autograd.grad(out, inputs, shape) for out in (made, plainly)), strict=True):
+        torch.testing.assert_close(mine, theirs, rtol=1e-12, atol=1e-12)
 
 
 def test_encoder_starts_glorot_uniform():
@@ -179,7 +195,7 @@ def test_losses_over_the_brain_only():
 def test_box_holds_the_masks_and_pastes_back(rows, columns):
     mask = np.zeros((3, 40, 41), bool)
     mask[1, rows[0] : rows[0] + rows[1], columns[0] : columns[0] + columns[1]] = True
-    box = common_box([mask])
+    box = common_box([mask], 0)
     assert box.shape[0] % 4 == 0
     assert box.shape[1] % 4 == 0
     assert box.shape[0] < rows[1] + 4
@@ -192,10 +208,10 @@ def test_box_grows_outward_in_steps_of_4():
     mask = np.zeros((2, 30, 30), bool)
     mask[:, 3:29, 10:16] = True
     box = Box(8, 20, 8, 20)
-    grown = box.around(mask)
-    assert grown == Box(0, 32, 8, 20)
+    assert box.around(mask, 0) == Box(0, 32, 8, 20)
+    assert box.around(mask, 4) == Box(-4, 36, 4, 20)
     mask[:, :9] = mask[:, 19:] = False
-    assert box.around(mask) == box
+    assert box.around(mask, 0) == box
 
 
 @given(
@@ -238,12 +254,10 @@ def test_store_holds_the_slices_with_brain(study, store):
 
 
 def test_every_epoch_draws_each_slice_once_in_another_order():
-    first, second = (
-        np.concatenate(shuffled_batches(50, size=4, draw=0, seed=1, step=1, epoch=epoch)) for epoch in (1, 2)
-    )
+    first, second = (np.concatenate(shuffled_batches(50, size=4, seed=1, step=1, epoch=epoch)) for epoch in (1, 2))
     assert sorted(first) == sorted(second) == list(range(50))
     assert not np.array_equal(first, second)
-    assert [len(batch) for batch in shuffled_batches(50, size=4, draw=10, seed=1, step=1, epoch=1)] == [4, 4, 2]
+    assert [len(batch) for batch in shuffled_batches(10, size=4, seed=1, step=1, epoch=1)] == [4, 4, 2]
 
 
 # the two steps
@@ -252,7 +266,7 @@ def test_every_epoch_draws_each_slice_once_in_another_order():
 def reference_batches(store, step, epochs):
     images = torch.from_numpy(np.stack(store.images, axis=1))
     for epoch in range(1, epochs + 1):
-        for indices in shuffled_batches(len(store), size=4, draw=0, seed=3, step=step, epoch=epoch):
+        for indices in shuffled_batches(len(store), size=4, seed=3, step=step, epoch=epoch):
             yield images[indices]
 
 
@@ -356,11 +370,12 @@ def test_a_dead_or_flat_output_is_named(outputs, word):
     images, *_ = random_batch()
     watch = OutputWatch(("GE", "Philips", "Prisma", "Trio"), CPU)
     made = images.clone()
-    watch.add(images, made)
+    depths = torch.ones_like(images, dtype=torch.uint8)
+    watch.add(images, made, depths)
     watch.check("epoch 1")
     watch = OutputWatch(("GE", "Philips", "Prisma", "Trio"), CPU)
     made[:, 2] = outputs
-    watch.add(images, made)
+    watch.add(images, made, depths)
     with pytest.raises(TrainingError, match=word) as raised:
         watch.check("epoch 1")
     assert "Prisma" in str(raised.value) or word == "finite"
@@ -391,6 +406,11 @@ def test_presets():
     erratum = Parameters(preset="erratum")
     assert (erratum.lambda1, erratum.lambda2) == (0.3, 1.0)
     assert all(set(preset) == set(PRESETS["paper"]) for preset in PRESETS.values())
+    # as published
+    assert all((preset.outside, preset.loss_region) == ("zero", "box") for preset in (paper, erratum))
+    for name in ("laptop", "demo"):
+        small = Parameters(preset=name)
+        assert (small.outside, small.loss_region) == ("nearest", "brain")
 
 
 def test_any_number_of_a_preset_can_be_set():
@@ -532,4 +552,4 @@ def test_through_the_shared_runner(study, tmp_path):
 def test_one_scanner_cannot_be_harmonized(tmp_path):
     study = make_study(tmp_path, scanners=("GE",))
     with pytest.raises(InputError, match="only GE"):
-        build_store(study, tmp_path)
+        build_store(study, tmp_path, outside="nearest")

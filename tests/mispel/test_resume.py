@@ -50,7 +50,7 @@ def sheet(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def store(tmp_path_factory):
     folder = tmp_path_factory.mktemp("store")
-    return build_store(make_study(folder, scanners=("GE", "Trio"), shape=(20, 24, 16)), folder)
+    return build_store(make_study(folder, scanners=("GE", "Trio"), shape=(20, 24, 16)), folder, outside="nearest")
 
 
 def command(sheet: Path, model: Path, checkpoint: Path) -> list[str]:
@@ -133,7 +133,7 @@ def test_a_checkpoint_of_another_training_is_not_gone_on_from(store, tmp_path):
 
 def test_the_identity_of_a_training_is_in_its_checkpoints(sheet, tmp_path):
     study = make_study(tmp_path, scanners=("GE", "Trio"), shape=(20, 24, 16))
-    store = build_store(study, tmp_path / "store")
+    store = build_store(study, tmp_path / "store", outside="nearest")
 
     def identity(seed=0, **changes):
         return Mispel(Parameters(**(SETTINGS | changes)), Context(seed=seed))._identity(store, "cpu")

@@ -127,7 +127,7 @@ def _write_metrics(
     subjects = list(dict.fromkeys(subject for subject, _ in scans))
     offsets = {scanner: generator.normal(0, 30) for scanner in scanners}
     size = {subject: generator.normal(1, 0.08) for subject in subjects}
-    ssim, volumes, differences, dice, truth, likeness = [], [], [], [], [], []
+    ssim, volumes, differences, dice, truth, likeness, edges = ([] for _ in range(7))
     for number, method in enumerate(methods):
         left = 1 / (1 + number)
         for subject, scanner in scans:
@@ -148,8 +148,12 @@ def _write_metrics(
                         "dice_truth": generator.uniform(0.8, 0.9),
                     }
                 )
+            layers = dict(zip(("bias_1", "bias_2", "bias_3_4", "bias_deeper"), (-0.02, -0.01, 0.0, 0.01), strict=True))
+            biases = {name: bias if number else 0.0 for name, bias in layers.items()}
+            key = {"method": method, "subject": subject, "scanner": scanner}
+            edges.append({**key, **biases, "edge_bias": biases["bias_1"] - biases["bias_deeper"]})
             likes = {name: generator.uniform(0.7, 0.9) for name in ("ssim_truth", "ssim_truth_mean", "pearson_truth")}
-            likeness.append({"method": method, "subject": subject, "scanner": scanner, **likes})
+            likeness.append({**key, **likes})
         found = {(row["subject"], row["scanner"], row["tissue"]): row for row in volumes[-len(scans) * 3 :]}
         for subject, (a, b) in itertools.product(subjects, pairs):
             if (subject, a) not in scans or (subject, b) not in scans:
@@ -173,6 +177,7 @@ def _write_metrics(
         key = {"method": method, "scanner_a": a, "scanner_b": b, "tissue": tissue}
         rmse.append({**key, "rmse_ml": value, "ci_low": 0.8 * value, "ci_high": 1.25 * value, "n": len(part)})
     tables = {"ssim": ssim, "volumes": volumes, "volume_differences": differences, "dice": dice, "rmse": rmse}
+    tables["edge"] = edges
     if simulated:
         tables |= {"truth": truth, "truth_similarity": likeness}
     for name, rows in tables.items():

@@ -13,7 +13,7 @@ from tests.support.paths import ROOT
 
 NO_CONTROLS = {"permuted": False, "matched_blur": False, "seeds": 1}
 NO_CONTROL_ARMS = dict.fromkeys(("oracle", "cohort_mean", "person_mean"))
-QUICK_MISPEL = {"preset": "demo", "width": 4, "step1_epochs": 2, "step2_epochs": 2}
+QUICK_MISPEL = {"preset": "demo", "width": 4, "step1_epochs": 1, "step2_epochs": 2}
 
 
 def snakemake(folder: Path, *words: str, project: Path = ROOT, also: Path = ROOT) -> subprocess.CompletedProcess:
