@@ -12,7 +12,7 @@ from baselines.harness.saved import MODEL_FILE
 from baselines.interface import Context
 from core import folds
 from core.errors import InputError, NotApplicable
-from core.files import checksum, write_json
+from core.files import beside, checksum, write_json
 from core.study import Study
 
 
@@ -29,12 +29,12 @@ def fit_method(name: str, study: Study, folder: Path, *, parameters: Any = None,
     if reason is not None:
         raise NotApplicable(reason)
     arm.fit(study)
-    beside = folder.with_name(f".{folder.name}.unfinished")
-    shutil.rmtree(beside, ignore_errors=True)
-    beside.mkdir(parents=True)
-    arm.save(beside)
+    unfinished = beside(folder)
+    shutil.rmtree(unfinished, ignore_errors=True)
+    unfinished.mkdir(parents=True)
+    arm.save(unfinished)
     write_json(
-        beside / MODEL_FILE,
+        unfinished / MODEL_FILE,
         {
             "method": name,
             "control": arm.control,
@@ -47,14 +47,14 @@ def fit_method(name: str, study: Study, folder: Path, *, parameters: Any = None,
             "shape": list(study.shape),
             "numpy": version("numpy"),
             "files": {
-                path.relative_to(beside).as_posix(): checksum(path)
-                for path in sorted(beside.rglob("*"))
+                path.relative_to(unfinished).as_posix(): checksum(path)
+                for path in sorted(unfinished.rglob("*"))
                 if path.is_file()
             },
         },
     )
     shutil.rmtree(folder, ignore_errors=True)
-    beside.rename(folder)
+    unfinished.rename(folder)
     return arm.used_device
 
 

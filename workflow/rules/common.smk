@@ -27,7 +27,7 @@ try:
 except InputError as error:
     sys.exit(f"error: {error}")
 
-prepare_environment()
+prepare_environment(STUDY.run)
 
 RUN = STUDY.run
 AT = RunFolder(Path(RUN))
