@@ -55,7 +55,14 @@ def apply(sheet: Path, folder: Path, line: str, *words: str) -> dict:
     places = ["--scans", str(sheet), "--model", str(folder / "model"), "--on-failure", "record", "--arm", "bad"]
     fit_from(fit.parse_args([*places, "--param", f"apply={line}", "--status", str(folder / "fit.json")]), "command")
     assert read_json(folder / "fit.json")["status"] == "ok"
-    status = ["--status", str(folder / "apply.json"), "--requires", str(folder / "fit.json")]
+    status = [
+        "--status",
+        str(folder / "apply.json"),
+        "--requires",
+        str(folder / "fit.json"),
+        "--param",
+        f"apply={line}",
+    ]
     harmonize_from(harmonize.parse_args([*places, *status, "--out", str(folder / "out"), *words]), "command")
     assert list((folder / "out").iterdir()) == [], "images of an arm that failed are left"
     return read_json(folder / "apply.json")

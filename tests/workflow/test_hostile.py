@@ -232,6 +232,17 @@ def test_a_model_with_pickled_objects_is_refused_and_not_run(study, tmp_path):
     assert not (tmp_path / "pwned").exists()
 
 
+@pytest.mark.parametrize("file", ["../outside", "/etc/passwd", "pipe", "/dev/zero"])
+def test_a_description_that_names_files_elsewhere_is_refused_unread(file, study, tmp_path):
+    fit_method("raw", study, tmp_path / "model")
+    (tmp_path / "outside").touch()
+    os.mkfifo(tmp_path / "model" / "pipe")
+    description = read_json(tmp_path / "model" / "method.json")
+    write_json(tmp_path / "model" / "method.json", description | {"files": {file: "0"}})
+    with pytest.raises(InputError, match="names a file outside the model's folder|missing or changed"):
+        load_method("raw", tmp_path / "model")
+
+
 @pytest.mark.parametrize("content", ["[]", "{}", '{"method": "raw"}', "[" * 100_000, "\x00"])
 def test_a_broken_description_of_a_model_is_refused(content, tmp_path):
     (tmp_path / "method.json").write_text(content)

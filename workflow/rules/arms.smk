@@ -76,6 +76,7 @@ rule apply:
     params:
         method=lambda wildcards: STUDY.arms[wildcards.arm].method,
         model=lambda wildcards: AT.model(wildcards.arm),
+        settings=lambda wildcards: settings(STUDY.arms[wildcards.arm].parameters),
         # a further seed is there for its spread between scanners alone
         rescans=lambda wildcards: (
             "--without-rescans" if STUDY.arms[wildcards.arm].role == "seed" else ""
@@ -85,7 +86,7 @@ rule apply:
         code=lambda wildcards: STUDY.code_of("apply", wildcards.arm),
     shell:
         "python -m baselines apply {params.method} --arm {wildcards.arm} --model {params.model}"
-        " --scans {input.sheet} --out {output.images} --threads {threads} {params.by_fold} {params.rescans}"
+        " --scans {input.sheet} --out {output.images} --threads {threads} {params.by_fold} {params.rescans} {params.settings:q}"
         " --status {output.status} --requires {input.fitted} --on-failure {params.on_failure} --minutes {config[minutes_per_step]} > {log} 2>&1"
 
 
