@@ -6,6 +6,11 @@
 {scans} is a sheet of scans with full paths, {model} a folder for what was learned, {out} a folder for the harmonized
 images, `sub-<subject>_scanner-<scanner>_T1w.nii.gz`; all three are quoted for the shell. `apply` runs once
 for all the scans that are asked for, since starting R or Matlab takes longer than a scan.
+
+A saved model says which line it was fitted with, and doesn't bring it: `apply` by hand takes it again.
+
+    python -m baselines apply command --model M --scans S.tsv --out DIR
+        --param apply="Rscript apply.R {scans} {model} {out}"
 """
 
 from __future__ import annotations
@@ -71,6 +76,11 @@ class Command(Method):
         self.uses_other_scans = self.parameters.uses_other_scans
         self.learns_scanners = bool(self.parameters.fit)
         self.by_voxel = self.parameters.by_voxel
+
+    @property
+    def commands(self) -> tuple[str, ...]:
+        """The one that harmonizes."""
+        return tuple(filter(None, (self.parameters.apply,)))
 
     def check_plan(self, plan: Plan) -> None:
         """No program."""

@@ -113,6 +113,11 @@ class Method(abc.ABC):
         """How often a fit by small steps saw each slice or scan: what budgets are compared by. None: no such fit."""
 
     @property
+    def commands(self) -> tuple[str, ...]:
+        """The command lines that applying it runs. A model folder brings none: whoever applies it gives them again."""
+        return ()
+
+    @property
     def variant(self) -> str:
         """What sets the arm apart from the published method, in a word or two after its label; mostly nothing."""
         return ""

@@ -79,6 +79,11 @@ class Shuffle(Method):
         chosen = method(self.parameters.base)
         return chosen(parse_parameters(chosen, shlex.split(self.parameters.settings)), self.context)
 
+    @property
+    def commands(self) -> tuple[str, ...]:
+        """The method's."""
+        return self.inner.commands
+
     def check_plan(self, plan: Plan) -> None:
         """What the method refuses."""
         self.inner.check_plan(plan)

@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,11 @@ LARGEST_JSON_BYTES = 100_000_000
 TEXT_COLUMNS = (*SCAN_IDS, "arm", "method", "reference", "label")
 
 
+def beside(path: Path) -> Path:
+    """The hidden name, in the same folder, under which this process makes what is to be `path`."""
+    return path.with_name(f".{os.getpid()}-{path.name}")
+
+
 @contextlib.contextmanager
 def write_beside(path: Path | str) -> Iterator[Path]:
     """A temporary path in the folder of `path`, renamed onto it when the block succeeds.
@@ -32,7 +38,7 @@ def write_beside(path: Path | str) -> Iterator[Path]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{os.getpid()}-{path.name}")
+    temporary = beside(path)
     try:
         yield temporary
         os.replace(temporary, path)
@@ -59,9 +65,11 @@ def check_is_file(path: Path) -> None:
 
 
 def remove_unfinished(folder: Path | str) -> None:
-    """Remove the temporary files of `write_beside` that killed processes left anywhere under `folder`."""
-    for path in Path(folder).rglob(".*-*"):
-        if UNFINISHED.match(path.name):
+    """Remove what killed processes left anywhere under `folder`: files and folders that `beside` named."""
+    for path in list(Path(folder).rglob(".*-*")):
+        if UNFINISHED.match(path.name) and path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        elif UNFINISHED.match(path.name):
             path.unlink(missing_ok=True)
 
 

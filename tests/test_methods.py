@@ -68,8 +68,12 @@ def fitted(name: str, study: Study, folder) -> None:
     fit_method(name, study, folder, parameters=parameters, context=Context(seed=1, device="cpu"))
 
 
+def applied(name: str, folder: Path, study: Study, out: Path) -> None:
+    apply_method(name, folder, study, out, given=QUICK.get(name))
+
+
 def ready(name: str, folder, study: Study) -> Method:
-    method = load_method(name, folder)
+    method = load_method(name, folder, given=QUICK.get(name))
     method.prepare(study)
     return method
 
@@ -140,7 +144,7 @@ def test_the_same_seed_gives_the_same_bytes(model, study, tmp_path):
 @every_model
 def test_images_on_disk(model, study, tmp_path):
     name, folder = model
-    apply_method(name, folder, Study(study.scans[:1]), tmp_path)
+    applied(name, folder, Study(study.scans[:1]), tmp_path)
     scan = study.scans[0]
     voxels, affine = load_image(tmp_path / f"{scan.name}_T1w.nii.gz")
     np.testing.assert_array_equal(affine, scan.affine)
@@ -152,11 +156,11 @@ def test_an_unseen_subject(model, study, tmp_path):
     name, folder = model
     other = read_sheet(write_study(tmp_path, subjects=4), scale="brain").select(["04"])
     if methods()[name].unseen_subjects:
-        apply_method(name, folder, other, tmp_path / "out")
+        applied(name, folder, other, tmp_path / "out")
         assert len(list((tmp_path / "out").iterdir())) == 3
     else:
         with pytest.raises(InputError, match="was not fitted on subject 04"):
-            apply_method(name, folder, other, tmp_path / "out")
+            applied(name, folder, other, tmp_path / "out")
 
 
 @every_model
@@ -165,10 +169,10 @@ def test_an_unseen_scanner(model, study, tmp_path):
     first = study.scans[0]
     other = Study((Scan(first.subject, "Unheard-of", first.image, first.mask, scale=first.scale),))
     if methods()[name].unseen_scanners:
-        apply_method(name, folder, other, tmp_path / "out")
+        applied(name, folder, other, tmp_path / "out")
     else:
         with pytest.raises(InputError, match="Unheard-of.*knows Alpha, Beta 2, Gamma"):
-            apply_method(name, folder, other, tmp_path / "out")
+            applied(name, folder, other, tmp_path / "out")
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -225,9 +229,9 @@ def test_the_grid_a_scan_lies_on_changes_nothing_or_is_refused(model, study, tmp
     affine = first.affine.copy()
     affine[:3, 3] -= affine[:3, :3] @ [4, 4, 4]
     other = on_grid(first, tmp_path, (slice(-4, None),) * 3, affine)
-    apply_method(name, folder, Study((first,)), tmp_path / "own")
+    apply_method(name, folder, Study((first,)), tmp_path / "own", given=QUICK.get(name))
     try:
-        apply_method(name, folder, Study((other,)), tmp_path / "other")
+        apply_method(name, folder, Study((other,)), tmp_path / "other", given=QUICK.get(name))
     except InputError as error:
         assert re.search(r"has shape .* resample|not written", str(error))
     else:
@@ -238,14 +242,14 @@ def test_the_grid_a_scan_lies_on_changes_nothing_or_is_refused(model, study, tmp
 @every_model
 def test_a_method_that_is_by_voxel_refuses_another_place(model, study, tmp_path):
     name, folder = model
-    if not load_method(name, folder).by_voxel:
+    if not load_method(name, folder, given=QUICK.get(name)).by_voxel:
         pytest.skip("it isn't by voxel")
     first = study.scans[0]
     affine = first.affine.copy()
     affine[0, 3] += 3
     moved = on_grid(first, tmp_path, (slice(0, None),) * 3, affine)
     with pytest.raises(InputError, match=f"affine differs from that of the scans that '{name}' was fitted on by .* 3"):
-        apply_method(name, folder, Study((moved,)), tmp_path / "out")
+        apply_method(name, folder, Study((moved,)), tmp_path / "out", given=QUICK.get(name))
 
 
 @every_model
@@ -270,7 +274,7 @@ def test_a_missing_scan_does_not_stop_a_fit(name, tmp_path):
     sheet = write_study(tmp_path, missing=("02", "Gamma"))
     study = read_sheet(sheet, scale="brain")
     fitted(name, study, tmp_path / "model")
-    apply_method(name, tmp_path / "model", study, tmp_path / "out")
+    applied(name, tmp_path / "model", study, tmp_path / "out")
     assert len(list((tmp_path / "out").iterdir())) == 8
 
 

@@ -21,6 +21,7 @@ from core.errors import InputError, nearest
 from core.folds import check_count, fold_names
 from core.jobs.cost import ASKED
 from core.jobs.made import digest
+from core.jobs.run_process import announce
 from core.names import RAW
 from core.run_folder import RunFolder, check_distinct
 from studies.sources import RUN_WIDE, PlannedScan, Source, Step, source, sources
@@ -264,7 +265,8 @@ def traits_of(arm: PlannedArm) -> Traits:
     )
 
 
-def prepare_environment() -> None:
-    """Let the rules' `python` be the one that runs Snakemake, activated or not, and say what it took."""
+def prepare_environment(run: str) -> None:
+    """Let the rules' `python` be the one that runs Snakemake, activated or not, know its run, and say what it took."""
     os.environ[ASKED] = "1"
+    announce(run)
     os.environ["PATH"] = os.pathsep.join([os.path.dirname(sys.executable), os.environ.get("PATH", "")])

@@ -13,7 +13,6 @@ from __future__ import annotations
 import hashlib
 import re
 import shutil
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -22,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import InputError
+from workflow.slurm_commands import ANSWER_S, ask
 
 COMMANDS = ("sbatch", "squeue", "scancel", "sinfo", "scontrol")
 """What the executor calls, accounting's aside."""
@@ -30,9 +30,6 @@ ELSEWHERE = "start where jobs are submitted, or run on this machine: `snakemake 
 
 LONGEST_GAP_S = 180
 """Between two of the executor's questions how its jobs are (its `max_sleep_time`)."""
-
-ANSWER_S = 10
-"""For one of Slurm's commands."""
 
 END_S = 120
 """For jobs to end in; Slurm gives them 30 s before it kills them (KillWait)."""
@@ -136,12 +133,3 @@ def _jobs(run: str) -> list[str]:
     _, said = ask("squeue", "--me", "--noheader", "--format", "%i %j")
     listed = (line.split(maxsplit=1) for line in said.splitlines())
     return [number for number, name in listed if name.startswith(name_of_jobs(run))]
-
-
-def ask(*words: str) -> tuple[int | None, str]:
-    """The exit status of one of Slurm's commands and what it printed; None where it is missing or too slow."""
-    try:
-        done = subprocess.run(words, capture_output=True, text=True, timeout=ANSWER_S)
-    except (OSError, subprocess.TimeoutExpired):
-        return None, ""
-    return done.returncode, done.stdout.strip()

@@ -8,7 +8,7 @@ from typing import Any
 
 from snakemake_executor_plugin_slurm import Executor
 
-from workflow.slurm import ask
+from workflow.slurm_commands import ask
 
 
 class PatientExecutor(Executor):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -18,16 +19,25 @@ from core.run_folder import image_name
 from core.study import Scan, Study
 
 
-def apply_method(name: str, folder: Path, study: Study, out: Path, *, context: Context | None = None) -> str:
+def apply_method(
+    name: str,
+    folder: Path,
+    study: Study,
+    out: Path,
+    *,
+    context: Context | None = None,
+    given: Mapping[str, Any] | None = None,
+) -> str:
     """Harmonize every scan of `study` with the model in `folder`; images go to `out`, named after their scans.
 
     A method is shown one visit at a time, and of that one scanner at a time, so that it can't use a person's
     other scans; one that declares that it does (`uses_other_scans`) is shown the whole visit. Rescans that it
     doesn't take are left out. Refuses, before any work, subjects, scanners or a grid that the method cannot be
-    applied to. Returns the device that was used.
+    applied to. `given` are parameters given again (`baselines.harness.saved.load_method`). Returns the device that
+    was used.
     """
     description = read_description(folder)
-    arm = load_method(name, folder, context)
+    arm = load_method(name, folder, context, given=given)
     _check_seen(arm, "scanner", arm.unseen_scanners, study.scanners, description["scanners"])
     _check_seen(arm, "subject", arm.unseen_subjects, study.subjects, description["subjects"])
     if arm.by_voxel:
@@ -55,7 +65,14 @@ def _shown(arm: Method, study: Study) -> Iterator[Study]:
 
 
 def apply_by_fold(
-    name: str, folder: Path, study: Study, out: Path, training: Path, *, context: Context | None = None
+    name: str,
+    folder: Path,
+    study: Study,
+    out: Path,
+    training: Path,
+    *,
+    context: Context | None = None,
+    given: Mapping[str, Any] | None = None,
 ) -> str:
     """Harmonize everyone with the model fitted without them, `folder/fold-<fold>`; images go to `out`.
 
@@ -70,10 +87,10 @@ def apply_by_fold(
         seen = [subject for subject in people.subjects if subject in read_description(model)["subjects"]]
         if seen:
             raise InputError(f"{model}: was fitted on {', '.join(seen)} of fold {fold}; fit it again without that fold")
-        devices.append(apply_method(name, model, people, out, context=context))
+        devices.append(apply_method(name, model, people, out, context=context, given=given))
         if method(name).fits_on == "study":
             others = folds.training(study, fold)
-            apply_method(name, model, others, training / folds.folder_name(fold), context=context)
+            apply_method(name, model, others, training / folds.folder_name(fold), context=context, given=given)
     return ", ".join(dict.fromkeys(devices))
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from baselines.harness.applying import apply_by_fold, apply_method
 from baselines.harness.fitting import fit_method, fit_without_fold
-from baselines.harness.parameters import parse_parameters
+from baselines.harness.parameters import named, parse_parameters
 from baselines.harness.registry import method
 from baselines.harness.saved import model_scale
 from baselines.interface import Context
@@ -53,6 +53,13 @@ def add_apply_options(parser: argparse.ArgumentParser) -> None:
     add_run_options(parser)
     parser.add_argument("--out", type=Path, required=True, help="folder for the harmonized images")
     parser.add_argument(
+        "--param",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="a parameter of the fit, again: needed for those that are command lines, which no model's folder brings",
+    )
+    parser.add_argument(
         "--by-fold",
         type=Path,
         metavar="TRAINING",
@@ -93,6 +100,7 @@ def fit_from(given: argparse.Namespace, name: str) -> None:
 def harmonize_from(given: argparse.Namespace, name: str) -> None:
     """Apply the saved model of method `name` as the command line says."""
     context = Context(threads=given.threads, device=given.device)
+    again = named(given.param)
 
     def work() -> str:
         study = read_sheet(given.scans, scale=model_scale(given.model))
@@ -101,8 +109,8 @@ def harmonize_from(given: argparse.Namespace, name: str) -> None:
         if given.only_fold is not None:
             study = folds.held_out(study, given.only_fold)
         if given.by_fold is not None:
-            return apply_by_fold(name, given.model, study, given.out, given.by_fold, context=context)
-        return apply_method(name, given.model, study, given.out, context=context)
+            return apply_by_fold(name, given.model, study, given.out, given.by_fold, context=context, given=again)
+        return apply_method(name, given.model, study, given.out, context=context, given=again)
 
     ended = run_step(
         work,

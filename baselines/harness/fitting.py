@@ -12,7 +12,7 @@ from baselines.harness.saved import MODEL_FILE, write_checksums
 from baselines.interface import Context
 from core import folds
 from core.errors import InputError, NotApplicable
-from core.files import write_json
+from core.files import beside, write_json
 from core.study import Study
 
 
@@ -29,12 +29,12 @@ def fit_method(name: str, study: Study, folder: Path, *, parameters: Any = None,
     if reason is not None:
         raise NotApplicable(reason)
     arm.fit(study)
-    beside = folder.with_name(f".{folder.name}.unfinished")
-    shutil.rmtree(beside, ignore_errors=True)
-    beside.mkdir(parents=True)
-    arm.save(beside)
+    unfinished = beside(folder)
+    shutil.rmtree(unfinished, ignore_errors=True)
+    unfinished.mkdir(parents=True)
+    arm.save(unfinished)
     write_json(
-        beside / MODEL_FILE,
+        unfinished / MODEL_FILE,
         {
             "method": name,
             "control": arm.control,
@@ -49,9 +49,9 @@ def fit_method(name: str, study: Study, folder: Path, *, parameters: Any = None,
             "numpy": version("numpy"),
         },
     )
-    write_checksums(beside)
+    write_checksums(unfinished)
     shutil.rmtree(folder, ignore_errors=True)
-    beside.rename(folder)
+    unfinished.rename(folder)
     return arm.used_device
 
 

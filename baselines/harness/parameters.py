@@ -12,13 +12,18 @@ from core.errors import InputError
 
 def parse_parameters(method_class: type[Method], settings: Iterable[str]) -> Any:
     """The method's typed parameters from `name=value` texts; raises `InputError` for an unknown name or type."""
+    return make_parameters(method_class, named(settings))
+
+
+def named(settings: Iterable[str]) -> dict[str, str]:
+    """The values of `name=value` texts by their names; raises `InputError` for a text that isn't one."""
     given = {}
     for setting in settings:
         name, separator, value = setting.partition("=")
         if not separator:
             raise InputError(f"--param {setting}: write it as name=value")
         given[name] = value
-    return make_parameters(method_class, given)
+    return given
 
 
 def make_parameters(method_class: type[Method], given: Mapping[str, Any]) -> Any:

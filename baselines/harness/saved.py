@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import dataclasses
 import re
+import shlex
 import zipfile
+import zlib
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
+
+import msgspec
 
 from baselines.harness.parameters import make_parameters
 from baselines.harness.registry import method
 from baselines.interface import Context, Method
 from core import folds
 from core.errors import InputError
-from core.files import checksum, read_json, write_text
+from core.files import check_is_file, checksum, read_json, write_text
 from core.names import Scale
 
 MODEL_FILE = "method.json"
-
-DESCRIBED = {"method", "parameters", "seed", "subjects", "scanners", "scale", "shape", "affine"}
-"""What loading and applying need of `MODEL_FILE`."""
 
 CHECKSUMS_FILE = "checksums.sha256"
 CHECKSUM_LINE = re.compile(r"([0-9a-f]{64})  (.+)")
@@ -47,8 +49,36 @@ def check_unchanged(folder: Path, *, only: str | None = None) -> None:
     if last or len(expected) != len(lines) or (only is not None and only not in expected):
         raise InputError(f"{path}: changed since the model was saved; fit it again")
     for file in expected if only is None else [only]:
-        if not (folder / file).is_file() or checksum(folder / file) != expected[file]:
-            raise InputError(f"{folder / file}: missing or changed since the model was saved; fit it again")
+        _check_file(folder, file, expected[file])
+
+
+UNREADABLE = (
+    ValueError,
+    KeyError,
+    IndexError,
+    TypeError,
+    AttributeError,
+    OSError,
+    EOFError,
+    OverflowError,
+    MemoryError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
+"""What loading a file raises that isn't what a fit wrote."""
+
+
+class Description(TypedDict):
+    """What loading and applying need of `MODEL_FILE`."""
+
+    method: str
+    parameters: dict[str, Any]
+    seed: int
+    subjects: list[str]
+    scanners: list[str]
+    scale: Scale
+    shape: list[int]
+    affine: list[list[float]]
 
 
 def model_scale(folder: Path) -> Scale:
@@ -57,34 +87,71 @@ def model_scale(folder: Path) -> Scale:
     return read_description(first)["scale"]
 
 
-def read_description(folder: Path) -> dict[str, Any]:
-    """What a folder's model says of itself. Raises `InputError` where there is none, or a broken or changed one."""
+def read_description(folder: Path) -> Description:
+    """What a folder's model says of itself. Raises InputError where there is none, or a broken or changed one."""
     path = folder / MODEL_FILE
     if not path.exists():
         raise InputError(f"{folder}: no model there ({MODEL_FILE} is missing); fit one with `python -m baselines fit`")
     check_unchanged(folder, only=MODEL_FILE)
-    description = read_json(path)
-    missing = DESCRIBED - set(description) if isinstance(description, dict) else DESCRIBED
-    if missing:
-        raise InputError(f"{path}: lacks {', '.join(sorted(missing))}; fit the model again")
-    return description
+    try:
+        return msgspec.convert(read_json(path), Description)
+    except msgspec.ValidationError as error:
+        raise InputError(f"{path}: not what a fit writes ({error}); fit the model again") from None
 
 
-def load_method(name: str, folder: Path, context: Context | None = None) -> Method:
+def load_method(
+    name: str, folder: Path, context: Context | None = None, *, given: Mapping[str, Any] | None = None
+) -> Method:
     """The method fitted earlier and saved in `folder`, with the seed of that fit.
 
-    Raises `InputError` when the folder holds another method's model or a file that has changed since.
+    `given` are parameters that the user gives again; those by which the method runs command lines must be among them.
+    Raises `InputError` when the folder holds another method's model, one of other parameters than those given, a
+    file that has changed since, or a command line that wasn't given.
     """
     description = read_description(folder)
     if description["method"] != name:
-        raise InputError(f"{folder}: holds a model of '{description['method']}', not of '{name}'")
+        raise InputError(f"{folder}: holds a model of '{description['method'][:80]}', not of '{name}'")
     check_unchanged(folder)
     method_class = method(name)
     context = dataclasses.replace(context or Context(), seed=description["seed"])
     arm = method_class(make_parameters(method_class, description["parameters"]), context)
+    _check_given(arm, given or {}, folder)
     try:
         arm.load(folder)
-    except (ValueError, KeyError, TypeError, OSError, EOFError, zipfile.BadZipFile) as error:
+    except UNREADABLE as error:
         # numpy says ValueError to pickled objects, which would run what their author likes
-        raise InputError(f"{folder}: the model cannot be read ({error}); fit it again") from None
+        raise InputError(f"{folder}: the model cannot be read ({error!r:.300}); fit it again") from None
     return arm
+
+
+def _check_file(folder: Path, file: str, expected: str) -> None:
+    """Refuse a file of a model that is missing, changed, outside its folder or no file."""
+    path = folder / file
+    if Path(file).is_absolute() or ".." in Path(file).parts:
+        raise InputError(
+            f"{folder / CHECKSUMS_FILE}: names a file outside its folder, {file[:80]!r}; fit it again"
+        )
+    try:
+        check_is_file(path)
+        whole = checksum(path) == expected
+    except (InputError, OSError):
+        whole = False
+    if not whole:
+        raise InputError(f"{path}: missing or changed since the model was saved; fit it again")
+
+
+def _check_given(arm: Method, given: Mapping[str, Any], folder: Path) -> None:
+    """Refuse parameters that differ from the model's, and command lines that only the model's folder gives."""
+    again = make_parameters(type(arm), given)
+    for name in given:
+        if getattr(again, name) != getattr(arm.parameters, name):
+            raise InputError(
+                f"{folder}: was fitted with {name}={getattr(arm.parameters, name)}, not {getattr(again, name)}; "
+                "fit it again, or leave it out"
+            )
+    brought = [line for line in arm.commands if line not in type(arm)(again).commands]
+    if brought:
+        raise InputError(
+            f"{folder}: applying this model would run {shlex.quote(brought[0])}, and a model's folder brings no "
+            "command: where it is yours, give its parameters again, as --param name=value"
+        )

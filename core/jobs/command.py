@@ -7,14 +7,22 @@ import importlib
 import os
 import pkgutil
 import sys
+import traceback
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from typing import Protocol, TypeVar
 
 from tqdm import tqdm
 
 from core.errors import InputError, NotApplicable, is_place_trouble, nearest
+from core.jobs.child import Ended, in_child
 from core.jobs.cost import say_cost
 from core.jobs.made import recorded, taken_out
+from core.jobs.run_lock import join
+from core.jobs.run_process import run_folder
+from core.jobs.scratch import scratch_folder
+
+INTERRUPTED = "interrupted; start it again to go on"
 
 Item = TypeVar("Item")
 
@@ -74,30 +82,63 @@ def run(main: Callable[[], int | None]) -> None:
     """Run a command's `main` and exit with 0 or what it returns.
 
     One sentence and 2 for an `InputError`, 3 for a `NotApplicable`, 1 for a full or read-only disk, 130 for
-    an interrupt.
+    an interrupt. Temporary files lie in a folder that ends with the command. As a job of a run the work is done in a
+    child process (`core.jobs.child`), which ends when the run or this process does, and whose log is kept short.
     """
+    folder = run_folder()
+    if folder is None:
+        with scratch_folder():
+            code = _attempt(main)
+    else:
+        code = _as_job(main, folder)
+    say_cost()
+    sys.exit(code)
+
+
+def _as_job(main: Callable[[], int | None], folder: Path) -> int:
+    """Do the work as a job of the run in `folder`; the exit status."""
+    at_work = join(folder)
     try:
-        code = main()
+        code: int = in_child(lambda: {"code": _attempt(main)}, as_job=True)["code"]
+        return code
+    except Ended as ended:
+        print(f"error: {ended}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print(INTERRUPTED, file=sys.stderr)
+        return 130
+    finally:
+        if at_work is not None:
+            os.close(at_work)
+
+
+def _attempt(main: Callable[[], int | None]) -> int:
+    """Do it; the exit status, with what went wrong on standard error."""
+    try:
+        return main() or 0
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
-        code = 2
+        return 2
     except NotApplicable as reason:
         print(f"not applicable: {reason}", file=sys.stderr)
-        code = 3
+        return 3
     except BrokenPipeError:
         # whoever read what is printed has gone, such as `head`; nothing more can be said there
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 1
-    except OSError as error:
-        if not is_place_trouble(error):
-            raise
-        print(f"error: {error}; what is finished is kept: make room, then start again to go on", file=sys.stderr)
-        code = 1
+        return 1
+    except SystemExit as left:
+        if isinstance(left.code, str):
+            print(left.code, file=sys.stderr)
+        return left.code if isinstance(left.code, int) else int(left.code is not None)
     except KeyboardInterrupt:
-        print("interrupted; start it again to go on", file=sys.stderr)
-        code = 130
-    say_cost()
-    sys.exit(code or 0)
+        print(INTERRUPTED, file=sys.stderr)
+        return 130
+    except Exception as error:
+        if is_place_trouble(error):
+            print(f"error: {error}; what is finished is kept: make room, then start again to go on", file=sys.stderr)
+        else:
+            traceback.print_exc()
+        return 1
 
 
 def progress(items: Iterable[Item], *, what: str, total: int | None = None) -> tqdm[Item]:

@@ -11,6 +11,7 @@ from core.errors import InputError
 from core.files import read_table
 from core.names import Role
 from core.run_folder import RunFolder
+from core.sheet import check_id
 
 FLAGS = ("uses_other_scans", "learns_scanners", "random_fit", "maps_intensities")
 
@@ -52,7 +53,7 @@ class Arm:
 def read_arms(run: Path) -> dict[str, Arm]:
     """The arms of a run by id, in order; none where the run doesn't say.
 
-    Raises `InputError` for a table without a column.
+    Raises `InputError` for a table without a column, and an arm that can't be an id.
     """
     path = RunFolder(run).arms
     if not path.is_file():
@@ -61,6 +62,9 @@ def read_arms(run: Path) -> dict[str, Arm]:
     for column in ("arm", "method", "label", "citation", "limits"):
         if column not in table:
             raise InputError(f"{path}: no column '{column}'; start the run again to have it made anew")
+    for arm in table["arm"]:
+        # it names folders of the run
+        check_id(str(arm), f"{path}, column arm")
     # a run made before arms had roles is still to be redrawn: it had no controls but those that said so
     role = table.get("control", pd.Series("no", index=table.index)).map({"yes": "control"}).fillna("arm")
     table = table.assign(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 import tempfile
 
@@ -12,8 +13,11 @@ from baselines.command import Command
 from baselines.external import External
 from baselines.harness.applying import apply_method
 from baselines.harness.fitting import fit_method
+from baselines.harness.parameters import make_parameters
+from baselines.harness.registry import method
 from core.errors import InputError
 from core.images import load_image, save_image
+from core.jobs.command import call_verb
 from core.study import Study
 from tests.support.methods import fitted, with_covariates
 
@@ -74,7 +78,7 @@ def test_a_program_is_called_once_a_scanner_or_for_all_scans(uses_other_scans, s
     told = with_covariates(study, age=lambda scan: "70", truth_image=lambda scan: "secret.nii.gz")
     fit_method("command", told, tmp_path / "model", parameters=parameters)
     assert (tmp_path / "model" / "command" / "header.tsv").read_text() == "subject\tscanner\timage\tmask\tage"
-    apply_method("command", tmp_path / "model", told, tmp_path / "out")
+    apply_method("command", tmp_path / "model", told, tmp_path / "out", given={"apply": parameters.apply})
     calls = [len(study.scans)] if uses_other_scans else [len(study.of_scanner(name)) for name in study.scanners]
     told_each = "".join(f"{scans} subject\tscanner\timage\tmask\tage\n" for scans in calls)
     assert (tmp_path / "calls").read_text() == told_each
@@ -96,9 +100,29 @@ def test_a_shell_script_is_a_method_too(study, tmp_path):
     script.write_text(SHELL)
     parameters = Command.Parameters(apply=f"sh {script} {{scans}} {{out}}")
     fit_method("command", study, tmp_path / "model", parameters=parameters)
-    apply_method("command", tmp_path / "model", study, tmp_path / "out")
+    apply_method("command", tmp_path / "model", study, tmp_path / "out", given={"apply": parameters.apply})
     for scan in study.scans:
         np.testing.assert_allclose(load_image(tmp_path / "out" / f"{scan.name}_T1w.nii.gz")[0], scan.read(), rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["command", "shuffle"])
+def test_a_models_folder_brings_no_command(name, study, sheet, tmp_path):
+    """Neither its own nor one in the parameters of a method that it wraps; given again it is run."""
+    script = tmp_path / "copy.sh"
+    script.write_text(f"touch {tmp_path}/ran\n{SHELL}")
+    line = f"sh {script} {{scans}} {{out}}"
+    given = {"command": {"apply": line}, "shuffle": {"base": "command", "settings": shlex.join([f"apply={line}"])}}[
+        name
+    ]
+    fit_method(name, study, tmp_path / "model", parameters=make_parameters(method(name), given))
+    words = ["apply", name, "--model", f"{tmp_path}/model", "--scans", str(sheet), "--out", f"{tmp_path}/out"]
+    for again in ({}, {"command": {"apply": f"{line} "}, "shuffle": {"base": "combat"}}[name]):
+        with pytest.raises(InputError, match="brings no command" if not again else "was fitted with"):
+            call_verb("baselines", None, [*words, *(f"--param={key}={value}" for key, value in again.items())])
+        assert not (tmp_path / "ran").exists()
+    call_verb("baselines", None, [*words, *(f"--param={key}={value}" for key, value in given.items())])
+    assert (tmp_path / "ran").exists()
+    assert len(list((tmp_path / "out").iterdir())) == len(study.scans)
 
 
 @pytest.mark.parametrize(

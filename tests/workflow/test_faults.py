@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import os
 import re
 import signal
@@ -21,6 +20,7 @@ from core.jobs.child import Ended, in_child
 from core.jobs.record import run_step
 from tests.support.made_up_study import write_study
 from tests.support.paths import ROOT
+from tests.support.processes import is_alive, needs_proc, wait_until
 from tests.support.runs import snakemake, write_config
 
 pytestmark = pytest.mark.slow
@@ -55,7 +55,14 @@ def apply(sheet: Path, folder: Path, line: str, *words: str) -> dict:
     places = ["--scans", str(sheet), "--model", str(folder / "model"), "--on-failure", "record", "--arm", "bad"]
     fit_from(fit.parse_args([*places, "--param", f"apply={line}", "--status", str(folder / "fit.json")]), "command")
     assert read_json(folder / "fit.json")["status"] == "ok"
-    status = ["--status", str(folder / "apply.json"), "--requires", str(folder / "fit.json")]
+    status = [
+        "--status",
+        str(folder / "apply.json"),
+        "--requires",
+        str(folder / "fit.json"),
+        "--param",
+        f"apply={line}",
+    ]
     harmonize_from(harmonize.parse_args([*places, *status, "--out", str(folder / "out"), *words]), "command")
     assert list((folder / "out").iterdir()) == [], "images of an arm that failed are left"
     return read_json(folder / "apply.json")
@@ -86,22 +93,6 @@ def test_a_killed_arm_is_recorded_with_its_memory(sheet, tmp_path):
     assert record["peak_mb"] > 1
     assert "killed (SIGKILL)" in record["reason"]
     assert "memory" in record["reason"]
-
-
-def is_alive(pid: int) -> bool:
-    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
-    return False
-
-
-def wait_until(true, seconds: float = 20) -> bool:
-    end = time.monotonic() + seconds
-    while not true() and time.monotonic() < end:
-        time.sleep(0.02)
-    return true()
-
-
-needs_proc = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="this system has no /proc")
 
 
 @needs_proc

@@ -229,6 +229,17 @@ def test_a_model_with_pickled_objects_is_refused_and_not_run(study, tmp_path):
     assert not (tmp_path / "pwned").exists()
 
 
+@pytest.mark.parametrize("file", ["../outside", "/etc/passwd", "pipe", "/dev/zero"])
+def test_a_model_that_names_files_elsewhere_is_refused_unread(file, study, tmp_path):
+    fit_method("raw", study, tmp_path / "model")
+    (tmp_path / "outside").touch()
+    os.mkfifo(tmp_path / "model" / "pipe")
+    with open(tmp_path / "model" / "checksums.sha256", "a") as stream:
+        stream.write(f"{'0' * 64}  {file}\n")
+    with pytest.raises(InputError, match="names a file outside its folder|missing or changed"):
+        load_method("raw", tmp_path / "model")
+
+
 @pytest.mark.parametrize("content", ["[]", "{}", '{"method": "raw"}', "[" * 100_000, "\x00"])
 def test_a_broken_description_of_a_model_is_refused(content, tmp_path):
     (tmp_path / "method.json").write_text(content)

@@ -96,13 +96,14 @@ rule apply:
             rescans=lambda wildcards: (
                 "--without-rescans" if STUDY.arms[wildcards.arm].role == "seed" else ""
             ),
+            settings=lambda wildcards: settings(STUDY.arms[wildcards.arm].parameters),
             code=lambda wildcards: STUDY.code_of("apply", wildcards.arm),
         ),
         model=lambda wildcards: AT.model(wildcards.arm),
         by_fold=BY_FOLD,
     shell:
         "python -m baselines apply {params.method} --arm {wildcards.arm} --model {params.model}"
-        " --scans {input.sheet} --out {output.images} --threads {threads} {params.by_fold} {params.rescans}"
+        " --scans {input.sheet} --out {output.images} --threads {threads} {params.by_fold} {params.rescans} {params.settings:q}"
         " --status {output.status} --requires {input.fitted} --on-failure {config[on_failure]}"
         " --minutes {config[minutes_per_step]} --made {params.made:q} > {log} 2>&1"
 

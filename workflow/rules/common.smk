@@ -36,7 +36,7 @@ try:
 except InputError as error:
     sys.exit(f"error: {error}")
 
-prepare_environment()
+prepare_environment(STUDY.run)
 
 RUN = STUDY.run
 workflow.execute = asked_first(workflow.execute, RUN)

@@ -76,11 +76,12 @@ rule sweep_apply:
     params:
         method=SWEEP["method"],
         fold=LEFT_OUT,
+        settings=lambda wildcards: settings(POINTS[wildcards.point]),
         code=lambda wildcards: method_hash(
             "apply", SWEEP["method"], POINTS[wildcards.point]
         ),
     shell:
-        "python -m baselines apply {params.method} --model {input.model} --scans {input.sheet}"
+        "python -m baselines apply {params.method} --model {input.model} --scans {input.sheet} {params.settings:q}"
         " --only-fold {params.fold} --out {output.images} --threads {threads} > {log} 2>&1"
 
 
