@@ -12,6 +12,7 @@ import numpy as np
 from core.errors import InputError
 from core.files import write_beside
 from core.names import Scale
+from core.paths import check_is_file
 
 AFFINE_TOLERANCE_MM = 1e-3
 """Affines that differ by no more are the same grid."""
@@ -76,20 +77,6 @@ def open_image(path: Path | str, *, dimensions: int = 3) -> nib.Nifti1Pair:
     if not np.isfinite(affine).all() or not np.linalg.det(affine[:3, :3]):
         raise InputError(f"{path}: its affine isn't one (not finite, or voxels of no volume); repair the header")
     return image
-
-
-def check_is_file(path: Path) -> None:
-    """Refuse what is absent, and what isn't a regular file: reading a pipe or a device might never end."""
-    try:
-        there, regular = path.exists(), path.is_file()
-    except (OSError, ValueError) as error:
-        raise InputError(f"{str(path)[:200]!r}: not a usable path ({error})") from None
-    if not there and path.is_symlink():
-        raise InputError(f"{path}: a broken link; fetch its content with `git annex get` or `datalad get`")
-    if not there:
-        raise InputError(f"{path}: no such file")
-    if not regular:
-        raise InputError(f"{path}: not a regular file")
 
 
 def load_image(path: Path | str) -> tuple[np.ndarray, np.ndarray]:

@@ -13,8 +13,9 @@ import numpy as np
 
 from core.errors import InputError, nearest
 from core.images import load_image, load_mask, open_image, scale_to_mean
-from core.names import MISSING_CELLS, Scale
+from core.names import Scale
 from core.run_folder import scan_name
+from core.tables import is_missing
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,8 @@ class Scan:
 
     `scale` is applied whenever the image is read (see `core.images.scale_to_mean`). `folder` is the
     sheet's, from which paths in its further columns count. `session` is what the sheet calls the visit; a scan
-    of a subject on a scanner that isn't the sheet's first one is a `rescan`.
+    of a subject on a scanner that isn't the sheet's first one is a `rescan`. `row` is where the sheet has it, for
+    errors.
     """
 
     subject: str
@@ -35,6 +37,7 @@ class Scan:
     folder: Path = Path()
     session: str = ""
     rescan: bool = False
+    row: str = field(default="", compare=False)
 
     @property
     def name(self) -> str:
@@ -52,7 +55,7 @@ class Scan:
     def file(self, column: str) -> Path | None:
         """The file that a further column of the sheet names, such as truth_image; None where it names none."""
         name = self.covariates.get(column, "")
-        return self.folder / name if name not in MISSING_CELLS else None
+        return None if is_missing(name) else self.folder / name
 
     @cached_property
     def affine(self) -> np.ndarray:

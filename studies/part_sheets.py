@@ -10,6 +10,7 @@ import pandas as pd
 from core import folds
 from core.errors import InputError, nearest
 from core.files import write_table
+from core.ids import check_told_apart
 from core.names import FIRST_SESSION
 from core.sheet import SESSION, moved, read_rows
 
@@ -43,6 +44,8 @@ def gather(
         raise InputError(
             f"{out}: subject '{row['subject']}' on scanner '{row['scanner']}' stands in two part sheets; give each once"
         )
+    for column in ("subject", "scanner"):
+        check_told_apart((f"{out}, column {column}", value) for value in joined[column])
     # the column is the run's own; one that a sheet brought belongs to another run
     joined = joined.drop(columns=folds.COLUMN, errors="ignore")
     if fold_count is not None:

@@ -18,6 +18,7 @@ from jsonschema import Draft202012Validator
 
 from core.errors import InputError, nearest
 from core.folds import check_count, fold_names
+from core.ids import check_told_apart
 from core.jobs.cost import ASKED
 from core.names import RAW
 from core.run_folder import RunFolder
@@ -67,6 +68,7 @@ class Configuration:
                     f"study: {len(found)} {what} ({', '.join(found) or 'none'}); a study run needs at least 2 "
                     f"{what}s: add scans, or harmonize single scans with `python -m baselines`"
                 )
+            check_told_apart(("study", name) for name in found)
         self.folds: list[str] = []
         count = config["folds"]["count"]
         if config["protocol"] == "kfold" or (

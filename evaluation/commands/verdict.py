@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
+import pandas as pd
+
+from core.errors import InputError
 from core.files import read_table
 from evaluation.runs.status_table import failed_scans, failures
 
@@ -19,9 +23,17 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def main(arguments: argparse.Namespace) -> int:
     """Say which arms and scans failed; 1 if any did."""
-    sentences = failures(read_table(arguments.status))
+    sentences = failures(_rows(arguments.status, ["method", "step", "status", "reason"]))
     if arguments.quality is not None:
-        sentences += failed_scans(read_table(arguments.quality))
+        sentences += failed_scans(_rows(arguments.quality, ["subject", "scanner", "status", "flags"]))
     for sentence in sentences:
         print(sentence)
     return 1 if sentences else 0
+
+
+def _rows(path: Path, columns: Sequence[str]) -> pd.DataFrame:
+    """A table with these columns; a table without rows, from which nothing failed, is refused."""
+    table = read_table(path, columns)
+    if table.empty:
+        raise InputError(f"{path}: no rows, so that it doesn't say how anything ended; make it anew")
+    return table

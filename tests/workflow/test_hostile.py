@@ -18,8 +18,9 @@ from baselines.harness.fitting import fit_method
 from baselines.harness.saved import load_method
 from core.errors import InputError
 from core.files import checksum, read_json, write_json
+from core.ids import SAFE_ID
 from core.images import load_image, load_mask
-from core.sheet import SAFE_ID, read_rows, read_sheet
+from core.sheet import read_rows, read_sheet
 from evaluation.arms.images import load_fractions
 from evaluation.figures.figure_mispel_embeddings import read_columns
 from studies.sources import source
@@ -177,7 +178,7 @@ def test_rows_with_more_fields_than_names_are_refused(own):
     shifted = own / "shifted.tsv"
     lines = ["\t".join(table.columns), *("\t".join([*row, "more"]) for row in table.to_numpy())]
     shifted.write_text("\n".join(lines))
-    with pytest.raises(InputError, match="more fields than its header"):
+    with pytest.raises(InputError, match="6 cells, beginning '01', where the header has 5"):
         read_rows(shifted)
 
 
