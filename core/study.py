@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from core.covariates import Cell, Covariate, read_covariate
 from core.errors import InputError, nearest
 from core.images import load_image, load_mask, open_image, scale_to_mean
 from core.names import Scale
@@ -56,6 +57,11 @@ class Scan:
         """The file that a further column of the sheet names, such as truth_image; None where it names none."""
         name = self.covariates.get(column, "")
         return None if is_missing(name) else self.folder / name
+
+    def cell(self, column: str) -> Cell:
+        """What the sheet says of it in a further column, for `core.covariates`."""
+        where = f"{self.row} ({self.name})" if self.row else self.name
+        return Cell(where, self.subject, self.covariates.get(column, ""))
 
     @cached_property
     def affine(self) -> np.ndarray:
@@ -173,9 +179,12 @@ class Study:
         """The study of the scans and rescans that are chosen."""
         return Study(tuple(filter(chosen, self.scans)), tuple(filter(chosen, self.rescans)))
 
-    def covariate(self, name: str) -> list[str]:
-        """One covariate of every scan, in the order of `scans`; raises `InputError` if the sheet hasn't it."""
+    def covariate(self, name: str) -> Covariate:
+        """One covariate of every scan, in the order of `scans`.
+
+        Raises `InputError` if the sheet hasn't it, or it is neither numbers nor text, see `core.covariates`.
+        """
         known = set().union(*(scan.covariates for scan in self.scans))
         if name not in known:
             raise InputError(f"the sheet has no column '{name}'{nearest(name, known)}")
-        return [scan.covariates.get(name, "") for scan in self.scans]
+        return read_covariate(name, (scan.cell(name) for scan in self.scans))

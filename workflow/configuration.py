@@ -16,8 +16,9 @@ from typing import Any
 import yaml
 from jsonschema import Draft202012Validator
 
+from core.covariates import Covariate, column_names, read_covariate
 from core.errors import InputError, nearest
-from core.folds import check_count, fold_names
+from core.folds import check_count, fold_names, strata_of
 from core.ids import check_told_apart
 from core.jobs.cost import ASKED
 from core.names import RAW
@@ -60,6 +61,7 @@ class Configuration:
         self.options = self.source.of_configuration(config)
         planned = self.source.plan(self.options)
         self.scans = self._stepwise(planned)
+        self.planned = planned
         self.subjects = list(dict.fromkeys(scan.subject for scan in planned))
         self.scanners = list(dict.fromkeys(scan.scanner for scan in planned))
         for what, found in (("subject", self.subjects), ("scanner", self.scanners)):
@@ -168,14 +170,41 @@ class Configuration:
         from evaluation.verdicts import check_primary
         from segmentation.interface import engines
 
-        for arm in self.arms.values():
-            make_parameters(method(arm.method), dict(arm.parameters))
+        for name, arm in self.arms.items():
+            parameters = make_parameters(method(arm.method), dict(arm.parameters))
+            self._check_kept(name, getattr(parameters, "covariates", ""))
         for point in self.sweep_points.values():
             make_parameters(method(self.content["sweep"]["method"]), point)
         check_primary(self.content["evaluation"]["primary"]["measure"])
         engine = self.content["segmentation"]["engine"]
         if engine not in engines():
             raise InputError(f"segmentation.engine: there is no '{engine}'{nearest(engine, engines())}")
+
+    def _check_kept(self, arm: str, names: str) -> None:
+        """Refuse covariates of an arm that the study hasn't, or that some scan lacks."""
+        for name in column_names(names):
+            known = self.source.covariates(self.options)
+            if name not in known:
+                raise InputError(f"methods.{arm}.covariates: no scan has a covariate '{name}'{nearest(name, known)}")
+            if (covariate := self._covariate(name)) is not None:
+                covariate.check_complete()
+
+    def check_covariates(self) -> None:
+        """Refuse what users' tables say of their scans, where the folds or a measure can't use it."""
+        from evaluation.measures import biology
+
+        for name in biology.COVARIATES:
+            if (covariate := self._covariate(name)) is not None:
+                biology.contrasts(covariate, self.subjects)
+        stratify = self.content["folds"]["stratify"]
+        if self.folds and stratify and (covariate := self._covariate(stratify)) is not None:
+            strata_of(covariate)
+
+    def _covariate(self, name: str) -> Covariate | None:
+        """A column of the users' tables; None where no scan has it before it is made."""
+        if not any(name in scan.covariates for scan in self.planned):
+            return None
+        return read_covariate(name, (scan.cell(name) for scan in self.planned))
 
     def gpus_of(self, method_id: str) -> int | None:
         """1 where the method gains from a GPU and one is to be used, else None."""

@@ -34,11 +34,12 @@ import importlib
 import math
 import pkgutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from core.covariates import Cell
 from core.errors import InputError, nearest
 from core.files import checksum
 from core.jobs.disk_space import bytes_to_write
@@ -54,11 +55,17 @@ SETTLED = {"settled": True}
 
 @dataclass(frozen=True)
 class PlannedScan:
-    """A scan that `prepare` will write; `session` is given for a rescan alone."""
+    """A scan that `prepare` will write; `session` is given for a rescan alone.
+
+    `covariates` are what the user's tables say of it, and `row` is what errors call the place where they say so: a run
+    refuses what it can't use of them while planning. A source that knows no such tables leaves them out.
+    """
 
     subject: str
     scanner: str
     session: str = ""
+    covariates: Mapping[str, str] = field(default_factory=dict, compare=False)
+    row: str = field(default="", compare=False)
 
     @property
     def name(self) -> str:
@@ -70,6 +77,11 @@ class PlannedScan:
         """Which scan it is, for people."""
         again = f", session {self.session}" if self.session else ""
         return f"subject {self.subject} on scanner {self.scanner}{again}"
+
+    def cell(self, column: str) -> Cell:
+        """What the user's tables say of it in a column, for `core.covariates`."""
+        where = f"{self.row} ({self.words})" if self.row else self.words
+        return Cell(where, self.subject, self.covariates.get(column, ""))
 
 
 @dataclass(frozen=True)

@@ -50,7 +50,8 @@ def plan(options: Options) -> list[PlannedScan]:
 
 def planned_scan(scan: BidsScan) -> PlannedScan:
     """An image's scan as the run plans it; its session stands in the names of a rescan's files alone."""
-    return PlannedScan(scan.subject, scan.scanner, scan.session if scan.rescan else "")
+    again = scan.session if scan.rescan else ""
+    return PlannedScan(scan.subject, scan.scanner, again, scan.covariates, str(scan.image))
 
 
 def covariates(options: Options) -> list[str]:

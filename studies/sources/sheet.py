@@ -41,7 +41,7 @@ class Options:
 def plan(options: Options) -> list[PlannedScan]:
     """The sheet's rows, without opening an image."""
     return [
-        PlannedScan(scan.subject, scan.scanner, scan.session if scan.rescan else "")
+        PlannedScan(scan.subject, scan.scanner, scan.session if scan.rescan else "", scan.covariates, scan.row)
         for scan in read_sheet(options.sheet, check=False).every
     ]
 

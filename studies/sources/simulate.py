@@ -13,12 +13,13 @@ from studies.sources import PlannedScan
 
 def plan(options: Options) -> list[PlannedScan]:
     """Every person's scans; lists the folder, opens no image."""
-    people = [person.subject for person in find_people(options)]
+    people = find_people(options)
+    subjects = [person.subject for person in people]
     return [
-        PlannedScan(subject, scanner.name, session)
-        for subject in people
-        for scanner in options.scanners_of(subject)
-        for session in ("", *options.rescans_of(subject, people))
+        PlannedScan(person.subject, scanner.name, session, person.covariates, person.where)
+        for person in people
+        for scanner in options.scanners_of(person.subject)
+        for session in ("", *options.rescans_of(person.subject, subjects))
     ]
 
 

@@ -22,7 +22,7 @@ def test_ids_stay_text_and_scanners_in_order(sheet):
     assert study.subjects == ["01", "02", "03"]
     assert study.scanners == ["Alpha", "Beta 2", "Gamma"]
     assert study.pairs == [("Alpha", "Beta 2"), ("Alpha", "Gamma"), ("Beta 2", "Gamma")]
-    assert study.covariate("age") == [str(60 + 5 * number) for number in range(3) for _ in range(3)]
+    assert study.covariate("age").numbers == tuple(60 + 5 * number for number in range(3) for _ in range(3))
     scan = study.find("02", "Gamma")
     image, mask = scan.read(), scan.read_mask()
     assert image.dtype == np.float32

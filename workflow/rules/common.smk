@@ -17,6 +17,7 @@ try:
     STUDY = Configuration(config)
     if workflow.is_main_process:
         STUDY.check_arms()
+        STUDY.check_covariates()
         STUDY.check_other_blocks()
         check_writable(STUDY.run)
 except InputError as error:
