@@ -13,19 +13,19 @@ holds it.
 
 from __future__ import annotations
 
+import hashlib
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from baselines._covariates import TOLD_APART, Coding, check_told_apart, read_columns
 from baselines.interface import Method, Plan
-from core.errors import InputError, nearest
+from core.errors import InputError
 from core.files import read_json, write_json
 from core.jobs.command import progress
-from core.names import MISSING_CELLS
 from core.study import Scan, Study
 
 MODEL_FILE = "combat.npz"
@@ -76,7 +76,7 @@ def locate(values: np.ndarray, scanners: np.ndarray, covariates: np.ndarray, *, 
     squares = (design[:, :, None] * design[:, None, :]).reshape(len(design), -1)
     normal = (covered.T.astype(np.float64) @ squares).reshape(-1, columns, columns)
     eigenvalues = np.linalg.eigvalsh(normal)
-    usable = (counts >= (1 if mean_only else 2)).all(axis=0) & (eigenvalues[:, 0] > 1e-9 * eigenvalues[:, -1])
+    usable = (counts >= (1 if mean_only else 2)).all(axis=0) & (eigenvalues[:, 0] > TOLD_APART * eigenvalues[:, -1])
     normal[~usable] = np.eye(columns)
     coefficients = np.linalg.solve(normal, (known.T @ design)[:, :, None])[:, :, 0].T
     residuals = np.where(covered, values - design @ coefficients, 0.0)
@@ -148,53 +148,6 @@ def adjust(
     return (standard - shift) / np.sqrt(scale) * deviation + mean
 
 
-@dataclass(frozen=True)
-class Coding:
-    """How covariates become numbers: numeric ones centered and in SDs, others one column a level but the first.
-
-    columns: for each covariate {"name", "mean", "deviation"} or {"name", "levels"}.
-    """
-
-    columns: tuple[Mapping[str, Any], ...]
-
-    @classmethod
-    def of(cls, names: Sequence[str], study: Study) -> Coding:
-        """The coding that a study's values ask for. Raises `InputError` for a missing value."""
-        columns: list[dict[str, Any]] = []
-        for name in names:
-            texts = study.covariate(name)
-            for scan, text in zip(study.scans, texts, strict=True):
-                if text in MISSING_CELLS:
-                    raise InputError(f"combat: {scan.name} has no '{name}'; fill it in, or leave the covariate out")
-            try:
-                numbers = np.array([float(text) for text in texts])
-            except ValueError:
-                columns.append({"name": name, "levels": sorted(set(texts))})
-            else:
-                columns.append({"name": name, "mean": numbers.mean(), "deviation": numbers.std() or 1.0})
-        return cls(tuple(columns))
-
-    def code(self, scan: Scan) -> np.ndarray:
-        """A scan's covariates (c,). Raises `InputError` for one it lacks or a level never seen."""
-        values: list[float] = []
-        for column in self.columns:
-            name = column["name"]
-            text = scan.covariates.get(name, "")
-            if "levels" in column:
-                if text not in column["levels"]:
-                    raise InputError(
-                        f"combat: {scan.name} has {name} '{text}', fitted was {', '.join(column['levels'])}"
-                        f"{nearest(text, column['levels'])}; correct it, or fit with scans of that kind"
-                    )
-                values += [float(text == level) for level in column["levels"][1:]]
-                continue
-            try:
-                values.append((float(text) - column["mean"]) / column["deviation"])
-            except ValueError:
-                raise InputError(f"combat: {scan.name} has {name} '{text}', which must be a number") from None
-        return np.array(values)
-
-
 class ComBat(Method):
     """Parametric empirical Bayes ComBat, voxel by voxel; scans of people not fitted on use what was stored."""
 
@@ -225,26 +178,31 @@ class ComBat(Method):
         """A covariate that no scan has."""
         plan.check_covariates(self.parameters.covariates, "combat.covariates")
 
+    @property
+    def least_scans(self) -> int:
+        """How many scans of a scanner a voxel's fit takes."""
+        return 1 if self.parameters.mean_only else 2
+
     def not_applicable(self, study: Study) -> str | None:
         """A single scanner, or one whose scale has too few scans."""
         if len(study.scanners) < 2:
             return f"there is one scanner, {study.scanners[0]}, and nothing to bring together"
         for scanner in study.scanners:
-            if len(study.of_scanner(scanner)) < 2 and not self.parameters.mean_only:
+            if len(study.of_scanner(scanner)) < self.least_scans:
                 return f"scanner {scanner} has a single scan, which shows no variance; set mean_only=true"
         return None
 
     def fit(self, study: Study) -> None:
         """Estimate every voxel's model, then the scanners' shifts and scales."""
-        names = [name for name in self.parameters.covariates.split(",") if name]
-        self.coding = Coding.of(names, study)
-        covariates = np.array([self.coding.code(scan) for scan in study.scans])
+        self.coding = Coding.of(read_columns(self.parameters.covariates, study, self.id))
+        covariates = self.coding.of_scans(study.scans)
         scanners = np.array([study.scanners.index(scan.scanner) for scan in study.scans])
+        check_told_apart(np.eye(len(study.scanners))[scanners], covariates, self.coding, self.id)
         brain = np.zeros(study.shape, bool)
         for scan in study.scans:
             brain |= scan.read_mask()
         with tempfile.TemporaryDirectory(prefix="combat-") as folder:
-            values = _store(study, brain, Path(folder))
+            values, alike = _store(study, brain, Path(folder))
             step = max(1, int(CHUNK_BYTES / 8 / len(study.scans)))
             parts = [
                 locate(
@@ -258,10 +216,8 @@ class ComBat(Method):
             del values
         usable = np.concatenate([part.usable for part in parts])
         if not usable.any():
-            raise InputError(
-                "combat: no voxel lies in two brains of every scanner, or covariates and scanners cannot be told "
-                "apart; check that the scans share a grid, and the covariates"
-            )
+            counts = np.concatenate([part.counts for part in parts], axis=1)
+            raise InputError(f"combat: {why_nothing(study.scanners, counts, self.least_scans, alike)}")
         joined = {
             name: np.concatenate([getattr(part, name) for part in parts], axis=-1)[..., usable]
             for name in ("mean", "slopes", "deviation", "shift", "scale", "counts")
@@ -278,6 +234,11 @@ class ComBat(Method):
         self.scanners = study.scanners
         self.arrays = {name: array.astype(np.float32) for name, array in joined.items()}
         self.arrays["voxels"] = np.flatnonzero(brain)[usable]
+
+    def prepare(self, study: Study) -> None:
+        """Refuse a covariate that isn't like those fitted."""
+        for scan in study.scans:
+            self.coding.code(scan)
 
     def transform(self, scan: Scan) -> np.ndarray:
         """The scan without its scanner's shift and scale, at the voxels of its mask that were fitted."""
@@ -310,10 +271,40 @@ class ComBat(Method):
         self.coding = Coding(tuple(described["columns"]))
 
 
-def _store(study: Study, brain: np.ndarray, folder: Path) -> np.ndarray:
-    """The brain's voxels of every scan (n, v), float32 on disk; NaN where the scan's own mask doesn't hold them."""
+def why_nothing(scanners: Sequence[str], counts: np.ndarray, least: int, alike: Sequence[Sequence[str]]) -> str:
+    """Why no voxel can be fitted, and what to change.
+
+    From how many scans of each scanner hold a voxel (m, v), how many it takes, and the names of scans that are the
+    same at every voxel.
+    """
+    if not (counts >= least).all(axis=0).any():
+        most = zip(scanners, counts.max(axis=1), strict=True)
+        reached = ", ".join(f"{scanner} at most {count}" for scanner, count in most)
+        return (
+            f"no voxel lies in {least} brains of every scanner ({reached}); check that the scans share a grid, and "
+            "their masks"
+        )
+    if alike:
+        names = alike[0]
+        more = f" and {len(names) - 4} more" if len(names) > 4 else ""
+        return (
+            f"{', '.join(names[:4])}{more} are the same at every voxel, which leaves a scanner no variance; give each "
+            "scan its own image"
+        )
+    return "nothing is left of any voxel beside scanners and covariates; leave a covariate out, or add scans"
+
+
+def _store(study: Study, brain: np.ndarray, folder: Path) -> tuple[np.ndarray, list[list[str]]]:
+    """The brain's voxels of every scan (n, v), float32 on disk, and the names of those that are the same.
+
+    NaN where the scan's own mask doesn't hold a voxel.
+    """
     path = folder / "voxels.float32"
+    named: dict[bytes, list[str]] = {}
     with open(path, "wb") as file:
         for scan in progress(study.scans, what="combat: read"):
-            np.where(scan.read_mask(), scan.read(), np.float32(np.nan))[brain].tofile(file)
-    return np.memmap(path, np.float32, "r", shape=(len(study.scans), int(brain.sum())))
+            voxels = np.where(scan.read_mask(), scan.read(), np.float32(np.nan))[brain]
+            voxels.tofile(file)
+            named.setdefault(hashlib.sha256(voxels).digest(), []).append(scan.name)
+    alike = [names for names in named.values() if len(names) > 1]
+    return np.memmap(path, np.float32, "r", shape=(len(study.scans), int(brain.sum()))), alike

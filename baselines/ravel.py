@@ -16,13 +16,14 @@ from pathlib import Path
 import numpy as np
 from scipy.ndimage import distance_transform_edt
 
+from baselines._covariates import is_constant, read_columns
 from baselines.interface import Method, Plan
 from baselines.whitestripe import WhiteStripe
 from core.errors import InputError, nearest
-from core.files import check_is_file
 from core.images import scale_to_mean, to_mask, voxel_sizes
 from core.jobs.command import progress
 from core.names import SEGMENTER_SCALE, TISSUES
+from core.paths import check_is_file
 from core.study import Scan, Study
 from segmentation import segment
 from segmentation.interface import engines
@@ -179,14 +180,12 @@ class Ravel(Method):
         return whitestripe.normalize_scan(scan.read(), scan.read_mask(), scan.name)
 
     def _covariates(self, study: Study) -> np.ndarray:
-        columns = [name for name in self.parameters.covariates.split(",") if name]
-        values = np.empty((len(study.scans), len(columns)))
-        for number, name in enumerate(columns):
-            try:
-                values[:, number] = [float(value) for value in study.covariate(name)]
-            except ValueError as error:
-                raise InputError(f"ravel: covariate '{name}' must be numbers in every row ({error})") from None
-        return values
+        """Those that vary as numbers (scans, c)."""
+        columns = read_columns(self.parameters.covariates, study, self.id)
+        for column in columns:
+            column.check_numeric("code its groups as numbers, or leave it out")
+        varying = [column.numbers for column in columns if column.numbers and not is_constant(column)]
+        return np.array(varying).reshape(len(varying), len(study.scans)).T
 
     def _control_mask(self, study: Study) -> np.ndarray:
         if self.parameters.control_mask is not None:

@@ -16,7 +16,7 @@ from typing import Any
 import yaml
 
 from core.errors import InputError
-from core.files import check_is_file
+from core.paths import check_is_file
 
 LARGEST_BYTES = 1_000_000
 """A list of ten thousand people takes a tenth of it."""

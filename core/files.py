@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import contextlib
+import csv
 import hashlib
+import io
 import json
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from core.errors import InputError
+from core.errors import InputError, nearest
 from core.names import MISSING, SCAN_IDS
+from core.paths import check_is_file
 
 if TYPE_CHECKING:
     import pandas as pd  # loaded where a table is read: it takes 35 MB, which segmenting an image can't spare
+
+UNSEEN = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
+"""Control characters, of which a tab and a line break would end a cell of a table."""
 
 UNFINISHED = re.compile(r"\.\d+-.")
 LARGEST_JSON_BYTES = 100_000_000
@@ -48,20 +54,6 @@ def write_beside(path: Path | str) -> Iterator[Path]:
         raise
     finally:
         temporary.unlink(missing_ok=True)
-
-
-def check_is_file(path: Path) -> None:
-    """Refuse what is absent, and what isn't a regular file: reading a pipe or a device might never end."""
-    try:
-        there, regular = path.exists(), path.is_file()
-    except (OSError, ValueError) as error:
-        raise InputError(f"{str(path)[:200]!r}: not a usable path ({error})") from None
-    if not there and path.is_symlink():
-        raise InputError(f"{path}: a broken link; fetch its content with `git annex get` or `datalad get`")
-    if not there:
-        raise InputError(f"{path}: no such file")
-    if not regular:
-        raise InputError(f"{path}: not a regular file")
 
 
 def remove_unfinished(folder: Path | str) -> None:
@@ -99,7 +91,12 @@ def read_json(path: Path | str) -> Any:
 
 
 def write_table(path: Path | str, table: pd.DataFrame) -> None:
-    """Write a TSV: six significant digits, `n/a` for what is missing, LF line ends."""
+    """Write a TSV: six significant digits, `n/a` for what is missing, a row a line.
+
+    Tabs, line breaks and other control characters within a cell become spaces.
+    """
+    texts = table.select_dtypes(include=["object", "str"])
+    table = table.assign(**{str(name): cells.map(_in_a_line) for name, cells in texts.items()})
     with write_beside(path) as temporary:
         table.to_csv(
             temporary,
@@ -111,27 +108,58 @@ def write_table(path: Path | str, table: pd.DataFrame) -> None:
         )
 
 
+def _in_a_line(cell: Any) -> Any:
+    return UNSEEN.sub(" ", cell) if isinstance(cell, str) else cell
+
+
 def as_written(value: float) -> float:
     """A number as `write_table` keeps it, in six significant digits."""
     return float(f"{value:.6g}")
 
 
-def read_table(path: Path | str) -> pd.DataFrame:
-    """Read a TSV written by `write_table`; ids stay text ("01" stays "01"), only `n/a` is missing."""
+def read_table(path: Path | str, columns: Iterable[str] = (), numbers: Iterable[str] = ()) -> pd.DataFrame:
+    """Read a TSV written by `write_table`; ids stay text ("01" stays "01"), only `n/a` is missing.
+
+    Raises `InputError` for what `core.tables.read_text_table` refuses, where a column of `columns` or `numbers` is
+    missing, for a cell of `numbers` that is no finite number, and for a word in any other column of numbers.
+    """
     import pandas as pd
 
-    try:
-        return pd.read_csv(
-            path,
-            sep="\t",
-            dtype=dict.fromkeys(TEXT_COLUMNS, str),
-            na_values=[MISSING],
-            keep_default_na=False,
-        )
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file") from None
-    except pd.errors.EmptyDataError:
-        raise InputError(f"{path}: empty; a table needs at least its header") from None
+    from core.tables import as_number, read_text_table, shown
+
+    found = read_text_table(path)
+    numbers = list(numbers)
+    for column in (*columns, *numbers):
+        if column not in found.columns:
+            raise InputError(f"{path}: no column '{column}'{nearest(column, found.columns)}")
+    for column in numbers:
+        for place, cell in enumerate(found.column(column)):
+            if cell != MISSING and as_number(cell) is None:
+                raise InputError(
+                    f"{found.where(place)}: {column} is {shown(cell)}; write a number as 61.5, and n/a where it isn't "
+                    "known"
+                )
+    lines = ["\t".join(row) for row in (found.columns, *found.rows)]
+    table = pd.read_csv(
+        io.StringIO("\n".join(lines)),
+        sep="\t",
+        dtype=dict.fromkeys(TEXT_COLUMNS, str),
+        na_values=[MISSING],
+        keep_default_na=False,
+        quoting=csv.QUOTE_NONE,
+        skip_blank_lines=False,
+    )
+    for column in table.columns.difference(list(TEXT_COLUMNS)):
+        if pd.api.types.is_string_dtype(table[column]):
+            known = table[column].dropna()
+            words = known[pd.to_numeric(known, errors="coerce").isna()]
+            if 0 < len(words) < len(known) / 2:
+                place = int(words.index[0])
+                raise InputError(
+                    f"{found.where(place)}: {column} is {shown(words.iloc[0])}, where {len(known) - len(words)} of "
+                    f"{len(known)} cells are numbers; write a number as 61.5, and n/a where it isn't known"
+                )
+    return table
 
 
 def checksum(path: Path | str) -> str:

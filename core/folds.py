@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import dataclasses
 import random
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from core.covariates import Covariate
 from core.errors import InputError
-from core.names import MISSING_CELLS
 
 if TYPE_CHECKING:
     from core.study import Scan, Study  # which brings pandas, and planning needs none
@@ -40,13 +40,13 @@ def check_count(count: int, people: int) -> None:
 
 
 def assign_folds(
-    subjects: Sequence[str], count: int, *, seed: int, strata: Mapping[str, str] | None = None
+    subjects: Sequence[str], count: int, *, seed: int, strata: Mapping[str, float] | Mapping[str, str] | None = None
 ) -> dict[str, str]:
     """Each subject's fold, by chance from `seed`; the folds' sizes differ by one at most.
 
-    `strata` gives each subject's value of a covariate: of every value (and, where all values are numbers,
-    of every range between two of them) the folds get the same number of people, or one more. Raises
-    `InputError` for fewer than two folds or more than there are people.
+    `strata` gives each subject's value of a covariate: of every value (and of numbers of every range between two
+    of them) the folds get the same number of people, or one more. Raises `InputError` for fewer than two folds or
+    more than there are people.
 
     Our own, since scikit-learn's divisions take groups but no numbers such as age.
     """
@@ -54,38 +54,26 @@ def assign_folds(
     generator = random.Random(seed)
     mixed = generator.sample(subjects, len(subjects))
     if strata is not None:
-        values = _sortable(strata)
         # stable: people of one value stay in their mixed order
-        mixed.sort(key=lambda subject: values[subject])
+        mixed.sort(key=lambda subject: strata[subject])
     names = generator.sample(fold_names(count), count)
     dealt = {subject: names[place % count] for place, subject in enumerate(mixed)}
     return {subject: dealt[subject] for subject in subjects}
 
 
-def _sortable(strata: Mapping[str, str]) -> Mapping[str, str] | Mapping[str, float]:
-    """The subjects' values as numbers where all of them are, else as text."""
-    try:
-        return {subject: float(value) for subject, value in strata.items()}
-    except ValueError:
-        return strata
+def strata_of(covariate: Covariate) -> dict[str, float] | dict[str, str]:
+    """Each subject's value of a covariate (`Covariate.of_people`).
 
-
-def one_value_each(values: Iterable[tuple[str, str]], covariate: str) -> dict[str, str]:
-    """Each subject's value of a covariate, from (subject, value) of every scan.
-
-    Raises `InputError` for a subject with no value, or with several.
+    Raises `InputError` for a subject with no value, or with several texts.
     """
-    found: dict[str, set[str]] = {}
-    for subject, value in values:
-        found.setdefault(subject, set()).add(value)
-    for subject, several in found.items():
-        if len(several) > 1 or several & set(MISSING_CELLS):
-            listed = "' and '".join(sorted(several))
+    values = covariate.of_people()
+    for cell in covariate.cells:
+        if cell.subject not in values:
             raise InputError(
-                f"folds.stratify: subject '{subject}' has '{listed}' for {covariate}; "
-                "give one value a person, or choose another column"
+                f"folds.stratify: {cell.where}: subject '{cell.subject}' has no {covariate.name}; give everybody one, "
+                "or choose another column"
             )
-    return {subject: several.pop() for subject, several in found.items()}
+    return values
 
 
 def with_folds(study: Study, folds: Mapping[str, str]) -> Study:

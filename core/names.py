@@ -19,8 +19,6 @@ SEGMENTER_SCALE = 1000.0
 MISSING = "n/a"
 """A cell of a table without a value."""
 
-MISSING_CELLS = ("", MISSING)
-
 SCAN_IDS = ("subject", "scanner", "scanner_a", "scanner_b", "session", "session_a", "session_b")
 """The columns of a table that say of which scan, or pair of scans, a row is."""
 

@@ -19,7 +19,7 @@ from nibabel.nifti1 import Nifti1Header, Nifti1PairHeader
 from nibabel.nifti2 import Nifti2Header, Nifti2PairHeader
 
 from core.errors import InputError
-from core.files import check_is_file
+from core.paths import check_is_file
 
 LARGEST_IMAGE = 2**27
 """Voxels: a grid of 512 x 512 x 512, which holds a head at 0.5 mm. It takes 0.5 GB as float32, and 2.1 while float64 is

@@ -5,11 +5,8 @@ Rules of the workflow ask with wildcards (`RunFolder(...).images("{arm}")`), eve
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-
-from core.errors import InputError
 
 
 def scan_name(subject: str, scanner: str, session: str = "") -> str:
@@ -31,26 +28,6 @@ def mask_name(stem: str) -> str:
 def labels_name(stem: str) -> str:
     """The file of tissue labels, by the stem of their scan, or of their person."""
     return f"{stem}_dseg.nii.gz"
-
-
-def alike(names: Iterable[str]) -> str:
-    """The first of these names that an earlier one is too, but for capitals, which some disks don't tell apart."""
-    seen = set()
-    for name in names:
-        if name.casefold() in seen:
-            return name
-        seen.add(name.casefold())
-    return ""
-
-
-def check_distinct(subjects: Iterable[str], scanners: Iterable[str], where: str) -> None:
-    """Refuse (`InputError`) subjects, or scanners, that differ by capitals alone; `where` begins the message."""
-    for what, names in (("subject", subjects), ("scanner", scanners)):
-        if name := alike(dict.fromkeys(names)):
-            raise InputError(
-                f"{where}: {what} '{name}' is there in another spelling too, with other capitals, which some disks "
-                "don't tell apart; write it in one way"
-            )
 
 
 @dataclass(frozen=True)

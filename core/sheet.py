@@ -3,83 +3,100 @@
 from __future__ import annotations
 
 import os
-import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from core.errors import InputError
-from core.files import check_is_file, write_table
+from core.errors import InputError, nearest
+from core.files import write_table
+from core.ids import check_id, check_told_apart
 from core.images import load_on_grid, to_mask
-from core.names import MISSING_CELLS, Scale
-from core.run_folder import alike, check_distinct, scan_name
+from core.names import Scale
+from core.run_folder import scan_name
 from core.study import Scan, Study
+from core.tables import TextTable, is_missing, read_text_table, shown
 
-REQUIRED = ("subject", "scanner", "image", "mask")
+PATHS = ("image", "mask")
+REQUIRED = ("subject", "scanner", *PATHS)
 SESSION = "session"
 """The column that tells several scans of a subject on a scanner apart; the first row is the scan, others rescans."""
-SAFE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._+-]{0,63}")
 
 
 def is_path(column: str, cell: str) -> bool:
     """Whether a cell of a sheet is a path: in `image`, `mask` and the columns that begin with `truth_`."""
-    return (column in ("image", "mask") or column.startswith("truth_")) and cell not in MISSING_CELLS
+    return (column in PATHS or column.startswith("truth_")) and not is_missing(cell)
 
 
 def moved(column: str, cell: str, old: Path, new: Path) -> str:
     """A cell of a sheet in the folder `old` for one in `new`: paths lead to the same files, other cells stay."""
-    return os.path.relpath(old / cell, new) if is_path(column, cell) else cell
+    return _relative(old / cell, new) if is_path(column, cell) else cell
 
 
-def check_id(value: str, where: str) -> str:
-    """Refuse an id that could not be part of a file's name (slashes, shell characters, over 64 long)."""
-    if not SAFE_ID.fullmatch(value) or value != value.strip():
-        raise InputError(
-            f"{where}: {value[:80]!r} cannot be an id; use up to 64 letters, digits, '.', '_', '+', '-' "
-            "or inner spaces, beginning with a letter or digit"
-        )
-    return value
+def _relative(file: Path, folder: Path) -> str:
+    """The path from a folder to a file as the system follows it, which goes up from where a linked folder lies."""
+    return os.path.relpath(os.path.join(os.path.realpath(file.parent), file.name), os.path.realpath(folder))
+
+
+def check_path(cell: str, where: str) -> str:
+    """Refuse a cell that should be a path and is empty, or begins with what only a shell reads."""
+    if is_missing(cell):
+        raise InputError(f"{where}: {shown(cell)}, and every scan needs one; name the file")
+    if cell.startswith("~"):
+        raise InputError(f"{where}: {shown(cell)}, of which only a shell knows the '~'; write the path in full")
+    return cell
 
 
 def read_rows(path: Path | str) -> pd.DataFrame:
     """Read the sheet's rows as text and check ids and duplicates, without opening an image."""
-    path = Path(path)
-    check_is_file(path)
-    try:
-        table = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False, encoding="utf-8-sig")
-    except (pd.errors.EmptyDataError, pd.errors.ParserError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not a tab-separated table ({str(error).strip()})") from None
-    if not isinstance(table.index, pd.RangeIndex):
-        # pandas takes columns without a name for an index, which would move all others by one
-        raise InputError(f"{path}: its rows have more fields than its header has names; name every column")
+    return _read(path)[0]
+
+
+def _read(path: Path | str) -> tuple[pd.DataFrame, TextTable]:
+    """The sheet's rows, checked, and the table that they are from."""
+    found = read_text_table(path)
     for column in REQUIRED:
-        if column not in table.columns:
-            raise InputError(f"{path}: no column '{column}'; it needs {', '.join(REQUIRED)}, separated by tabs")
-    if table.empty:
+        if column not in found.columns:
+            raise InputError(
+                f"{path}: no column '{column}'{nearest(column, found.columns)}; it needs {', '.join(REQUIRED)}, "
+                "separated by tabs"
+            )
+    if not found.rows:
         raise InputError(f"{path}: no scans; give a row a scan")
-    for row, (subject, scanner) in enumerate(zip(table["subject"], table["scanner"], strict=True), start=2):
-        check_id(subject, f"{path}, row {row}, column subject")
-        check_id(scanner, f"{path}, row {row}, column scanner")
-    has_sessions = SESSION in table.columns
-    if has_sessions:
-        for row, session in enumerate(table[SESSION], start=2):
-            check_id(session, f"{path}, row {row}, column {SESSION}")
-    doubled = table.duplicated(["subject", "scanner", *([SESSION] if has_sessions else [])])
+    ids = ("subject", "scanner", *([SESSION] if SESSION in found.columns else []))
+    for column in (*ids, *PATHS):
+        for place, cell in enumerate(found.column(column)):
+            check = check_path if column in PATHS else check_id
+            check(cell, f"{found.where(place)}, column {column}")
+    for column in ids:
+        cells = found.column(column)
+        check_told_apart((f"{found.where(place)}, column {column}", cell) for place, cell in enumerate(cells))
+    table = pd.DataFrame(found.records())
+    _check_single(table, found, ids)
+    return table, found
+
+
+def _check_single(table: pd.DataFrame, found: TextTable, ids: Sequence[str]) -> None:
+    """Refuse a row of a scan that another row is of, and one whose files would have another's names."""
+    doubled = table.duplicated(list(ids))
     if doubled.any():
-        row = int(np.flatnonzero(doubled)[0])
-        remedy = "name each scan's session once" if has_sessions else f"keep one row a scan, or add a column {SESSION}"
+        place = int(np.flatnonzero(doubled)[0])
+        same = (table[list(ids)] == table.loc[place, list(ids)]).all(axis=1)
+        first = int(np.flatnonzero(same)[0])
+        remedy = f"keep one row a scan, or add a column {SESSION}"
+        if SESSION in ids:
+            remedy = "name each scan's session once"
         raise InputError(
-            f"{path}, row {row + 2}: subject '{table['subject'][row]}' on scanner '{table['scanner'][row]}' "
-            f"stands there a second time; {remedy}"
+            f"{found.where(place)}: subject '{table['subject'][place]}' on scanner '{table['scanner'][place]}' "
+            f"stands there a second time (first in row {found.numbers[first]}); {remedy}"
         )
     names = row_names(table)
-    if doubled_name := alike(names):
-        row = len(names) - 1 - names[::-1].index(doubled_name)
+    again = pd.Series([name.casefold() for name in names]).duplicated()
+    if again.any():
         # subject "a", scanner "b_scanner-c" and subject "a_scanner-b", scanner "c"
-        raise InputError(f"{path}, row {row + 2}: its files would have another row's names, {names[row]}; rename it")
-    check_distinct(table["subject"], table["scanner"], str(path))
-    return table
+        place = int(np.flatnonzero(again)[0])
+        raise InputError(f"{found.where(place)}: its files would have another row's names, {names[place]}; rename it")
 
 
 def rescanned(table: pd.DataFrame) -> np.ndarray:
@@ -102,7 +119,7 @@ def read_sheet(path: Path | str, *, scale: Scale = "none", check: bool = True) -
     infinite voxels in the brain, and an all-constant image. Raises `InputError` naming file and row.
     """
     path = Path(path)
-    table = read_rows(path)
+    table, found = _read(path)
     covariates = [column for column in table.columns if column not in (*REQUIRED, SESSION)]
     scans = [
         Scan(
@@ -115,12 +132,13 @@ def read_sheet(path: Path | str, *, scale: Scale = "none", check: bool = True) -
             folder=path.parent,
             session=row.get(SESSION, ""),
             rescan=bool(again),
+            row=found.where(place),
         )
-        for row, again in zip(table.to_dict("records"), rescanned(table), strict=True)
+        for place, (row, again) in enumerate(zip(found.records(), rescanned(table), strict=True))
     ]
     if check:
-        for number, scan in enumerate(scans, start=2):
-            check_scan(scan, scans[0], f"{path}, row {number}")
+        for scan in scans:
+            check_scan(scan, scans[0], scan.row)
     return Study(tuple(scan for scan in scans if not scan.rescan), tuple(scan for scan in scans if scan.rescan))
 
 
@@ -148,7 +166,7 @@ def write_sheet(path: Path | str, study: Study, *, absolute: bool = False) -> No
     path = Path(path)
 
     def written(file: Path) -> str:
-        return str(file.resolve()) if absolute else os.path.relpath(file, path.parent)
+        return str(file.resolve()) if absolute else _relative(file, path.parent)
 
     with_sessions = any(scan.session for scan in study.every)
     rows = [

@@ -11,11 +11,13 @@ from pathlib import Path
 
 import numpy as np
 
+from core.covariates import Cell, Covariate, read_covariate
 from core.errors import InputError, nearest
 from core.images import load_image, load_on_grid, scale_to_mean, to_mask
-from core.names import MISSING_CELLS, Scale
+from core.names import Scale
 from core.nifti import NiftiFile, open_nifti
 from core.run_folder import scan_name
+from core.tables import is_missing
 
 
 @dataclass(frozen=True)
@@ -24,7 +26,8 @@ class Scan:
 
     `scale` is applied whenever the image is read (see `core.images.scale_to_mean`). `folder` is the
     sheet's, from which paths in its further columns count. `session` is what the sheet calls the visit; a scan
-    of a subject on a scanner that isn't the sheet's first one is a `rescan`.
+    of a subject on a scanner that isn't the sheet's first one is a `rescan`. `row` is where the sheet has it, for
+    errors.
     """
 
     subject: str
@@ -36,6 +39,7 @@ class Scan:
     folder: Path = Path()
     session: str = ""
     rescan: bool = False
+    row: str = field(default="", compare=False)
 
     @property
     def name(self) -> str:
@@ -57,7 +61,12 @@ class Scan:
     def file(self, column: str) -> Path | None:
         """The file that a further column of the sheet names, such as truth_image; None where it names none."""
         name = self.covariates.get(column, "")
-        return self.folder / name if name not in MISSING_CELLS else None
+        return None if is_missing(name) else self.folder / name
+
+    def cell(self, column: str) -> Cell:
+        """What the sheet says of it in a further column, for `core.covariates`."""
+        where = f"{self.row} ({self.name})" if self.row else self.name
+        return Cell(where, self.subject, self.covariates.get(column, ""))
 
     @property
     def affine(self) -> np.ndarray:
@@ -180,9 +189,12 @@ class Study:
         """The study of the scans and rescans that are chosen."""
         return Study(tuple(filter(chosen, self.scans)), tuple(filter(chosen, self.rescans)))
 
-    def covariate(self, name: str) -> list[str]:
-        """One covariate of every scan, in the order of `scans`; raises `InputError` if the sheet hasn't it."""
+    def covariate(self, name: str) -> Covariate:
+        """One covariate of every scan, in the order of `scans`.
+
+        Raises `InputError` if the sheet hasn't it, or it is neither numbers nor text, see `core.covariates`.
+        """
         known = set().union(*(scan.covariates for scan in self.scans))
         if name not in known:
             raise InputError(f"the sheet has no column '{name}'{nearest(name, known)}")
-        return [scan.covariates.get(name, "") for scan in self.scans]
+        return read_covariate(name, (scan.cell(name) for scan in self.scans))

@@ -8,9 +8,12 @@ from pathlib import Path
 import pandas as pd
 
 from core import folds
+from core.covariates import Cell, read_covariate
 from core.errors import InputError, nearest
 from core.files import write_table
-from core.names import FIRST_SESSION
+from core.ids import check_told_apart
+from core.names import FIRST_SESSION, MISSING
+from core.run_folder import scan_name
 from core.sheet import SESSION, moved, read_rows
 
 
@@ -43,6 +46,8 @@ def gather(
         raise InputError(
             f"{out}: subject '{row['subject']}' on scanner '{row['scanner']}' stands in two part sheets; give each once"
         )
+    for column in ("subject", "scanner"):
+        check_told_apart((f"{out}, column {column}", value) for value in joined[column])
     # the column is the run's own; one that a sheet brought belongs to another run
     joined = joined.drop(columns=folds.COLUMN, errors="ignore")
     if fold_count is not None:
@@ -56,5 +61,7 @@ def _fold_of_each(scans: pd.DataFrame, count: int, seed: int, stratify: str | No
     if stratify is not None:
         if stratify not in scans.columns:
             raise InputError(f"folds.stratify: the sheet has no column '{stratify}'{nearest(stratify, scans.columns)}")
-        strata = folds.one_value_each(zip(scans["subject"], scans[stratify], strict=True), stratify)
+        columns = zip(scans["subject"], scans["scanner"], scans[stratify].fillna(MISSING), strict=True)
+        cells = (Cell(scan_name(subject, scanner), subject, text) for subject, scanner, text in columns)
+        strata = folds.strata_of(read_covariate(stratify, cells))
     return folds.assign_folds(list(scans["subject"].unique()), count, seed=seed, strata=strata)

@@ -16,14 +16,16 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from core.covariates import Covariate, column_names, read_covariate
 from core.documents import read_document
 from core.errors import InputError, nearest
-from core.folds import check_count, fold_names
+from core.folds import check_count, fold_names, strata_of
+from core.ids import check_told_apart
 from core.jobs.cost import ASKED
 from core.jobs.made import digest
 from core.jobs.run_process import announce
 from core.names import RAW
-from core.run_folder import RunFolder, check_distinct
+from core.run_folder import RunFolder
 from studies.sources import RUN_WIDE, PlannedScan, Source, Step, source, sources
 from workflow.controls import PlannedArm, Traits, with_controls
 from workflow.schema import checked
@@ -67,6 +69,7 @@ class Configuration:
         self.options = self.source.of_configuration(config)
         planned = self.source.plan(self.options)
         self.scans = self._stepwise(planned)
+        self.planned = planned
         self.subjects = list(dict.fromkeys(scan.subject for scan in planned))
         self.scanners = list(dict.fromkeys(scan.scanner for scan in planned))
         for what, found in (("subject", self.subjects), ("scanner", self.scanners)):
@@ -75,7 +78,7 @@ class Configuration:
                     f"study: {len(found)} {what} ({', '.join(found) or 'none'}); a study run needs at least 2 "
                     f"{what}s: add scans, or harmonize single scans with `python -m baselines`"
                 )
-        check_distinct(self.subjects, self.scanners, "study")
+            check_told_apart(("study", name) for name in found)
         self.folds: list[str] = []
         count = config["folds"]["count"]
         if config["protocol"] == "kfold" or (
@@ -120,7 +123,7 @@ class Configuration:
             chosen = [self.scans[scan]]
         else:
             chosen = [scan for subject in subjects or self.subjects for scan in self._scans_of[subject]]
-        return digest([(scan.name, scan.files, scan.row) for scan in chosen])
+        return digest([(scan.name, scan.files, sorted(scan.covariates.items())) for scan in chosen])
 
     def check_files(self) -> None:
         """Refuse a study of which a file isn't there."""
@@ -221,6 +224,9 @@ class Configuration:
                 chosen(make_parameters(chosen, dict(arm.parameters))).check_plan(plan)
             except InputError as error:
                 raise InputError(f"methods.{name}: {error}") from None
+        for name, arm in self.arms.items():
+            parameters = make_parameters(method(arm.method), dict(arm.parameters))
+            self._check_kept(name, getattr(parameters, "covariates", ""))
         for point in self.sweep_points.values():
             make_parameters(method(self.content["sweep"]["method"]), point)
         primary, segmentation = self.content["evaluation"]["primary"], self.content["segmentation"]
@@ -231,6 +237,32 @@ class Configuration:
         check_rule(segmentation["rule"], segmentation["threshold"])
         if segmentation["rule"] == "partial_volume" and not gives_partial_volumes(engine):
             raise InputError(f"segmentation.rule: engine {engine} estimates no partial volumes; give posterior or hard")
+
+    def _check_kept(self, arm: str, names: str) -> None:
+        """Refuse covariates of an arm that the study hasn't, or that some scan lacks."""
+        for name in column_names(names):
+            known = self.source.covariates(self.options)
+            if name not in known:
+                raise InputError(f"methods.{arm}.covariates: no scan has a covariate '{name}'{nearest(name, known)}")
+            if (covariate := self._covariate(name)) is not None:
+                covariate.check_complete()
+
+    def check_covariates(self) -> None:
+        """Refuse what users' tables say of their scans, where the folds or a measure can't use it."""
+        from evaluation.measures import biology
+
+        for name in biology.COVARIATES:
+            if (covariate := self._covariate(name)) is not None:
+                biology.contrasts(covariate, self.subjects)
+        stratify = self.content["folds"]["stratify"]
+        if self.folds and stratify and (covariate := self._covariate(stratify)) is not None:
+            strata_of(covariate)
+
+    def _covariate(self, name: str) -> Covariate | None:
+        """A column of the users' tables; None where no scan has it before it is made."""
+        if not any(name in scan.covariates for scan in self.planned):
+            return None
+        return read_covariate(name, (scan.cell(name) for scan in self.planned))
 
     def gpus_of(self, method_id: str) -> int | None:
         """1 where the method gains from a GPU and one is to be used, else None."""

@@ -18,8 +18,9 @@ from baselines.harness.registry import method
 from baselines.interface import Context, Method
 from core import folds
 from core.errors import InputError
-from core.files import check_is_file, checksum, read_json, write_text
+from core.files import checksum, read_json, write_text
 from core.names import Scale
+from core.paths import check_is_file
 
 MODEL_FILE = "method.json"
 
@@ -128,9 +129,7 @@ def _check_file(folder: Path, file: str, expected: str) -> None:
     """Refuse a file of a model that is missing, changed, outside its folder or no file."""
     path = folder / file
     if Path(file).is_absolute() or ".." in Path(file).parts:
-        raise InputError(
-            f"{folder / CHECKSUMS_FILE}: names a file outside its folder, {file[:80]!r}; fit it again"
-        )
+        raise InputError(f"{folder / CHECKSUMS_FILE}: names a file outside its folder, {file[:80]!r}; fit it again")
     try:
         check_is_file(path)
         whole = checksum(path) == expected

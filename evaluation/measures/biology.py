@@ -17,13 +17,14 @@ effect leaves 0 out and RAW, the arm and the truth, where it is known, agree in 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
-from core.names import MISSING_CELLS, RAW, TISSUES
+from core.covariates import Covariate
+from core.names import RAW, TISSUES
 from evaluation.measures.interface import Measure, Measured
 
 TABLE = "biology"
@@ -167,26 +168,29 @@ def comparable(arm: Line, raw: Line, truth: Line | None) -> bool:
     return raw.slope_low * raw.slope_high > 0 and len(signs) == 1
 
 
-def contrasts(values: Mapping[str, str], covariate: str) -> tuple[np.ndarray, str] | None:
-    """A covariate as numbers (N,), NaN for people without it, and what its effect means; None if it can't be used.
+def contrasts(covariate: Covariate, people: Sequence[str]) -> tuple[np.ndarray, str] | None:
+    """A covariate as each person's number (N,), NaN without one, and what its effect means; None if it can't be used.
 
-    `values` are the people's, as text. Text stands for groups; of more than two, the two largest are
-    compared (the first in the alphabet is the one compared with).
+    Of somebody whose scans have several ages it is their mean. Text stands for groups; of more than two, the two
+    largest are compared (the first in the alphabet is the one compared with). Raises `InputError` for an age that is
+    no number, and for somebody who is in two groups.
     """
-    known = {person: value for person, value in values.items() if value not in MISSING_CELLS}
-    try:
-        numbers = {person: float(value) for person, value in known.items()}
-        meaning = "a year" if covariate == "age" else "a unit"
+    if covariate.name == "age":
+        covariate.check_numeric("write age in years, as 61.5, or give the column another name")
+    values = covariate.of_people()
+    if covariate.is_numeric:
+        numbers = {person: float(value) for person, value in values.items()}
+        meaning = "a year" if covariate.name == "age" else "a unit"
         enough = len(numbers) >= FEWEST_PEOPLE and len(set(numbers.values())) > 1
-    except ValueError:
-        groups = pd.Series(list(known.values())).value_counts(sort=False)
+    else:
+        groups = pd.Series(list(values.values()), dtype=str).value_counts(sort=False)
         two = sorted(groups.sort_index().sort_values(ascending=False, kind="stable").index[:2])
         enough = len(two) == 2 and groups[two].min() >= FEWEST_IN_A_GROUP
         meaning = " - ".join(reversed(two))
-        numbers = {person: float(two.index(value)) for person, value in known.items() if value in two}
+        numbers = {person: float(two.index(value)) for person, value in values.items() if value in two}
     if not enough:
         return None
-    return np.array([numbers.get(person, math.nan) for person in values]), meaning
+    return np.array([numbers.get(person, math.nan) for person in people]), meaning
 
 
 def of_study(measured: Measured) -> dict[str, pd.DataFrame]:
@@ -196,15 +200,15 @@ def of_study(measured: Measured) -> dict[str, pd.DataFrame]:
     sums, or by hard label where the engine gives none. The rows of `TRUTH` are the first, where it is known.
     """
     rows: list[dict] = []
+    study = measured.study
+    columns, people = set().union(*(scan.covariates for scan in study.scans)), study.subjects
     for covariate in COVARIATES:
-        first = {scan.subject: scan.covariates.get(covariate, "") for scan in reversed(measured.study.scans)}
-        ordered = {subject: first[subject] for subject in measured.study.subjects}
-        found = contrasts(ordered, covariate)
+        found = contrasts(study.covariate(covariate), people) if covariate in columns else None
         if found is not None:
             for tissue in TISSUES:
                 values, meaning = found
                 shared = {"tissue": tissue, "covariate": covariate, "contrast": meaning}
-                rows += [{**row, **shared} for row in _effects(measured, list(ordered), tissue, values)]
+                rows += [{**row, **shared} for row in _effects(measured, people, tissue, values)]
     order = {arm: place for place, arm in enumerate([TRUTH, *measured.arms])}
     table = pd.DataFrame(rows, columns=COLUMNS)
     return {TABLE: table.sort_values("method", key=lambda names: names.map(order), kind="stable")}

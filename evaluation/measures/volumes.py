@@ -15,6 +15,9 @@ from core.names import TISSUES
 from evaluation import intervals, volume_rules
 from evaluation.measures.interface import Measure, Measured, Summary
 
+RMSE_KEYS = ["method", "scanner_a", "scanner_b", "tissue"]
+"""The columns that say of which subjects' differences an RMSE is."""
+
 MEASURES = (
     Measure(
         name="volume_difference",
@@ -119,14 +122,13 @@ def rmse_table(differences: pd.DataFrame) -> pd.DataFrame:
 
     `differences` is what `volume_differences` gives; groups come in the order they first appear.
     """
-    keys = ["method", "scanner_a", "scanner_b", "tissue"]
     rows = []
-    for key, group in differences.groupby(keys, sort=False):
+    for key, group in differences.groupby(RMSE_KEYS, sort=False):
         values = group["difference_ml"].to_numpy(dtype=float)
         values = np.sort(values[np.isfinite(values)])
         low, high = intervals.of_positive(rmse, values)
         rows.append((*key, float(rmse(values)) if len(values) else float("nan"), float(low), float(high), len(values)))
-    return pd.DataFrame(rows, columns=[*keys, "rmse_ml", "ci_low", "ci_high", "n"])
+    return pd.DataFrame(rows, columns=[*RMSE_KEYS, "rmse_ml", "ci_low", "ci_high", "n"])
 
 
 def of_study(measured: Measured) -> dict[str, pd.DataFrame]:

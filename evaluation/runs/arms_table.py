@@ -9,9 +9,9 @@ import pandas as pd
 
 from core.errors import InputError
 from core.files import read_table
+from core.ids import check_id
 from core.names import Role
 from core.run_folder import RunFolder
-from core.sheet import check_id
 
 FLAGS = ("uses_other_scans", "learns_scanners", "random_fit", "maps_intensities")
 

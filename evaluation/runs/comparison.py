@@ -16,6 +16,7 @@ from core.errors import InputError
 from core.files import checksum, read_json, read_table
 from core.images import load_image
 from core.run_folder import RunFolder
+from core.sheet import read_rows
 
 KEYS = (
     "measure",
@@ -155,6 +156,8 @@ def _leaves(content: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, A
 
 
 def _read(path: Path) -> pd.DataFrame:
+    if path.name == "scans.tsv":
+        return read_rows(path)  # of which a user's columns may be of words and numbers
     return read_table(path) if path.stat().st_size else pd.DataFrame()
 
 

@@ -22,7 +22,7 @@ from core.errors import InputError
 from core.files import read_table
 from core.names import Role
 from core.run_folder import RunFolder, image_name, scan_name
-from core.sheet import rescanned
+from core.sheet import read_rows, rescanned
 from evaluation.runs.arms_table import Arm, read_arms
 from evaluation.volume_rules import runs_rule
 
@@ -232,10 +232,7 @@ def read_run(folder: Path | str) -> FinishedRun:
     sheet = RunFolder(folder).sheet
     if not sheet.is_file():
         raise InputError(f"{sheet}: no such file; give the folder of a finished run, such as results/demo")
-    scans = read_table(sheet)
-    for column in ("subject", "scanner"):
-        if column not in scans:
-            raise InputError(f"{sheet}: no column '{column}'")
+    scans = read_rows(sheet)
     again = rescanned(scans)
     return FinishedRun(folder, scans[~again].reset_index(drop=True), scans[again].reset_index(drop=True))
 

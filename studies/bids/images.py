@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from core.errors import InputError
-from core.sheet import check_id
+from core.ids import check_id
 from studies.bids.options import ENTITIES
 
 if TYPE_CHECKING:

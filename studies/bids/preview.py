@@ -10,11 +10,11 @@ from typing import Any
 
 import yaml
 
-from core.sheet import SAFE_ID
+from core.ids import SAFE_ID
+from core.tables import is_missing
 from studies.bids.images import Image
 from studies.bids.options import TABLES, BidsOptions
 from studies.bids.scans import (
-    MISSING_VALUES,
     Found,
     chosen_images,
     find_scans,
@@ -81,7 +81,7 @@ def possible_ways(options: BidsOptions, images: Sequence[Image]) -> dict[str, Wa
 
 def _names(values: Iterable[str]) -> dict[str, str]:
     """Names for all scanners, where one of the values can't be a name as it is."""
-    known = sorted(set(values) - set(MISSING_VALUES))
+    known = sorted({value for value in values if not is_missing(value)})
     names: dict[str, str] = {}
     if not all(SAFE_ID.fullmatch(value) for value in known):
         for value in known:
@@ -169,7 +169,7 @@ def _covariates(options: BidsOptions, found: Found) -> Iterator[str]:
     for image in images:
         for name, value in covariates_of(options.folder, image).items():
             subjects = known.setdefault(name, set())
-            if value not in MISSING_VALUES:
+            if not is_missing(value):
                 subjects.add(image.subject)
     people = len({image.subject for image in images})
     for name, subjects in known.items():

@@ -7,13 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from core.errors import InputError, nearest
-from core.names import MISSING_CELLS
-from core.sheet import check_id
+from core.ids import check_id, check_told_apart
+from core.tables import is_missing
 from studies.bids.images import Image, models_of
 from studies.bids.options import ACQUISITION, ENTITIES, BidsOptions
 from studies.bids.tables import covariates_of, read_rows_of, why_no_rows
-
-MISSING_VALUES = (*MISSING_CELLS, "N/A")
 
 
 @dataclass(frozen=True)
@@ -92,7 +90,7 @@ def find_scans(images: Sequence[Image], options: BidsOptions) -> Found:
     left_out: dict[str, int] = {}
     values = scanner_values(options.folder, chosen, options.scanner or "")
     for image, value in zip(chosen, values, strict=True):
-        if value in MISSING_VALUES:
+        if is_missing(value):
             without.append(image)
         elif names and value not in names:
             left_out[value] = left_out.get(value, 0) + 1
@@ -218,7 +216,7 @@ def scanner_values(folder: Path, images: Sequence[Image], way: str) -> list[str]
     if column not in known:
         there = f"columns: {', '.join(known)}" if known else why_no_rows(folder, images, table)
         raise InputError(f"{folder}: no column '{column}' in {table}.tsv ({there})")
-    return [row.get(column, "").strip() for row in rows]
+    return [row.get(column, "") for row in rows]
 
 
 def study_scans(options: BidsOptions, images: Sequence[Image]) -> list[BidsScan]:
@@ -234,6 +232,8 @@ def study_scans(options: BidsOptions, images: Sequence[Image]) -> list[BidsScan]
             "each choice would give"
         )
     found = find_scans(images, options)
+    for what, ids in (("subjects", found.subjects), ("scanners", found.scanners)):
+        check_told_apart((f"{folder}, {what}", value) for value in ids)
     if found.without_scanner:
         some = ", ".join(str(image.path) for image in found.without_scanner[:3])
         raise InputError(

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
 from functools import cache
-from itertools import zip_longest
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from core.errors import InputError
 from core.names import MISSING
 from core.sheet import REQUIRED, SESSION
+from core.tables import read_text_table
 from studies.bids.images import Image
 from studies.bids.options import TABLES
-
-if TYPE_CHECKING:
-    pass
 
 
 def why_no_rows(folder: Path, images: Sequence[Image], table: str) -> str:
@@ -63,7 +58,7 @@ def read_rows_of(folder: Path, image: Image, table: str) -> dict[str, str]:
     matching = [row for row in rows if label and row[key].removeprefix(prefix) == label]
     if len(matching) > 1:
         raise InputError(f"{place}: {len(matching)} rows for {wanted}; keep one")
-    return {name: value for name, value in matching[0].items() if name and name != key} if matching else {}
+    return {name: value for name, value in matching[0].items() if name != key} if matching else {}
 
 
 def _row_of(folder: Path, image: Image, table: str) -> tuple[Path, str, str]:
@@ -83,34 +78,5 @@ def _row_of(folder: Path, image: Image, table: str) -> tuple[Path, str, str]:
 
 @cache
 def _rows(path: str, changed: int) -> list[dict[str, str]]:
-    """The rows of a table, cells stripped; `changed` is when it last was, so that a new one is read anew.
-
-    Raises `InputError` for what is no such table, or would lose cells or rows without a word.
-    """
-    try:
-        with open(path, newline="", encoding="utf-8-sig") as stream:
-            lines = [line for line in csv.reader(stream, delimiter="\t") if line]
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: not text in UTF-8 ({error}); save it anew as UTF-8") from None
-    except csv.Error as error:
-        raise InputError(f"{path}: not a table ({error}); correct or shorten that cell, or close its quotes") from None
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}); correct its permissions") from None
-    for line in lines:
-        if broken := next((cell for cell in line if "\n" in cell or "\r" in cell), None):
-            raise InputError(
-                f"{path}: a cell of several lines, beginning {broken[:30]!r}; close or remove the quote before it"
-            )
-    if not lines:
-        return []
-    header, *rows = [[cell.strip() for cell in line] for line in lines]
-    twice = sorted({name for name in header if name and header.count(name) > 1})
-    if twice:
-        raise InputError(f"{path}: {header.count(twice[0])} columns '{twice[0]}'; rename or remove all but one")
-    for row in rows:
-        if any(row[len(header) :]):
-            raise InputError(
-                f"{path}: {len(row)} cells in the row of '{row[0]}', the header has {len(header)}; "
-                "name every column, or remove the tab too many"
-            )
-    return [dict(zip_longest(header, row[: len(header)], fillvalue="")) for row in rows]
+    """The rows of a table; none of an empty file. `changed` is when it last was, so that a new one is read anew."""
+    return read_text_table(path).records() if Path(path).stat().st_size else []

@@ -180,7 +180,7 @@ def _known(name: str, shipped: dict[str, Scanner], where: str) -> Scanner:
 
 
 def _from_mapping(entry: Mapping[str, Any], shipped: dict[str, Scanner]) -> Scanner:
-    from core.sheet import check_id
+    from core.ids import check_id
 
     values = dict(entry)
     name = check_id(str(values.pop("name", "")), "scanners: the name of a scanner of your own")

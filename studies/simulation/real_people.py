@@ -13,7 +13,6 @@ doesn't tell them from gray matter.
 
 from __future__ import annotations
 
-import csv
 import os
 import tempfile
 from collections.abc import Mapping
@@ -21,10 +20,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from core.errors import InputError
+from core.errors import InputError, nearest
+from core.ids import check_id, check_told_apart
 from core.images import brain_mask
 from core.names import SEGMENTER_SCALE
-from core.sheet import check_id
+from core.sheet import REQUIRED, SESSION, check_path
+from core.tables import read_text_table, shown
 from studies.brain_size import POSSIBLE_ML
 from studies.simulation.options import ScanOptions
 
@@ -58,11 +59,12 @@ class SimulateOptions(ScanOptions):
 
 @dataclass(frozen=True)
 class Person:
-    """Somebody whose brain is scanned: an id, an image file, covariates."""
+    """Somebody whose brain is scanned: an id, an image file, covariates, and what errors call where they stand."""
 
     subject: str
     image: Path
     covariates: Mapping[str, str]
+    where: str
 
 
 def find_people(options: SimulateOptions) -> list[Person]:
@@ -93,38 +95,52 @@ def _people_of_folder(folder: Path) -> list[Person]:
         found[subject] = image
     if not found:
         raise InputError(f"{folder}: no sub-*/anat/*_T1w.nii.gz in it; is it a BIDS dataset with T1w images?")
-    return [Person(subject, image, covariates.get(subject, {})) for subject, image in found.items()]
+    check_told_apart((str(folder), subject) for subject in found)
+    return [
+        Person(subject, image, covariates.get(subject, {}), f"{folder}, sub-{subject}")
+        for subject, image in found.items()
+    ]
 
 
 def _participants(path: Path) -> dict[str, dict[str, str]]:
     if not path.exists():
         return {}
-    rows = _rows(path)
-    if rows and "participant_id" not in rows[0]:
-        raise InputError(f"{path}: no column participant_id, which BIDS wants")
-    return {row.pop("participant_id").removeprefix("sub-"): row for row in rows}
+    table = read_text_table(path)
+    if "participant_id" not in table.columns:
+        raise InputError(f"{path}: no column participant_id, which BIDS wants; it has {', '.join(table.columns)}")
+    found: dict[str, dict[str, str]] = {}
+    for place, row in enumerate(table.records()):
+        subject = row.pop("participant_id").removeprefix("sub-")
+        if subject in found:
+            raise InputError(f"{table.where(place)}: subject {shown(subject)} stands there a second time; keep one row")
+        found[subject] = _further(row)
+    return found
+
+
+def _further(row: Mapping[str, str]) -> dict[str, str]:
+    """The columns of a person's row that are covariates: those that the sheet of scans has no use of its own for."""
+    return {name: cell for name, cell in row.items() if name not in (*REQUIRED, SESSION)}
 
 
 def _people_of_list(path: Path) -> list[Person]:
-    people: list[Person] = []
-    for number, row in enumerate(_rows(path), start=2):
-        if not row.get("subject") or not row.get("image"):
-            raise InputError(f"{path}, row {number}: subject and image are needed in each row")
-        subject = check_id(row.pop("subject"), f"{path}, row {number}")
-        if subject in [person.subject for person in people]:
-            raise InputError(f"{path}, row {number}: subject {subject} stands there twice; keep one image a person")
-        people.append(Person(subject, path.parent / row.pop("image"), row))
+    table = read_text_table(path)
+    for column in ("subject", "image"):
+        if column not in table.columns:
+            raise InputError(
+                f"{path}: no column '{column}'{nearest(column, table.columns)}; it needs subject and image"
+            )
+    people: dict[str, Person] = {}
+    for place, row in enumerate(table.records()):
+        where = table.where(place)
+        subject = check_id(row.pop("subject"), f"{where}, column subject")
+        image = check_path(row.pop("image"), f"{where}, column image")
+        if subject in people:
+            raise InputError(f"{where}: subject {subject} stands there twice; keep one image a person")
+        people[subject] = Person(subject, path.parent / image, _further(row), where)
+    check_told_apart((person.where, person.subject) for person in people.values())
     if not people:
         raise InputError(f"{path}: no rows; it needs the columns subject and image")
-    return people
-
-
-def _rows(path: Path) -> list[dict[str, str]]:
-    try:
-        with open(path, newline="", encoding="utf-8-sig") as stream:
-            return list(csv.DictReader(stream, delimiter="\t"))
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: not a table of text ({error})") from None
+    return list(people.values())
 
 
 def check_person(person: Person) -> None:

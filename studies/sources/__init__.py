@@ -41,6 +41,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from core.covariates import Cell
 from core.errors import InputError, nearest
 from core.jobs.disk_space import bytes_to_write
 from core.options import make, names
@@ -58,14 +59,17 @@ class PlannedScan:
     """A scan that `prepare` will write; `session` is given for a rescan alone.
 
     files : of the user's, what it is made from; they must be there.
-    row : what else it is made from and told by, such as covariates, for its jobs to be done again when that changes.
+    covariates : what the user's tables say of it; its jobs are done again when that changes, and a run refuses what
+        it can't use of them while planning. A source that knows no such tables leaves them out.
+    row : what errors call the place where the tables say so.
     """
 
     subject: str
     scanner: str
     session: str = ""
     files: tuple[str, ...] = field(default=(), compare=False)
-    row: tuple[tuple[str, str], ...] = field(default=(), compare=False)
+    covariates: Mapping[str, str] = field(default_factory=dict, compare=False)
+    row: str = field(default="", compare=False)
 
     @property
     def name(self) -> str:
@@ -77,6 +81,11 @@ class PlannedScan:
         """Which scan it is, for people."""
         again = f", session {self.session}" if self.session else ""
         return f"subject {self.subject} on scanner {self.scanner}{again}"
+
+    def cell(self, column: str) -> Cell:
+        """What the user's tables say of it in a column, for `core.covariates`."""
+        where = f"{self.row} ({self.words})" if self.row else self.words
+        return Cell(where, self.subject, self.covariates.get(column, ""))
 
 
 @dataclass(frozen=True)

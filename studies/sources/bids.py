@@ -68,7 +68,8 @@ def planned_scan(scan: BidsScan, options: Options) -> PlannedScan:
         scan.scanner,
         scan.session if scan.rescan else "",
         files=tuple(map(str, files)),
-        row=(("image", str(scan.image)), (SESSION, scan.session), *scan.covariates.items()),
+        covariates={SESSION: scan.session, **scan.covariates},
+        row=str(scan.image),
     )
 
 

@@ -52,7 +52,8 @@ def plan(options: Options) -> list[PlannedScan]:
                 str(scan.mask),
                 *(str(scan.folder / cell) for column, cell in scan.covariates.items() if is_path(column, cell)),
             ),
-            row=((SESSION, scan.session), *scan.covariates.items()),
+            covariates={SESSION: scan.session, **scan.covariates},
+            row=scan.row,
         )
         for scan in read_sheet(options.sheet, check=False).every
     ]

@@ -17,7 +17,12 @@ def plan(options: Options) -> list[PlannedScan]:
     """Every person's scans; lists the folder, opens no image."""
     people = {person.subject: person for person in find_people(options)}
     return [
-        PlannedScan(*scan, files=(str(people[scan[0]].image),), row=tuple(people[scan[0]].covariates.items()))
+        PlannedScan(
+            *scan,
+            files=(str(people[scan[0]].image),),
+            covariates=people[scan[0]].covariates,
+            row=people[scan[0]].where,
+        )
         for scan in options.planned(list(people))
     ]
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import baselines.combat
-from baselines.combat import ComBat, adjust, locate, shrink
+from baselines.combat import ComBat, adjust, locate, shrink, why_nothing
 from core.errors import InputError
 from core.study import Study
 from tests.support.methods import fitted, with_covariates
@@ -142,13 +142,61 @@ def test_combats_covariates(study, tmp_path):
     again.load(tmp_path / "model")
     np.testing.assert_array_equal(again.transform(named.scans[4]), arm.transform(named.scans[4]))
     stranger = dataclasses.replace(named.scans[0], covariates={"group": "C"})
-    with pytest.raises(InputError, match="has group 'C', fitted was A, B"):
-        arm.transform(stranger)
+    with pytest.raises(InputError, match="group is 'C', and no scan that was fitted was so .known: A, B"):
+        arm.prepare(Study((stranger,)))
     with pytest.raises(InputError, match="no column 'hight'"):
         ComBat(ComBat.Parameters(covariates="hight")).fit(named)
     lacking = with_covariates(study, age=lambda scan: "" if scan.subject == "02" else "70")
-    with pytest.raises(InputError, match="sub-02_scanner-Alpha has no 'age'"):
+    with pytest.raises(InputError, match="sub-02_scanner-Alpha.: age is '', which is no value"):
         ComBat(ComBat.Parameters(covariates="age")).fit(lacking)
+
+
+AGES = {"01": 60, "02": 71, "03": 65}
+
+
+@pytest.mark.parametrize(
+    ("covariates", "columns", "message"),
+    [
+        ("site", {"site": lambda scan: scan.scanner}, "'site' can't be told from the scanners"),
+        ("tesla", {"tesla": lambda scan: "1.5" if scan.scanner == "Alpha" else "3"}, "'tesla' can't be told from the"),
+        (
+            "age, born",
+            {"age": lambda scan: str(AGES[scan.subject]), "born": lambda scan: str(2020 - AGES[scan.subject])},
+            "'born' follows from 'age' and the scanner",
+        ),
+        ("who", {"who": lambda scan: scan.name}, "9 scans are too few for 3 scanners .* 'who', which take 8 columns"),
+        ("age", {"age": lambda scan: "89+" if scan.subject == "02" else "70"}, "row 5 .*age is '89.', where 6 of 9"),
+    ],
+)
+def test_a_covariate_that_cannot_be_kept_is_named(covariates, columns, message, study):
+    with pytest.raises(InputError, match=message):
+        ComBat(ComBat.Parameters(covariates=covariates)).fit(with_covariates(study, **columns))
+
+
+@pytest.mark.parametrize(("value", "other"), [("60", "60.5"), ("F", "M")])
+def test_a_covariate_that_does_not_vary_is_left_out(value, other, study, capsys):
+    plain = fitted(ComBat(), study)
+    same = with_covariates(study, it=lambda scan: value)
+    arm = fitted(ComBat(ComBat.Parameters(covariates="it")), same)
+    assert f"combat: it is '{value}' in every scan, so it is left out" in capsys.readouterr().err
+    np.testing.assert_array_equal(arm.transform(same.scans[0]), plain.transform(study.scans[0]))
+    with pytest.raises(InputError, match=f"it is '?{other}'?, and "):
+        arm.prepare(with_covariates(study, it=lambda scan: other))
+
+
+def test_scans_that_leave_nothing_to_fit_are_named(study):
+    first = study.find("01", "Alpha")
+    twins = Study(
+        tuple(
+            dataclasses.replace(scan, image=first.image, mask=first.mask) if scan.scanner == "Alpha" else scan
+            for scan in study.scans
+        )
+    )
+    message = "sub-01_scanner-Alpha, sub-02_scanner-Alpha, sub-03_scanner-Alpha are the same at every voxel"
+    with pytest.raises(InputError, match=message):
+        ComBat().fit(twins)
+    counts = np.array([[2, 1, 0], [0, 1, 3]])
+    assert "no voxel lies in 2 brains of every scanner (A at most 2, B at most 3)" in why_nothing("AB", counts, 2, [])
 
 
 def test_combat_says_where_it_cannot_be_used(study):

@@ -76,7 +76,7 @@ def test_refused_with_a_sentence(text, message, tmp_path):
 
 
 def test_what_is_no_file_and_bytes_that_are_no_text(tmp_path):
-    with pytest.raises(InputError, match="not a regular file"):
+    with pytest.raises(InputError, match="a folder; name a file in it"):
         read_document(tmp_path)
     (tmp_path / "bytes.yaml").write_bytes(b"run: \xff\xfe")
     with pytest.raises(InputError, match=r"bytes\.yaml: not valid JSON or YAML"):

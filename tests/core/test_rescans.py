@@ -66,7 +66,10 @@ def test_rescans_follow_their_person_into_folds_and_selections(rescanned):
     ("change", "message"),
     [
         (lambda table: table.drop(columns="session"), "stands there a second time.*or add a column session"),
-        (lambda table: table.assign(session="a"), "stands there a second time; name each scan's session once"),
+        (
+            lambda table: table.assign(session="a"),
+            "stands there a second time .first in row 2.; name each scan's session once",
+        ),
         (lambda table: table.assign(session="a/b"), "column session: 'a/b' cannot be an id"),
     ],
 )

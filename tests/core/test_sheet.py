@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from core.errors import InputError
 from core.images import load_image, save_image, save_labels
-from core.sheet import read_rows, read_sheet, write_sheet
+from core.sheet import moved, read_rows, read_sheet, write_sheet
 from core.study import Study
 from studies.sources import source
 from tests.support.made_up_study import AFFINE, write_study
@@ -22,7 +22,7 @@ def test_ids_stay_text_and_scanners_in_order(sheet):
     assert study.subjects == ["01", "02", "03"]
     assert study.scanners == ["Alpha", "Beta 2", "Gamma"]
     assert study.pairs == [("Alpha", "Beta 2"), ("Alpha", "Gamma"), ("Beta 2", "Gamma")]
-    assert study.covariate("age") == [str(60 + 5 * number) for number in range(3) for _ in range(3)]
+    assert study.covariate("age").numbers == tuple(60 + 5 * number for number in range(3) for _ in range(3))
     scan = study.find("02", "Gamma")
     image, mask = scan.read(), scan.read_mask()
     assert image.dtype == np.float32
@@ -64,7 +64,7 @@ def spoil(own, message, **changes):
 
 
 def test_duplicate_row(own):
-    spoil(own, "a second time; keep one row", scanner="Alpha")
+    spoil(own, "a second time .first in row 2.; keep one row", scanner="Alpha")
 
 
 def test_absent_file(own):
@@ -117,8 +117,37 @@ def test_constant_image(own, tmp_path):
 
 
 def test_hostile_ids(own):
-    for name in ("../evil", "a/b", "x; rm", "", "a" * 65, "$(x)"):
+    for name in ("../evil", "a/b", "x; rm", "a" * 65, "$(x)"):
         spoil(own, "cannot be an id", subject=name)
+    for name in ("", "n/a", "NaN"):
+        spoil(own, "stands for nothing and cannot be an id", subject=name)
+
+
+def test_ids_that_differ_in_case_alone(own):
+    spoil(own, "column scanner: 'ALPHA' and 'Alpha' differ in case alone", scanner="ALPHA")
+
+
+@pytest.mark.parametrize(
+    ("cell", "message"),
+    [
+        ("", "column mask: '', and every scan needs one; name the file"),
+        ("n/a", "column mask: 'n/a', and every scan needs one"),
+        ("~/mask.nii.gz", "column mask: '~/mask.nii.gz', of which only a shell knows the '~'; write the path in full"),
+        (".", "a folder; name a file in it"),
+    ],
+)
+def test_a_cell_that_names_no_file(cell, message, own):
+    spoil(own, message, mask=cell)
+
+
+def test_a_moved_path_leads_to_the_file_through_linked_folders(tmp_path):
+    (tmp_path / "disk" / "deep" / "results").mkdir(parents=True)
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "truth.nii").write_text("x")
+    (tmp_path / "results").symlink_to(tmp_path / "disk" / "deep" / "results")
+    cell = moved("truth_image", "truth.nii", tmp_path / "own", tmp_path / "results")
+    assert (tmp_path / "results" / cell).read_text() == "x"
+    assert moved("age", "61", tmp_path / "own", tmp_path / "results") == "61"
 
 
 def test_four_dimensions(own, tmp_path):

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage, stats
 
+from core.covariates import Cell, read_covariate
 from core.errors import InputError
 from core.roughness import roughness as image_roughness
 from core.study import Scan, Study
@@ -388,18 +389,24 @@ def test_a_ratio_of_sample_sizes_asks_for_an_effect_on_whose_sign_all_agree():
 
 
 def test_covariates_are_numbers_or_two_groups_of_enough_people():
+    def of(name, values):
+        cells = (Cell(f"scan of {person}", person, text) for person, text in values.items())
+        return contrasts(read_covariate(name, cells), list(values))
+
     ages = {str(number): str(60 + number) for number in range(6)}
-    values, meaning = contrasts({**ages, "x": ""}, "age")
+    values, meaning = of("age", {**ages, "x": ""})
     assert meaning == "a year"
     assert values[0] == 60
     assert np.isnan(values[6])
-    assert contrasts(dict(list(ages.items())[:5]), "age") is None
+    assert of("age", dict(list(ages.items())[:5])) is None
+    with pytest.raises(InputError, match="scan of 0: age is '60y', which is no number; write age in years"):
+        of("age", {person: f"{age}y" for person, age in ages.items()})
     groups = dict(zip("abcdefgh", ["AD", "HC", "AD", "HC", "AD", "HC", "HC", "MCI"], strict=True))
-    values, meaning = contrasts(groups, "diagnosis")
+    values, meaning = of("diagnosis", groups)
     assert meaning == "HC - AD"
     assert list(values[:2]) == [0, 1]
     assert np.isnan(values[7])
-    assert contrasts({**groups, "a": "HC"}, "diagnosis") is None
+    assert of("diagnosis", {**groups, "a": "HC"}) is None
 
 
 @pytest.mark.parametrize("sum_column", ["volume_ml_pve", "volume_ml_hard"])

@@ -208,12 +208,13 @@ def test_a_bad_sidecar_matters_where_it_is_read(tmp_path, content, message):
 @pytest.mark.parametrize(
     ("table", "message"),
     [
-        ("participant_id,site\nsub-01,X\n", "no column participant_id .columns: participant_id,site.*tabs"),
-        ('participant_id\tsite\nsub-01\t"X\nsub-02\tY\n', "a cell of several lines, beginning 'X.*quote"),
-        ("participant_id\tsite\nsub-01\tX\tY\n", "3 cells in the row of 'sub-01', the header has 2"),
+        ("participant_id,site\nsub-01,X\n", "no tabs between the names 'participant_id,site', but commas"),
+        ('participant_id\tsite\nsub-01\t"X\nsub-02\tY\n', "row 2: the cell '\"X' begins with a quote"),
+        ("participant_id\tsite\nsub-01\tX\tY\n", "row 2: 3 cells, beginning 'sub-01', where the header has 2"),
         ("participant_id\tsite\tsite\nsub-01\tX\tY\n", "2 columns 'site'; rename or remove"),
-        ("participant_id\tsite\nsub-01\t" + "x" * 140000, "field larger than field limit .*; correct or shorten"),
-        ("participant_id\tsite\nsub-01\tKöln\n", "save it anew as UTF-8"),
+        ("participant_id\tsite\nsub-01\n", "row 2: 1 cells, beginning 'sub-01', where the header has 2"),
+        ("participant\tsite\nsub-01\tX\n", "no column participant_id .columns: participant, site.*tabs"),
+        ("participant_id\tsite\nsub-01\tKöln\n", "not text in UTF-8 .*save it anew"),
         ("participant_id\tsite\nsub-1\tX\n", "participants.tsv has no row of sub-01, but one of 'sub-1'"),
         ("participant_id\nsub-01\n", "participants.tsv has no column but participant_id"),
         ("participant_id\tsite\n", "there is no participants.tsv with rows"),

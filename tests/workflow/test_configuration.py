@@ -120,7 +120,7 @@ def test_blocks_that_are_not_used_are_checked_too(config, study, message):
         (["sweep", "parameters", "lambda1"], list(range(1000)), "4000 combinations, each a fit; at most 999"),
         (["study", "phantom", "sessions"], 10**9, "sessions: 1000000000; give how often .* 1 to 100"),
         (["folds", "stratify"], "diagnosys", "no scan has a covariate 'diagnosys' .did you mean 'diagnosis'"),
-        (["study", "phantom", "scanners"], ["GE", {"name": "ge", "like": "GE"}], "scanner 'ge' is there in another"),
+        (["study", "phantom", "scanners"], ["GE", {"name": "ge", "like": "GE"}], "'ge' and 'GE' differ in case alone"),
     ],
 )
 def test_refused_at_once(config, path, value, message):

@@ -40,7 +40,7 @@ def test_folds_and_strata_are_shared_out_evenly(data):
     count = data.draw(st.integers(2, people))
     seed = data.draw(st.integers(0, 5))
     subjects = [f"{number:02d}" for number in range(people)]
-    kinds = data.draw(st.sampled_from([["control", "patient", "third"], ["9", "10", "70.5"]]))
+    kinds = data.draw(st.sampled_from([["control", "patient", "third"], [9.0, 10.0, 70.5]]))
     strata = {subject: data.draw(st.sampled_from(kinds)) for subject in subjects}
     names = folds.fold_names(count)
 
@@ -57,7 +57,7 @@ def test_folds_and_strata_are_shared_out_evenly(data):
 
 def test_numbers_are_shared_out_by_size_and_the_seed_counts():
     subjects = [f"{number:02d}" for number in range(24)]
-    ages = {subject: str(9 + number) for number, subject in enumerate(subjects)}
+    ages = {subject: 9.0 + number for number, subject in enumerate(subjects)}
     assigned = folds.assign_folds(subjects, 6, seed=3, strata=ages)
     for start in range(0, 24, 6):
         assert sorted(assigned[subject] for subject in subjects[start : start + 6]) == list("123456")
@@ -91,7 +91,10 @@ def test_a_sheet_gets_its_folds(tmp_path):
 
 @pytest.mark.parametrize(
     ("column", "message"),
-    [("agee", "no column 'agee' .did you mean 'age'"), ("image", "'01' has .* give one value a person")],
+    [
+        ("agee", "no column 'agee' .did you mean 'age'"),
+        ("image", "image of subject '01' is .* give one value a person"),
+    ],
 )
 def test_what_cannot_be_shared_out_is_refused(tmp_path, column, message):
     with pytest.raises(InputError, match=message):

@@ -28,6 +28,7 @@ try:
     config.update(STUDY.content)
     if workflow.is_main_process:
         STUDY.check_arms()
+        STUDY.check_covariates()
         STUDY.check_other_blocks()
         STUDY.check_files()
         check_writable(STUDY.run)

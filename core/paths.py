@@ -1,0 +1,22 @@
+"""What a path leads to."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from core.errors import InputError
+
+
+def check_is_file(path: Path) -> None:
+    """Refuse what is absent, and what isn't a regular file: reading a pipe or a device might never end."""
+    try:
+        there, regular = path.exists(), path.is_file()
+    except (OSError, ValueError) as error:
+        raise InputError(f"{str(path)[:200]!r}: not a usable path ({error})") from None
+    if not there and path.is_symlink():
+        raise InputError(f"{path}: a broken link; fetch its content with `git annex get` or `datalad get`")
+    if not there:
+        raise InputError(f"{path}: no such file")
+    if not regular:
+        what = "a folder; name a file in it" if path.is_dir() else "not a regular file"
+        raise InputError(f"{path}: {what}")
