@@ -6,7 +6,8 @@ import argparse
 from pathlib import Path
 
 from core.files import read_table
-from evaluation.runs.status_table import failed_scans, failures
+from core.scan_quality import sentences
+from evaluation.runs.status_table import failures
 
 HELP = "exit with 1 if a step of any arm, or of a scan, failed"
 
@@ -19,9 +20,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def main(arguments: argparse.Namespace) -> int:
     """Say which arms and scans failed; 1 if any did."""
-    sentences = failures(read_table(arguments.status))
+    told = failures(read_table(arguments.status))
     if arguments.quality is not None:
-        sentences += failed_scans(read_table(arguments.quality))
-    for sentence in sentences:
+        told += sentences(read_table(arguments.quality), "failed")
+    for sentence in told:
         print(sentence)
-    return 1 if sentences else 0
+    return 1 if told else 0

@@ -1,15 +1,13 @@
-"""Whether native images can be used at all: all of them are read, before any long work."""
+"""Whether native images can be used at all: they are read before any long work."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from core.errors import InputError
 from core.images import check_whole, load_image, open_image, voxel_sizes
-from core.jobs.command import progress
 
 LARGEST_SHEAR = 0.01
 """Cosine of the angle between two axes of the grid: scanners give right angles, rounded to the file's digits."""
@@ -17,25 +15,20 @@ LARGEST_SHEAR = 0.01
 PLAUSIBLE_VOXEL_MM = (0.2, 10.0)
 
 
-def check_images(paths: Sequence[Path]) -> None:
-    """Refuse the first image that can't be used, see `check_image`."""
-    for path in progress(paths, what="images read", total=len(paths)):
-        check_image(path)
-
-
-def check_image(path: Path) -> None:
+def check_image(path: Path) -> tuple[np.ndarray, np.ndarray]:
     """Refuse an image that is broken, not 3-D, has no orientation, sheared or absurd voxels, or is all one value.
 
-    Raises `InputError` naming the file, what was found and the remedy.
+    Returns what `load_image` reads of it. Raises `InputError` naming the file, what was found and the remedy.
     """
     check_orientation(path)
     check_whole(path)
-    voxels, _ = load_image(path)
+    voxels, affine = load_image(path)
     broken = int(np.count_nonzero(~np.isfinite(voxels)))
     if broken:
         raise InputError(f"{path}: {broken} NaN or infinite voxels; repair it or leave the scan out")
     if voxels.min() == voxels.max():
         raise InputError(f"{path}: {voxels.flat[0]:g} everywhere; is it the right file? Leave the scan out")
+    return voxels, affine
 
 
 def check_orientation(path: Path) -> None:

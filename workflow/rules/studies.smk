@@ -56,6 +56,7 @@ rule prepare:
     input:
         options=rules.check_study.output.options,
         stepped=stepped,
+        quality=QUALITY,
     output:
         prepared=touch(AT.study.prepared("{batch}")),
     log:
@@ -109,7 +110,8 @@ if STUDY.source.has_quality:
                 ":".join(filter(None, [scan.subject, scan.scanner, scan.session]))
                 for scan in STUDY.scans.values()
             ],
+            flagged=config["flagged"],
             code=verb_hash("studies", "quality", STUDY.source_module),
         shell:
             "python -m studies quality {params.folder} --source {params.source} --scans {params.scans:q}"
-            " --out {output.quality} > {log} 2>&1"
+            " --flagged {params.flagged} --out {output.quality} > {log} 2>&1"
