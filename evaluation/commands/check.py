@@ -6,8 +6,9 @@ import argparse
 
 from core.files import read_table
 from core.run_folder import RunFolder
+from core.scan_quality import sentences
 from evaluation.commands._run import add_run_argument
-from evaluation.runs.status_table import failed_scans, failures
+from evaluation.runs.status_table import failures
 from evaluation.runs.wholeness import false_jobs, planned_jobs, strangers
 
 HELP = "exit with 1 if a file of a finished run is missing, changed or of another configuration, or a step failed"
@@ -28,11 +29,11 @@ def main(arguments: argparse.Namespace) -> int:
     seen = false_jobs(at.root, planned)
     false = seen if arguments.quick else false_jobs(at.root, planned, thorough=True)
     unseen = [name for name in false if name not in seen]
-    sentences = failures(read_table(at.status)) if at.status.is_file() else []
+    told = failures(read_table(at.status)) if at.status.is_file() else []
     if at.study.quality.is_file():
-        sentences += failed_scans(read_table(at.study.quality))
+        told += sentences(read_table(at.study.quality), "failed")
     left = [f"{path}: made by no job of this run" for path in strangers(at.root, planned)]
-    for lines in (sentences, [f"{name}: {why}" for name, why in false.items()], left):
+    for lines in (told, [f"{name}: {why}" for name, why in false.items()], left):
         for line in lines[:SHOWN]:
             print(line)
         if len(lines) > SHOWN:
@@ -44,6 +45,6 @@ def main(arguments: argparse.Namespace) -> int:
         print(f"Changed without a trace in size or time: start the run again with --forcerun {records}")
     if left:
         print("Move away what no job made.")
-    if not (sentences or false or left):
+    if not (told or false or left):
         print(f"{at.root}: whole; {len(planned)} jobs of one configuration, code and input")
-    return 1 if sentences or false or left else 0
+    return 1 if told or false or left else 0

@@ -14,6 +14,7 @@ from scipy import ndimage
 
 from core.images import load_image
 from core.names import RAW
+from core.scan_quality import PRESENT
 from core.sheet import SESSION
 from evaluation.figures import panels, slices, style
 from evaluation.runs.finished_run import FinishedRun, text
@@ -23,7 +24,7 @@ TOPIC = "Preprocessing"
 CAPTION = (
     "An axial and a coronal slice of every scan as it entered the study, with the atlas's edges over it (orange): the "
     "border of its brain and of its white matter. They should follow the scan's. Scans that were flagged have a red "
-    "frame and their reason in the table; people with flagged or failed scans come first. Rescans "
+    "frame and their reason in the table; people with flagged, failed or left-out scans come first. Rescans "
     "have rows of their own."
 )
 MOST_ROWS = 12
@@ -39,7 +40,7 @@ def plot(
     *,
     rows: Sequence[str],
     scanners: Sequence[str],
-    failed: Mapping[tuple[str, str], str],
+    absences: Mapping[tuple[str, str], str],
     flagged: Sequence[tuple[str, str]],
     simulated: bool = False,
     notes: Sequence[str] = (),
@@ -47,7 +48,7 @@ def plot(
     """Draw pictures (rows, columns) by (row, scanner), all of the shape of `atlas`, whose edges lie over them.
 
     A row of the figure holds a person's scans, or that person's rescans. `level` is the atlas's intensity between
-    gray and white matter; `failed` scans have no picture.
+    gray and white matter; `absences` says why a scan has no picture.
     """
     ratio = atlas.shape[0] / atlas.shape[1]
     side = min(3.0, (style.WIDTH - 0.6) / len(scanners))
@@ -68,7 +69,7 @@ def plot(
                 if key in flagged:
                     _frame(axis)
             else:
-                panels.say_no_scan(axis, "failed" if key in failed else "no scan")
+                panels.say_no_scan(axis, absences.get(key, "no scan"))
                 axis.set_box_aspect(ratio)
             if row == 0:
                 axis.set_title(style.fit_lines(scanner, side - 0.1, 2, style.TEXT_SIZE + 0.5, "bold"))
@@ -97,7 +98,8 @@ def draw(run: FinishedRun) -> list[Path]:
         return []
     table = table.assign(row=_rows(table), flags=table["flags"].map(text))
     reasons = {(row["row"], row["scanner"]): row["flags"] for row in table.to_dict("records")}
-    failed = {key: reasons[key] for key in _keys(table[table["status"] == "failed"])}
+    absent = table[~table["status"].isin(PRESENT)]
+    absences = dict(zip(_keys(absent), absent["status"].str.replace("_", " "), strict=True))
     subjects = list(dict.fromkeys([*table.loc[table["flags"] != "", "subject"], *table["subject"]]))
     of_each = [list(dict.fromkeys(table.loc[table["subject"] == subject, "row"])) for subject in subjects]
     people = max(1, sum(count <= MOST_ROWS for count in itertools.accumulate(map(len, of_each))))
@@ -123,7 +125,7 @@ def draw(run: FinishedRun) -> list[Path]:
         float((np.percentile(inside, 35) + np.percentile(inside, 85)) / 2),
         rows=rows,
         scanners=list(dict.fromkeys(table["scanner"])),
-        failed=failed,
+        absences=absences,
         flagged=[key for key, reason in reasons.items() if reason],
         simulated=run.simulated,
         notes=notes,
@@ -150,7 +152,7 @@ def _images(table: pd.DataFrame, run: FinishedRun) -> list[Path | None]:
     found: list[Path | None] = []
     for row in table.to_dict("records"):
         sessions = left.get((row["subject"], row["scanner"]))
-        if row["status"] == "failed" or not sessions:
+        if row["status"] not in PRESENT or not sessions:
             found.append(None)
         else:
             found.append(run.image_path(RAW, row["subject"], row["scanner"], sessions.pop(0)))

@@ -15,6 +15,7 @@ from core.files import read_json
 from core.images import voxel_sizes
 from core.names import PAPER_TISSUES, RAW, WORST_FIRST
 from core.nifti import open_nifti
+from core.scan_quality import sentences
 from evaluation.measures.registry import measures
 from evaluation.runs.finished_run import FinishedRun, is_yes, text
 from evaluation.runs.provenance import step_costs
@@ -53,6 +54,7 @@ def overview(run: FinishedRun) -> dict[str, Any]:
             {"label": run.label(s.arm), "step": s.step, "status": STATUS_WORDS[s.status], "reason": s.reason}
             for s in run.setbacks
         ],
+        "lost_scans": _lost_scans(run),
         "facts": _facts(run),
     }
 
@@ -65,6 +67,12 @@ def _voxels(run: FinishedRun) -> str:
                 edges = [f"{edge:.3g}" for edge in voxel_sizes(open_nifti(path).affine)]
                 return f"{edges[0]} mm" if len(set(edges)) == 1 else f"{' x '.join(edges)} mm"
     return ""
+
+
+def _lost_scans(run: FinishedRun) -> list[str]:
+    """A sentence for each native scan that isn't in the study, or is though it was flagged."""
+    quality = run.table("study/quality.tsv", ["subject", "scanner", "status", "flags"])
+    return [] if quality is None else sentences(quality, "failed", "left_out", "kept")
 
 
 def _facts(run: FinishedRun) -> dict[str, str]:
@@ -263,6 +271,8 @@ def tables(run: FinishedRun) -> list[dict[str, Any]]:
     paths = sorted(run.files.tables.glob("*.md"))
     ranks = {name: rank for rank, name in enumerate(FIRST_TABLES)}
     paths.sort(key=lambda path: ranks.get(path.stem, len(ranks)))
+    quality = run.files.study.quality.with_suffix(".md")
+    paths += [quality] if quality.is_file() else []
     found = []
     for path in paths:
         markdown = path.read_text(encoding="utf-8")

@@ -10,7 +10,6 @@ import pandas as pd
 from core.errors import InputError
 from core.files import read_json
 from core.names import ARM_STEPS, WORST_FIRST
-from core.sheet import SESSION
 
 COLUMNS = ["method", "step", "status", "reason", "seconds", "peak_mb", "device"]
 
@@ -53,13 +52,3 @@ def failures(status: pd.DataFrame) -> list[str]:
     """A sentence for each method that failed, at the first step that did."""
     failed = status[status["status"] == "failed"].drop_duplicates("method")
     return [f"{row['method']} failed at step {row['step']}: {row['reason']}" for row in failed.to_dict("records")]
-
-
-def failed_scans(quality: pd.DataFrame) -> list[str]:
-    """A sentence for each scan that could not be preprocessed, from the table `study/quality.tsv`."""
-    failed = quality[quality["status"] == "failed"]
-    return [
-        f"subject {row['subject']} on {row['scanner']}"
-        f"{f', session {row[SESSION]}' if row.get(SESSION) else ''} failed: {row['flags']}"
-        for row in failed.to_dict("records")
-    ]

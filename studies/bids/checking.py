@@ -1,39 +1,32 @@
-"""Whether native images can be used at all: all of them are read, before any long work."""
+"""Whether native images can be used at all: they are read before any long work."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from core.errors import InputError
 from core.images import load_image, voxel_sizes
-from core.jobs.command import progress
 from core.nifti import open_nifti
 
 LARGEST_SHEAR = 0.01
 """Cosine of the angle between two axes of the grid: scanners give right angles, rounded to the file's digits."""
 
 
-def check_images(paths: Sequence[Path]) -> None:
-    """Refuse the first image that can't be used, see `check_image`."""
-    for path in progress(paths, what="images read", total=len(paths)):
-        check_image(path)
-
-
-def check_image(path: Path) -> None:
+def check_image(path: Path) -> tuple[np.ndarray, np.ndarray]:
     """Refuse an image that is broken, not 3-D, has no orientation or sheared voxels, or is all one value.
 
-    Raises `InputError` naming the file, what was found and the remedy.
+    Returns what `load_image` reads of it. Raises `InputError` naming the file, what was found and the remedy.
     """
     check_orientation(path)
-    voxels, _ = load_image(path)
+    voxels, affine = load_image(path)
     broken = int(np.count_nonzero(~np.isfinite(voxels)))
     if broken:
         raise InputError(f"{path}: {broken} NaN or infinite voxels; repair it or leave the scan out")
     if voxels.min() == voxels.max():
         raise InputError(f"{path}: {voxels.flat[0]:g} everywhere; is it the right file? Leave the scan out")
+    return voxels, affine
 
 
 def check_orientation(path: Path) -> None:

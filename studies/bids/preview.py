@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -23,6 +24,8 @@ from studies.bids.scans import (
     session_names,
 )
 from studies.bids.tables import covariates_of, read_rows_of
+from studies.preprocessing.brain import WORDS
+from studies.preprocessing.brain import Way as BrainWay
 
 MOST_ROWS = 40
 NAMES_A_SCANNER = re.compile("model|scanner|site|manufacturer|vendor|machine", re.IGNORECASE)
@@ -47,6 +50,18 @@ def describe(options: BidsOptions, images: Sequence[Image]) -> Iterator[str]:
     yield from _gaps(found, options)
     yield f"Covariates: {', '.join(_covariates(options, found)) or 'none'}"
     yield from _needs(options, found)
+
+
+def describe_ways(ways: Mapping[str, BrainWay], brain: str) -> Iterator[str]:
+    """Lines that say how the brain of each image is found, by the image's path; `brain` is the option of that name."""
+    counts = Counter(ways.values())
+    shown = "; ".join(f"{_count(count, 'image')}: {WORDS[way]}" for way, count in counts.most_common())
+    yield f"Brains (`brain: {brain}`), {shown}"
+    if len(counts) > 1:
+        for path, way in list(ways.items())[:MOST_ROWS]:
+            yield f"  {path}: {WORDS[way]}"
+        if len(ways) > MOST_ROWS:
+            yield f"  ... and {len(ways) - MOST_ROWS} more images"
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,15 @@ import argparse
 from typing import Any, get_args
 
 from core.errors import InputError
+from core.jobs.command import progress
 from core.options import make
-from studies.bids.checking import check_images
+from studies.bids.checking import check_image
 from studies.bids.images import read_images
 from studies.bids.options import SCANNER_WAYS, BidsOptions, Repeats
-from studies.bids.preview import describe
+from studies.bids.preview import describe, describe_ways
+from studies.preprocessing.arrays import reorient
+from studies.preprocessing.brain import way_of
+from studies.preprocessing.options import Brain, PreprocessOptions
 
 
 def add_dataset_options(parser: argparse.ArgumentParser) -> None:
@@ -47,10 +51,15 @@ def dataset_options(arguments: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def preview(arguments: argparse.Namespace) -> None:
-    """Say what a dataset would give a study; images that can't be used are errors."""
+def preview(arguments: argparse.Namespace, brain: Brain = "auto") -> None:
+    """Say what a dataset would give a study, and how brains would be found; images that can't be used are errors."""
     options = make(BidsOptions, dataset_options(arguments))
     images = read_images(options.folder)
     for line in describe(options, images):
         print(line)
-    check_images([options.folder / image.path for image in images])
+    ways = {}
+    chosen = PreprocessOptions(brain=brain)
+    for image in progress(images, what="images read", total=len(images)):
+        ways[str(image.path)] = way_of(*reorient(*check_image(options.folder / image.path)), chosen)
+    for line in describe_ways(ways, brain):
+        print(line)

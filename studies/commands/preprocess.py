@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import get_args
 
 from core.errors import InputError
-from core.files import read_json, write_json
+from core.files import read_json, read_table, write_json
 from core.jobs.run_lock import check_writable
 from core.names import Scale
 from core.run_folder import StudyFolder
+from core.scan_quality import PRESENT, sentences
 from studies.commands._dataset import add_dataset_options, dataset_options, preview
+from studies.commands._flagged import add_flagged
 from studies.part_sheets import gather
 from studies.preprocessing.options import Brain, Registration
 from studies.source_jobs import prepare_subjects, take_steps
@@ -30,13 +32,14 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--voxel-size-mm", type=float, help="of the common grid (default: 1)")
     parser.add_argument("--atlas", metavar="IMAGE", help="another atlas than nilearn's ICBM152")
     parser.add_argument("--atlas-mask", metavar="MASK", help="its brain, where it has its skull")
-    parser.add_argument("--brain", choices=get_args(Brain), help="where the brain mask comes from (default: atlas)")
+    parser.add_argument("--brain", choices=get_args(Brain), help="where the brain mask comes from (default: auto)")
     parser.add_argument(
         "--masks", metavar="FOLDER", help="for --brain given: *_desc-brain_mask, laid out as the dataset"
     )
     parser.add_argument("--no-n4", dest="n4", action="store_false", default=None, help="leave the bias field as it is")
     parser.add_argument("--registration", choices=get_args(Registration), help="default: syn")
     parser.add_argument("--scale", choices=get_args(Scale), default="brain", help="default: brain")
+    add_flagged(parser)
     parser.add_argument("--out", type=Path, help="write images, masks, transforms and scans.tsv into this folder")
     parser.add_argument("--jobs", type=int, default=1, help="subjects at once, in separate processes (default: 1)")
 
@@ -56,7 +59,7 @@ def main(arguments: argparse.Namespace) -> int | None:
     bids = source("bids")
     check_preprocessing(bids.options(options))
     if arguments.out is None:
-        preview(arguments)
+        preview(arguments, bids.options(options).brain)
         print("Nothing was written; give --out DIR to preprocess these images.")
         return None
     check_place(arguments.out, Path(arguments.dataset))
@@ -64,16 +67,19 @@ def main(arguments: argparse.Namespace) -> int | None:
     settled = bids.settle(options)
     start_or_go_on(arguments.out, settled)
     failed = take_steps("bids", settled, planned, arguments.out, jobs=arguments.jobs)
-    quality(arguments.out, planned, StudyFolder(arguments.out).quality)
-    for scan, reason in failed.items():
-        print(f"failed: {scan.words}: {reason}", file=sys.stderr)
-    subjects = list(dict.fromkeys(scan.subject for scan in planned if scan not in failed))
+    quality(arguments.out, planned, StudyFolder(arguments.out).quality, arguments.flagged)
+    table = read_table(StudyFolder(arguments.out).quality)
+    for sentence in sentences(table, "failed", "left_out", "kept"):
+        print(sentence, file=sys.stderr)
+    # refused scans stop the first of these
+    there = table[table["status"].isin([*PRESENT, "refused"])]
+    subjects = list(dict.fromkeys(there["subject"]))
     if not subjects:
         raise InputError(
             f"{arguments.dataset}: no scan could be preprocessed; see {StudyFolder(arguments.out).quality}"
         )
     gather(prepare_subjects("bids", settled, subjects, arguments.out), arguments.out / "scans.tsv")
-    print(f"{len(planned) - len(failed)} of {len(planned)} scans: {arguments.out / 'scans.tsv'}")
+    print(f"{len(there)} of {len(planned)} scans: {arguments.out / 'scans.tsv'}")
     return 1 if failed else None
 
 

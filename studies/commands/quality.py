@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from core.errors import InputError
+from studies.commands._flagged import add_flagged
 from studies.sources import PlannedScan, source
 
 HELP = "numbers and flags of every preprocessed scan, in one table"
@@ -18,6 +19,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--scans", required=True, nargs="+", metavar="SUBJECT:SCANNER[:SESSION]", help="every scan planned"
     )
+    add_flagged(parser)
     parser.add_argument("--out", required=True, type=Path, help="TSV to write; a .md is written beside it")
 
 
@@ -27,4 +29,4 @@ def main(arguments: argparse.Namespace) -> None:
         if text.count(":") not in (1, 2):
             raise InputError(f"--scans {text}: give SUBJECT:SCANNER, and the session of a rescan after another colon")
     scans = [PlannedScan(*text.split(":")) for text in arguments.scans]
-    source(arguments.source).quality(arguments.folder, scans, arguments.out)
+    source(arguments.source).quality(arguments.folder, scans, arguments.out, arguments.flagged)

@@ -11,6 +11,7 @@ from core.errors import InputError
 from core.images import check_same_grid, load_image, load_mask
 from studies.atlas import atlas_file
 from studies.preprocessing.arrays import Grid, brain_grid, reorient, sample, smooth_for
+from studies.preprocessing.brain import is_stripped
 from studies.preprocessing.options import PreprocessOptions
 
 
@@ -40,10 +41,8 @@ def load_atlas(options: PreprocessOptions) -> Atlas:
             mask = reorient(*load_mask(options.atlas["mask"]))[0] > 0
         else:
             mask = image > 0
-            if mask.mean() > 0.6:
-                raise InputError(
-                    f"{place}: {mask.mean():.0%} of it is above 0, so it has its skull; give atlas.mask too"
-                )
+            if mask.mean() > 0.6 or (mask.any() and not is_stripped(image, affine)):
+                raise InputError(f"{place}: shows more than a brain, so it has its skull; give atlas.mask too")
     if not mask.any():
         raise InputError(f"{place}: no voxel of its brain is above 0; is it the atlas's T1-weighted image?")
     grid = brain_grid(mask, affine, options.voxel_size_mm)

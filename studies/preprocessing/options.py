@@ -8,7 +8,7 @@ from typing import Literal
 
 from core.errors import InputError
 
-Brain = Literal["atlas", "given", "stripped", "deepbet"]
+Brain = Literal["auto", "atlas", "given", "stripped", "deepbet"]
 Registration = Literal["syn", "affine", "none"]
 
 
@@ -20,9 +20,10 @@ class PreprocessOptions:
     ----------
     voxel_size_mm : of the grid.
     atlas : `image` and, where that has its skull, `mask`; None for nilearn's ICBM152 2009a.
-    brain : where the brain mask comes from. atlas: the atlas's, carried over by the registration, as in
-        the paper. given: a file for each scan in `masks`. stripped: the voxels above 0. deepbet: the
-        network of that name (Fisch et al. 2024), where installed.
+    brain : where the brain mask comes from. auto: stripped where the image shows a brain alone, else deepbet
+        (`studies.preprocessing.brain.is_stripped`). atlas: the atlas's, carried over by the registration, as in
+        the paper. given: a file for each scan in `masks`. stripped: what stands out from a background of one
+        value. deepbet: the network of that name (Fisch et al. 2024).
     masks : for `given`, a folder laid out as the dataset with `*_desc-brain_mask.nii.gz` for `*_T1w.nii.gz`;
         None: the dataset itself.
     n4 : whether to correct the bias field.
@@ -36,7 +37,7 @@ class PreprocessOptions:
 
     voxel_size_mm: float = 1
     atlas: Mapping[str, str] | None = None
-    brain: Brain = "atlas"
+    brain: Brain = "auto"
     masks: str | None = None
     n4: bool = True
     registration: Registration = "syn"
@@ -48,7 +49,7 @@ class PreprocessOptions:
         if not 0.5 <= self.voxel_size_mm <= 4:
             raise InputError(f"voxel_size_mm: {self.voxel_size_mm!r}; give 0.5 to 4")
         if self.registration == "none" and self.brain == "atlas":
-            raise InputError("brain: atlas needs a registration; for images on one grid set brain: stripped or given")
+            raise InputError("brain: atlas needs a registration; for images on one grid set another brain")
         if self.masks is not None and self.brain != "given":
             raise InputError(f"masks: {self.masks}: used with brain: given alone; set that, or take masks out")
         if self.atlas is not None and not {"image"} <= set(self.atlas) <= {"image", "mask"}:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
@@ -30,6 +33,7 @@ IDS = ("subject", "scanner", "session")
 COLUMNS = (
     *IDS,
     "status",
+    "brain",
     "mask_ml",
     "snr",
     "coverage",
@@ -39,17 +43,17 @@ COLUMNS = (
 )
 
 
-def measure(image: np.ndarray, mask: np.ndarray, inside: np.ndarray, atlas: Atlas) -> dict[str, float | None]:
+def measure(image: np.ndarray, mask: np.ndarray, inside: np.ndarray, atlas: Atlas) -> dict[str, float]:
     """What a scan on the atlas's grid shows.
 
     coverage : the part of the atlas's brain that lies inside the scan's field of view (`inside`).
-    similarity_atlas : correlation with the atlas where both have brain; None where that is undefined.
+    similarity_atlas : correlation with the atlas where both have brain; 0 where that is undefined.
     """
     both = mask & atlas.mask
     similarity = correlation(image[both], atlas.image[both])
     return {
         "coverage": float(inside[atlas.mask].mean()),
-        "similarity_atlas": similarity if np.isfinite(similarity) else None,
+        "similarity_atlas": similarity if np.isfinite(similarity) else 0.0,
     }
 
 
@@ -67,22 +71,27 @@ def similarity_to_own(images: list[np.ndarray], masks: list[np.ndarray]) -> list
     return means
 
 
-def flag(table: pd.DataFrame) -> pd.Series:
-    """For each row of `COLUMNS` the reasons to look at that scan, "" where there is none."""
-    reasons: list[list[str]] = [[] for _ in range(len(table))]
+def unfit(row: Mapping[Any, Any]) -> list[str]:
+    """The reasons for which a scan, by the numbers of its row, doesn't belong into a study, whatever the others are."""
     low, high = USUAL_ML
-    for place, row in enumerate(table.to_dict("records")):
-        told = reasons[place]
-        if row["status"] != "ok":
-            continue
-        if not low <= row["mask_ml"] <= high:
-            told.append(f"brain mask of {row['mask_ml']:.0f} mL, an adult's has {low:.0f} to {high:.0f}")
-        if row["coverage"] < LEAST_COVERAGE:
-            told.append(f"{1 - row['coverage']:.0%} of the brain lies outside the picture")
-        if row["snr"] < LEAST_SNR:
-            told.append(f"signal-to-noise {row['snr']:.1f}, below {LEAST_SNR:g}")
-        if row["similarity_atlas"] < LEAST_ATLAS_SIMILARITY:
-            told.append(f"similarity to the atlas {row['similarity_atlas']:.2f}, below {LEAST_ATLAS_SIMILARITY:g}")
+    told = []
+    if not low <= row["mask_ml"] <= high:
+        told.append(f"brain mask of {row['mask_ml']:.0f} mL, an adult's has {low:.0f} to {high:.0f}")
+    if row["coverage"] < LEAST_COVERAGE:
+        told.append(f"{1 - row['coverage']:.0%} of the brain lies outside the picture")
+    if row["snr"] < LEAST_SNR:
+        told.append(f"signal-to-noise {row['snr']:.1f}, below {LEAST_SNR:g}")
+    if row["similarity_atlas"] < LEAST_ATLAS_SIMILARITY:
+        told.append(f"similarity to the atlas {row['similarity_atlas']:.2f}, below {LEAST_ATLAS_SIMILARITY:g}")
+    return told
+
+
+def flag(table: pd.DataFrame) -> pd.Series:
+    """For each row of `COLUMNS` the reasons to look at that scan, "" where there is none.
+
+    Beside those of `unfit` there are reasons of the study: a scan that is unlike the others.
+    """
+    reasons = [unfit(row) if row["status"] != "failed" else [] for row in table.to_dict("records")]
     for column, words in (
         ("similarity_atlas", "unlike the atlas"),
         ("similarity_own", "the odd one out of this person's scans"),

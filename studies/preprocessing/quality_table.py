@@ -9,16 +9,19 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from core.files import read_json, write_table, write_text
+from core.errors import InputError
+from core.files import read_json, read_table, write_table, write_text
 from core.images import load_image, load_mask
 from core.run_folder import StudyFolder, scan_name
-from studies.preprocessing.quality import COLUMNS, IDS, flag, similarity_to_own
+from core.scan_quality import DECIDED, WORDS, Flagged, sentences
+from studies.preprocessing.quality import COLUMNS, IDS, flag, similarity_to_own, unfit
 from studies.preprocessing.steps import outcome
 
 TITLES = {
     "subject": "Subject",
     "scanner": "Scanner",
     "session": "Rescan",
+    "brain": "Brain found by",
     "mask_ml": "Brain, mL",
     "snr": "Signal to noise",
     "coverage": "Brain in picture",
@@ -28,10 +31,11 @@ TITLES = {
 }
 
 
-def gather(folder: Path, scans: Sequence[tuple[str, ...]]) -> pd.DataFrame:
+def gather(folder: Path, scans: Sequence[tuple[str, ...]], flagged: Flagged = "refuse") -> pd.DataFrame:
     """A row of `quality.COLUMNS` for each planned scan; a failed one's reason stands in flags.
 
-    `scans` are (subject, scanner), of rescans (subject, scanner, session).
+    `scans` are (subject, scanner), of rescans (subject, scanner, session). `flagged` says what becomes of those that
+    are unfit.
     """
     rows = []
     for subject in dict.fromkeys(scan[0] for scan in scans):
@@ -50,11 +54,33 @@ def gather(folder: Path, scans: Sequence[tuple[str, ...]]) -> pd.DataFrame:
         for (row, _), similarity in zip(own, similarity_to_own(images, masks), strict=True):
             row["similarity_own"] = similarity
     table = pd.DataFrame(rows).reindex(columns=COLUMNS)
-    numbers = [column for column in COLUMNS if column not in (*IDS, "status", "flags")]
+    numbers = [column for column in COLUMNS if column not in (*IDS, "status", "brain", "flags")]
     table[numbers] = table[numbers].astype(float)
-    told = flag(table)
-    table["flags"] = np.where(table["status"] == "ok", told, table["flags"])
+    there = table["status"] != "failed"
+    table["flags"] = np.where(there, flag(table), table["flags"])
+    unwell = np.array([bool(unfit(row)) for row in table.to_dict("records")])
+    table.loc[there & unwell, "status"] = DECIDED[flagged]
     return table
+
+
+def left_out(folder: Path) -> dict[str, str]:
+    """Of scans that the study's quality table, where there is one, leaves out: by name the reason.
+
+    Raises `InputError` where it says that scans are to be refused, naming all of them.
+    """
+    place = StudyFolder(folder).quality
+    if not place.is_file():
+        return {}
+    table = read_table(place)
+    refused = sentences(table, DECIDED["refuse"])
+    if refused:
+        raise InputError(
+            f"{len(refused)} of {len(table)} scans don't look like brains on the atlas: {'. '.join(refused)}. Look at "
+            f"{place.with_suffix('.md')} and the images in {StudyFolder(folder).root / 'preprocessed'}; mend what is "
+            "wrong (`brain` chooses another way to the brain), or say `flagged: leave_out` or `flagged: keep`"
+        )
+    out = table[table["status"] == DECIDED["leave_out"]]
+    return {scan_name(*(text or "" for text in row[:3])): row[3] for row in out[[*IDS, "flags"]].to_numpy()}
 
 
 def write(table: pd.DataFrame, out: Path) -> None:
@@ -68,7 +94,7 @@ def markdown(table: pd.DataFrame) -> str:
     lines = ["### Quality of the preprocessing", ""]
     lines += [f"| {' | '.join(TITLES.values())} |", f"| {' | '.join('---' for _ in TITLES)} |"]
     for row in table.to_dict("records"):
-        cells = [row["subject"], row["scanner"], row["session"]]
+        cells = [row["subject"], row["scanner"], row["session"], row["brain"] if row["status"] != "failed" else "n/a"]
         cells += [
             "n/a" if pd.isna(row[column]) else form.format(row[column])
             for column, form in (
@@ -80,7 +106,7 @@ def markdown(table: pd.DataFrame) -> str:
             )
         ]
         reason = str(row["flags"] or "").replace("|", "/")
-        cells.append(f"**failed**: {reason}" if row["status"] == "failed" else reason)
+        cells.append(f"**{WORDS[row['status']]}**: {reason}" if row["status"] in WORDS else reason)
         lines.append(f"| {' | '.join(cells)} |")
     lines += [
         "",

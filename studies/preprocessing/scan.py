@@ -14,17 +14,19 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from scipy import ndimage
 
 from core.errors import InputError
 from core.files import write_json
-from core.images import brain_mask, load_image, load_mask, save_image, save_labels, voxel_volume_ml
+from core.images import load_image, load_mask, save_image, save_labels, voxel_volume_ml
 from core.run_folder import StudyFolder
 from studies.preprocessing import arrays
 from studies.preprocessing.arrays import Grid
 from studies.preprocessing.atlas import load_atlas
+from studies.preprocessing.brain import own_mask, way_of
 from studies.preprocessing.options import PreprocessOptions
 from studies.preprocessing.quality import measure
 from studies.preprocessing.registration import Transforms, carry, carry_back, find_brain, register_brain
@@ -59,53 +61,15 @@ def register(image_file: Path, name: str, folder: Path, options: PreprocessOptio
     save_labels(StudyFolder(folder).native_mask(name), own, affine)
 
 
-def own_mask(
-    image_file: Path, image: np.ndarray, affine: np.ndarray, options: PreprocessOptions, mask_file: Path | None
-) -> np.ndarray | None:
-    """The brain mask that doesn't need the atlas, bool (X, Y, Z), or None where the atlas's is to be used."""
-    if options.brain == "atlas":
-        return None
-    if options.brain == "given":
-        if mask_file is None:
-            raise InputError(f"{image_file}: no mask was given for it; brain: given wants one a scan")
-        mask, mask_affine = arrays.reorient(*load_mask(mask_file))
-        if mask.shape != image.shape or np.abs(mask_affine - affine).max() > 1e-2:
-            raise InputError(f"{mask_file}: not on the grid of {image_file}; resample it onto that")
-        return mask > 0
-    if options.brain == "deepbet":
-        return deepbet_mask(image, affine)
-    mask = brain_mask(image)
-    if mask.mean() > 0.6:
-        raise InputError(
-            f"{image_file}: {mask.mean():.0%} of it is above 0, so it isn't skull-stripped; set brain: atlas"
-        )
-    return mask
-
-
-def find_deepbet():
-    """The network deepbet's class; raises `InputError` where it isn't installed."""
-    try:
-        from deepbet.bet import BrainExtraction
-    except ImportError:
-        raise InputError("brain: deepbet isn't installed; pip install deepbet, or set brain: atlas") from None
-    return BrainExtraction
-
-
-def deepbet_mask(image: np.ndarray, affine: np.ndarray) -> np.ndarray:
-    """The brain as the network deepbet finds it (Fisch et al. 2024), bool (X, Y, Z); its weights lie in its wheel."""
-    import nibabel as nib
-
-    _, mask, _ = find_deepbet()(no_gpu=True).run(nib.Nifti1Image(image, affine))
-    return np.asarray(mask.dataobj) > 0
-
-
 def resample(image_file: Path, name: str, folder: Path, options: PreprocessOptions) -> None:
     """Correct a registered scan's bias field, bring it onto the common grid, mask it, and measure its quality."""
     image, affine = arrays.reorient(*load_image(image_file))
     mask, _ = load_mask(StudyFolder(folder).native_mask(name))
+    quality: dict[str, Any] = {"brain": way_of(image, affine, options)}
     if options.n4:
         image = image / arrays.bias_field(image, mask, affine)
-    quality = {"mask_ml": float(mask.sum() * voxel_volume_ml(affine)), "snr": signal_to_noise(image, mask)}
+    quality["mask_ml"] = float(mask.sum() * voxel_volume_ml(affine))
+    quality["snr"] = signal_to_noise(image, mask)
     if options.registration == "none":
         on_grid, there, grid_affine = image, mask, affine
     else:

@@ -26,7 +26,8 @@ A source may have more:
     settle(options) -> Options              the options with what takes long to find, in fields of `SETTLED`:
                                             called once, with `check`, and its answer is what `prepare` gets
     STEPS, step(name, options, scan, folder)    steps of a planned scan, each a job of its own before `prepare`
-    quality(folder, scans, out)             with `STEPS`: a table of how well they went; see `bids.py`
+    quality(folder, scans, out, flagged)    with `STEPS`: a table of how well they went, made before `prepare`, whose
+                                            column `status` says what becomes of each (`core.scan_quality`); `bids.py`
 """
 
 from __future__ import annotations
@@ -46,6 +47,7 @@ from core.errors import InputError, nearest
 from core.jobs.disk_space import bytes_to_write
 from core.options import make, names
 from core.run_folder import scan_name
+from core.scan_quality import Flagged
 
 RUN_WIDE = ("seed", "scale", "anatomy")
 """What a configuration says once for the whole run; a source's own block may say otherwise."""
@@ -182,11 +184,11 @@ class Source:
         """Whether the source tells how well its steps went."""
         return hasattr(self.module, "quality")
 
-    def quality(self, folder: Path, scans: Sequence[PlannedScan], out: Path) -> None:
+    def quality(self, folder: Path, scans: Sequence[PlannedScan], out: Path, flagged: Flagged) -> None:
         """Write the table of how well the steps of the planned scans went; raises `InputError` without such."""
         if not self.has_quality:
             raise InputError(f"source '{self.name}' keeps no quality of its scans")
-        self.module.quality(folder, scans, out)
+        self.module.quality(folder, scans, out, flagged)
 
     def planned_bytes(self, given: Mapping[str, Any], arms: int) -> int | None:
         """`bytes_to_write` of a study with so many arms; None where the source can't tell its grid in advance."""

@@ -16,6 +16,7 @@ from typing import Any
 from core.errors import InputError, nearest
 from core.names import Scale
 from core.run_folder import StudyFolder, image_name, mask_name
+from core.scan_quality import Flagged
 from core.sheet import SESSION
 from studies.bids.images import images_of_paths, read_images
 from studies.bids.options import BidsOptions
@@ -104,24 +105,24 @@ def settle(options: Options) -> Options:
 
 def check(options: Options) -> None:
     """Read every image that is there, given masks and the atlas; refuse what can't be used."""
-    from core.images import check_same_grid, load_image
+    from core.images import check_same_grid
     from core.jobs.command import progress
     from studies.bids.checking import check_image
     from studies.preprocessing.arrays import reorient
-    from studies.preprocessing.scan import find_deepbet, own_mask
+    from studies.preprocessing.brain import check_deepbet, own_mask, way_of
 
     scans = _scans(options)
     check_preprocessing(options)
-    if options.brain == "deepbet":
-        find_deepbet()
+    if options.brain in ("auto", "deepbet"):
+        check_deepbet()
     for scan in progress(scans, what="images read", total=len(scans)):
         if options.openneuro is not None and not scan.image.exists():
             continue
-        check_image(scan.image)
+        image, affine = reorient(*check_image(scan.image))
         if options.registration == "none":
             check_same_grid(scan.image, scans[0].image)
-        if options.brain in ("given", "stripped"):
-            own_mask(scan.image, *reorient(*load_image(scan.image)), options, given_mask(scan, options))
+        if way_of(image, affine, options) in ("given", "stripped"):
+            own_mask(scan.image, image, affine, options, given_mask(scan, options))
 
 
 def check_preprocessing(options: PreprocessOptions) -> None:
@@ -146,16 +147,17 @@ def step(name: str, options: Options, scan: PlannedScan, folder: Path) -> None:
         resample(found.image, scan.name, folder, options)
 
 
-def quality(folder: Path, scans: Sequence[PlannedScan], out: Path) -> None:
-    """Write numbers and flags of every planned scan that was preprocessed into `folder`."""
+def quality(folder: Path, scans: Sequence[PlannedScan], out: Path, flagged: Flagged) -> None:
+    """Write numbers and flags of every planned scan that was preprocessed into `folder`, and what becomes of it."""
     from studies.preprocessing.quality_table import gather, write
 
-    write(gather(folder, [(scan.subject, scan.scanner, scan.session) for scan in scans]), out)
+    write(gather(folder, [(scan.subject, scan.scanner, scan.session) for scan in scans], flagged), out)
 
 
 def prepare(options: Options, subject: str, folder: Path) -> Path:
     """Bring a subject's preprocessed scans onto the study's scale; scans whose steps failed are left out.
 
+    So are those that the table of `quality`, where it was made, leaves out; scans that it refuses are an `InputError`.
     The sheet has a scan before its rescans, so that the first good rescan takes the place of a scan that failed,
     under its own session and file names (`core.sheet.rescanned`). Steps that were not yet done are done here, so
     that `prepare` alone does it all.
@@ -164,17 +166,19 @@ def prepare(options: Options, subject: str, folder: Path) -> Path:
 
     from core.files import write_table
     from core.images import load_image, load_mask, save_image, save_labels, scale_to_mean
+    from studies.preprocessing.quality_table import left_out
 
     planned = _scans(options)
     scans = [scan for scan in planned if scan.subject == subject]
     if not scans:
         raise InputError(f"subject '{subject}' is not in this study{nearest(subject, {s.subject for s in planned})}")
     folder = Path(folder)
+    flagged = left_out(folder)
     rows, reasons = [], []
     for scan in scans:
         wanted = planned_scan(scan, options)
         name = wanted.name
-        failure = outcome(folder, name)
+        failure = flagged.get(name) or outcome(folder, name)
         if failure is None:
             for which in STEPS:
                 step(which.name, options, wanted, folder)
@@ -201,7 +205,7 @@ def prepare(options: Options, subject: str, folder: Path) -> Path:
         )
     if not rows:
         raise InputError(
-            f"subject {subject}: none of the scans could be preprocessed ({'; '.join(reasons)}); leave the subject "
+            f"subject {subject}: none of the scans can be used ({'; '.join(reasons)}); leave the subject "
             "out with `subjects`, or mend what is named"
         )
     sheet = StudyFolder(folder).part_sheet(subject)

@@ -9,10 +9,11 @@ import pandas as pd
 
 from core.errors import InputError
 from core.files import write_table
-from core.images import load_image, load_mask, save_image, save_labels, scale_to_mean
+from core.images import load_image, load_mask, save_image, save_labels, scale_to_mean, voxel_volume_ml
 from core.names import Scale
 from core.run_folder import StudyFolder, image_name, mask_name
 from core.sheet import REQUIRED, SESSION, is_path, moved, read_rows, read_sheet
+from studies.brain_size import POSSIBLE_ML
 from studies.sources import PlannedScan
 
 SELECTING = ("scans",)
@@ -70,8 +71,20 @@ def grid(options: Options) -> tuple[int, ...]:
 
 
 def check(options: Options) -> None:
-    """Open every image and mask of the sheet; refuse what cannot be used, naming its row."""
-    read_sheet(options.sheet)
+    """Open every image and mask of the sheet; refuse what cannot be used, naming its row.
+
+    What lies outside a mask doesn't matter, so a whole head with its brain's mask will do; one whose mask is the head
+    is refused.
+    """
+    scans = read_sheet(options.sheet).every
+    for mask in dict.fromkeys(scan.mask for scan in scans):
+        inside, affine = load_mask(mask)
+        volume = inside.sum() * voxel_volume_ml(affine)
+        if volume > POSSIBLE_ML[1]:
+            raise InputError(
+                f"{options.sheet}: {mask} holds {volume:.0f} mL, a brain has at most {POSSIBLE_ML[1]:.0f}: the sheet "
+                "wants the brain's mask, not the head's; `python -m studies preprocess` finds brains in whole heads"
+            )
 
 
 def prepare(options: Options, subject: str, folder: Path) -> Path:

@@ -22,10 +22,10 @@ from PIL import Image
 from core.errors import InputError
 from core.files import read_table, write_table
 from core.names import PAPER_TISSUES
+from core.scan_quality import sentences
 from evaluation import figures
 from evaluation.figures import panels, slices, style
 from evaluation.runs.finished_run import read_run
-from evaluation.runs.status_table import failed_scans
 from tests.support.example_run import PAPER_SCANNERS, write_example_run
 from tests.support.paths import ROOT
 
@@ -410,6 +410,8 @@ def test_quality_shows_rescans_and_one_in_the_place_of_a_scan_that_failed(tmp_pa
     first, second, other = (axes[place].images[0].get_array() for place in (2, 4, 6))
     assert not np.array_equal(first, second)
     np.testing.assert_array_equal(second, other)
-    assert failed_scans(read_table(folder / "study" / "quality.tsv")) == ["subject 01 on GE failed: no brain was found"]
+    assert sentences(read_table(folder / "study" / "quality.tsv"), "failed") == [
+        "subject 01 on GE failed: no brain was found"
+    ]
     later = quality.assign(status="failed", flags="no brain was found").iloc[[2]]
-    assert failed_scans(later) == ["subject 01 on GE, session 3 failed: no brain was found"]
+    assert sentences(later, "failed") == ["subject 01 on GE, session 3 failed: no brain was found"]

@@ -5,11 +5,12 @@ import sys
 from pathlib import Path
 
 from core.errors import InputError
-from core.files import remove_unfinished
+from core.files import read_table, remove_unfinished
 from core.jobs.disk_space import check_room
 from core.jobs.run_lock import check_writable, claim
 from core.names import RAW
 from core.run_folder import RunFolder
+from core.scan_quality import sentences
 from workflow.configuration import Configuration, prepare_environment
 from workflow.configuration_files import check_files
 from workflow.identity import Identities
@@ -78,6 +79,12 @@ onstart:
             print(check_room(RUN, needed), file=sys.stderr)
     except InputError as error:
         sys.exit(f"error: {error}")
+
+
+onsuccess:
+    if QUALITY and AT.study.quality.is_file():
+        for sentence in sentences(read_table(AT.study.quality), "left_out", "kept"):
+            print(sentence, file=sys.stderr)
 
 
 QUALITY = [AT.study.quality] if STUDY.source.has_quality else []

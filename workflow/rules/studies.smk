@@ -83,6 +83,7 @@ rule prepare:
     input:
         options=rules.check_study.output.options,
         stepped=stepped,
+        quality=QUALITY,
     output:
         made=AT.made("prepare/{group}"),
     log:
@@ -96,7 +97,7 @@ rule prepare:
         **JOBS.of(
             "prepare/{group}",
             files=prepared,
-            came_from=LAST_STEP,
+            came_from=[*LAST_STEP, "quality/*"],
             source=STUDY.source.name,
             options=STUDY.options_of_scans,
             made_from=made_from,
@@ -155,9 +156,10 @@ if STUDY.source.has_quality:
                     ":".join(filter(None, [scan.subject, scan.scanner, scan.session]))
                     for scan in STUDY.scans.values()
                 ],
+                flagged=config["flagged"],
                 code=verb_hash("studies", "quality", STUDY.source_module),
             ),
             folder=subpath(output.quality, parent=True),
         shell:
             "python -m studies quality {params.folder} --source {params.source} --scans {params.scans:q}"
-            " --out {output.quality} --made {params.made:q} > {log} 2>&1"
+            " --flagged {params.flagged} --out {output.quality} --made {params.made:q} > {log} 2>&1"
