@@ -52,7 +52,7 @@ def _typed(value: Any, schema: Mapping[str, Any]) -> Any:
         known, others = schema.get("properties", {}), schema.get("additionalProperties")
         others = others if isinstance(others, Mapping) else {}
         return {key: _typed(inner, known.get(key, others)) for key, inner in value.items()}
-    if isinstance(value, str):
+    if isinstance(value, str) and schema:  # where it says nothing, a source or a method types its own
         return next((read for read in _readings(value) if Draft202012Validator(schema).is_valid(read)), value)
     if isinstance(value, float) and value.is_integer() and schema.get("type") == "integer":
         return int(value)

@@ -15,6 +15,7 @@ from core.options import typed
 from studies.sources import RUN_WIDE, source, sources
 from tests.support.paths import ROOT
 from workflow.configuration import Configuration
+from workflow.schema import checked
 
 
 @pytest.fixture
@@ -227,3 +228,8 @@ def test_a_method_that_wraps_another_is_refitted_with_it(config, monkeypatch):
     checked = Configuration(config)
     assert checked.code_of("fit", "shuffled") == ("baselines.shuffle", "baselines.nyul")
     assert checked.code_of("fit", "mispel") == ("mispel.method",)
+
+
+def test_the_word_none_of_a_source_is_left_to_it(config):
+    study = {"source": "bids", "bids": {"registration": "none", "brain": "stripped"}}
+    assert checked(config | {"study": study})["study"]["bids"]["registration"] == "none"
