@@ -18,7 +18,7 @@ from core.jobs.command import progress
 from core.kernels import announced
 from mispel.batches import Batches, shuffled_batches
 from mispel.checkpoints import Checkpoint, Checkpoints
-from mispel.collapse import OutputWatch
+from mispel.collapse import OutputWatch, check_losses
 from mispel.compute import ForEach, choose_precision, working_threads
 from mispel.edge_watch import EdgeWatch, edge_caution
 from mispel.embedding_cache import EmbeddingCache, build_cache
@@ -215,6 +215,7 @@ def run_step(
         if enough or epoch == step.epochs:
             watch.check(f"{what}, epoch {epoch}", settled=enough)
         history = [*state.history, row]
+        check_losses(f"{what}, epoch {epoch}", [past["total"] for past in history], last=epoch == step.epochs)
         state = Checkpoint(epoch, step.tensors(), history, _reason_to_stop(history, step))
         if checkpoints is not None:
             checkpoints.save(step.name, state)

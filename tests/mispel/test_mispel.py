@@ -17,12 +17,12 @@ from baselines.harness.applying import apply_method
 from baselines.harness.fitting import fit_method
 from baselines.harness.parameters import make_parameters
 from baselines.interface import Context
-from core.errors import InputError
+from core.errors import Caution, InputError
 from core.images import load_image, save_image, save_labels
 from core.sheet import read_sheet
 from core.study import Study
 from mispel.batches import Batches, shuffled_batches
-from mispel.collapse import OutputWatch
+from mispel.collapse import OutputWatch, check_losses
 from mispel.compute import working_threads
 from mispel.embedding_cache import build_cache
 from mispel.errors import TrainingError
@@ -379,6 +379,17 @@ def test_a_dead_or_flat_output_is_named(outputs, word):
     with pytest.raises(TrainingError, match=word) as raised:
         watch.check("epoch 1")
     assert "Prisma" in str(raised.value) or word == "finite"
+
+
+def test_a_loss_that_rises_far_and_stays_ends_the_training():
+    check_losses("epoch 3", [0.5, 0.2, 1.9], last=True)
+    with pytest.warns(Caution, match="epoch 3: the loss rose from 0.2 to 4e\\+07"):
+        check_losses("epoch 3", [0.5, 0.2, 4e7], last=False)
+    # a spike that passed
+    check_losses("epoch 4", [0.5, 0.2, 4e7, 0.3], last=False)
+    for totals, last in (([0.5, 0.2, 4e7, 3e6], False), ([0.2, 9.0], True)):
+        with pytest.raises(TrainingError, match="precision=float32"):
+            check_losses("epoch 4", totals, last=last)
 
 
 @pytest.mark.slow
