@@ -1,9 +1,10 @@
-"""Dead and collapsed outputs, seen while training."""
+"""Dead and collapsed outputs and diverged losses, seen while training."""
 
 from __future__ import annotations
 
 import math
 import warnings
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -16,6 +17,9 @@ SMALLEST_ACTIVE_SHARE = 0.01
 """Of an output's brain voxels that aren't 0."""
 SMALLEST_CONTRAST = 0.1
 """An output's standard deviation in the brain, as a share of its scans'."""
+
+LARGEST_RISE = 10
+"""A loss that is more than so many times its least has left the way down."""
 
 
 class OutputWatch:
@@ -48,6 +52,23 @@ class OutputWatch:
                 raise TrainingError(f"{when}: the output of scanner '{scanner}' {fault}")
             if fault is not None:
                 warnings.warn(f"{when}: the output of scanner '{scanner}' {fault}", Caution, stacklevel=2)
+
+
+def check_losses(when: str, totals: Sequence[float], *, last: bool) -> None:
+    """Look at the losses of a step's epochs so far: warn where the latest has risen far, for a spike may pass.
+
+    Raises `TrainingError` where it had risen the epoch before already, or this epoch is the step's `last`.
+    """
+    risen = [total > LARGEST_RISE * min(totals[:number]) for number, total in enumerate(totals) if number]
+    if not risen or not risen[-1]:
+        return
+    told = f"{when}: the loss rose from {min(totals[:-1]):.3g} to {totals[-1]:.3g}"
+    if last or risen[-2:] == [True, True]:
+        raise TrainingError(
+            f"{told}: the training diverged; use --param precision=float32, a lower --param learning_rate (the paper's "
+            "is 0.001), or another seed"
+        )
+    warnings.warn(f"{told}; the training ends if it stays there", Caution, stacklevel=2)
 
 
 def _fault(

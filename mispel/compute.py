@@ -66,7 +66,7 @@ def is_resident(device: torch.device) -> bool:
 
 
 def choose_precision(precision: str, device: torch.device) -> str:
-    """The precision of Step 1's encoders that "auto", "float32" or "bfloat16" means on `device`."""
+    """The precision of the encoders that "auto", "float32" or "bfloat16" means on `device`."""
     if precision != "auto":
         return precision
     fast = torch.cuda.is_bf16_supported() if device.type == "cuda" else processor_computes_bfloat16()

@@ -26,6 +26,10 @@ class Mispel(Method):
     label = "MISPEL"
     citation = "Torbati et al., ICCV Workshops (2021) 3223-3232"
     limits = "It needs the same people scanned on every scanner, and cannot be applied to another scanner's scans."
+    cost = (
+        "By preset, for 18 people on 4 scanners and two CPU cores: paper and erratum about a day at 1 mm, laptop about "
+        "an hour at 2 mm, demo a minute or two at 2 mm."
+    )
     fits_on = "study"
     random_fit = True
     needs = frozenset({"paired", "gpu"})

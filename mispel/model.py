@@ -20,7 +20,7 @@ from torch import Tensor
 from core.errors import InputError
 from core.files import read_json, write_beside, write_json
 from core.options import make
-from mispel.compute import ForEach
+from mispel.compute import ForEach, choose_precision
 from mispel.network import Encoder, decode, new_coefficients, new_encoder
 from mispel.outside import MARGIN
 from mispel.parameters import Outside, Parameters
@@ -34,7 +34,10 @@ INFERENCE_BATCH = 8
 
 @dataclass
 class Model:
-    """Encoders and decoders by scanner, and of the scans they learned from the box, grid, scale and surroundings."""
+    """Encoders and decoders by scanner, and of the scans they learned from the box, grid, scale and surroundings.
+
+    precision: float32 or bfloat16, of the encoders where scans are harmonized.
+    """
 
     scanners: tuple[str, ...]
     encoders: list[Encoder]
@@ -44,6 +47,7 @@ class Model:
     grid: Grid
     scale: str
     outside: Outside
+    precision: str
 
     @property
     def width(self) -> int:
@@ -83,9 +87,13 @@ class Model:
         with torch.no_grad():
             self.coefficients.copy_(tensors["decoder.coefficients"])
 
-    def encode(self, number: int, slices: Tensor) -> Tensor:
-        """Embeddings (B, L, H, W) of slices (B, 1, H, W) of scanner `number`: float32, without gradient."""
-        with torch.no_grad():
+    def encode(self, number: int, slices: Tensor, *, precision: str = "float32") -> Tensor:
+        """Embeddings (B, L, H, W) of slices (B, 1, H, W) of scanner `number`: float32, without gradient.
+
+        `precision` is that of the layers before the last.
+        """
+        half = precision == "bfloat16"
+        with torch.no_grad(), torch.autocast(self.device.type, torch.bfloat16, enabled=half, cache_enabled=False):
             return self.encoders[number](slices.contiguous(memory_format=torch.channels_last))
 
     def harmonize_slices(self, number: int, slices: np.ndarray, for_each: ForEach) -> np.ndarray:
@@ -95,7 +103,7 @@ class Model:
 
         def batch(index: int) -> np.ndarray:
             part = torch.from_numpy(slices[starts[index] : starts[index] + INFERENCE_BATCH])
-            embeddings = self.encode(number, part[:, None].to(self.device))
+            embeddings = self.encode(number, part[:, None].to(self.device), precision=self.precision)
             return decode(embeddings[:, None], coefficients, relu=self.relu)[:, 0].cpu().numpy()
 
         return np.concatenate(for_each(batch, len(starts)))
@@ -129,13 +137,14 @@ def new_model(
     grid: Grid,
     scale: str,
     outside: Outside,
+    precision: str,
     device: torch.device,
 ) -> Model:
     """A model as training begins; its weights depend on `seed` and the number of scanners alone."""
     seeds = [int(np.random.SeedSequence([seed, number]).generate_state(1)[0]) for number in range(len(scanners))]
     encoders = [new_encoder(width=width, embeddings=embeddings, seed=drawn).to(device) for drawn in seeds]
     coefficients = new_coefficients(len(scanners), embeddings).to(device)
-    return Model(scanners, encoders, coefficients, relu, box, grid, scale, outside)
+    return Model(scanners, encoders, coefficients, relu, box, grid, scale, outside, precision)
 
 
 def checksum_of(tensors: Mapping[str, Tensor]) -> str:
@@ -222,6 +231,7 @@ def load_model(folder: Path, device: torch.device) -> tuple[Model, dict[str, Any
             grid=Grid(tuple(description["shape"]), np.array(description["affine"])),
             scale=description["scale"],
             outside=settings.outside,
+            precision=choose_precision(settings.precision, device),
             device=device,
         )
         expected = description["weights_checksum"]

@@ -59,7 +59,8 @@ class Settings:
     edge then) or nearest (the nearest brain voxel).
     loss_region: the losses' pixels: box (all of the common box) or brain (where any scanner has brain).
     step2_solver: adam (the paper's) or exact (the certified optimum of Eq. 6; with relu a descent to a local one).
-    precision: of Step 1's encoders: float32, bfloat16, or auto, bfloat16 where the processor computes in it.
+    precision: of the encoders in Step 1 and where scans are harmonized: float32, bfloat16, or auto, bfloat16 where the
+    processor computes in it (Step 2 encodes in float32 always).
     cache_limit_gb: embeddings are kept as float32 up to this size on disk, beyond it as float16.
     reconstruction_tolerance: stop Step 1 when the mean absolute error a scanner falls below; 0 never.
     harmonization_tolerance: stop Step 2 when Eq. 5 falls below; 0 never.

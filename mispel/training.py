@@ -18,7 +18,7 @@ from core.jobs.command import progress
 from core.kernels import announced
 from mispel.batches import Batches, shuffled_batches
 from mispel.checkpoints import Checkpoint, Checkpoints
-from mispel.collapse import OutputWatch
+from mispel.collapse import OutputWatch, check_losses
 from mispel.compute import ForEach, choose_precision, working_threads
 from mispel.edge_watch import EdgeWatch, edge_caution
 from mispel.embedding_cache import EmbeddingCache, build_cache
@@ -60,6 +60,7 @@ def untrained_model(store: SliceStore, parameters: Settings, *, seed: int, devic
         grid=store.grid,
         scale=store.scale,
         outside=parameters.outside,
+        precision=choose_precision(parameters.precision, device),
         device=device,
     )
 
@@ -82,9 +83,8 @@ def train(
     """
     model = untrained_model(store, parameters, seed=seed, device=device)
     batches = Batches(store, device, region=parameters.loss_region)
-    precision = choose_precision(parameters.precision, device)
     with working_threads(min(threads, len(store.scanners))) as for_each:
-        learning = EmbeddingLearning(model, batches, parameters, precision=precision, for_each=for_each)
+        learning = EmbeddingLearning(model, batches, parameters, precision=model.precision, for_each=for_each)
         step1 = run_step(learning, seed=seed, checkpoints=checkpoints)
         settled = step1.epoch * batches_a_pass(store, parameters) >= WARM_UP_STEPS
         cache = build_cache(model, store, folder, limit_gb=parameters.cache_limit_gb, for_each=for_each)
@@ -97,7 +97,7 @@ def train(
     facts = {
         "seed": seed,
         "device": device.type,
-        "precision": precision,
+        "precision": model.precision,
         "embedding_cache": str(cache.dtype),
         "subjects": list(dict.fromkeys(store.subjects.tolist())),
         "slices": len(store),
@@ -215,6 +215,7 @@ def run_step(
         if enough or epoch == step.epochs:
             watch.check(f"{what}, epoch {epoch}", settled=enough)
         history = [*state.history, row]
+        check_losses(f"{what}, epoch {epoch}", [past["total"] for past in history], last=epoch == step.epochs)
         state = Checkpoint(epoch, step.tensors(), history, _reason_to_stop(history, step))
         if checkpoints is not None:
             checkpoints.save(step.name, state)

@@ -115,7 +115,11 @@ def load_method(
     check_unchanged(folder)
     method_class = method(name)
     context = dataclasses.replace(context or Context(), seed=description["seed"])
-    arm = method_class(make_parameters(method_class, description["parameters"]), context)
+    try:
+        parameters = make_parameters(method_class, description["parameters"])
+    except InputError as error:
+        raise InputError(f"{folder}: fitted by another version ({error}); fit it again") from None
+    arm = method_class(parameters, context)
     _check_given(arm, given or {}, folder)
     try:
         arm.load(folder)

@@ -17,12 +17,12 @@ from baselines.harness.applying import apply_method
 from baselines.harness.fitting import fit_method
 from baselines.harness.parameters import make_parameters
 from baselines.interface import Context
-from core.errors import InputError
+from core.errors import Caution, InputError
 from core.images import load_image, save_image, save_labels
 from core.sheet import read_sheet
 from core.study import Study
 from mispel.batches import Batches, shuffled_batches
-from mispel.collapse import OutputWatch
+from mispel.collapse import OutputWatch, check_losses
 from mispel.compute import working_threads
 from mispel.embedding_cache import build_cache
 from mispel.errors import TrainingError
@@ -381,6 +381,17 @@ def test_a_dead_or_flat_output_is_named(outputs, word):
     assert "Prisma" in str(raised.value) or word == "finite"
 
 
+def test_a_loss_that_rises_far_and_stays_ends_the_training():
+    check_losses("epoch 3", [0.5, 0.2, 1.9], last=True)
+    with pytest.warns(Caution, match="epoch 3: the loss rose from 0.2 to 4e\\+07"):
+        check_losses("epoch 3", [0.5, 0.2, 4e7], last=False)
+    # a spike that passed
+    check_losses("epoch 4", [0.5, 0.2, 4e7, 0.3], last=False)
+    for totals, last in (([0.5, 0.2, 4e7, 3e6], False), ([0.2, 9.0], True)):
+        with pytest.raises(TrainingError, match="precision=float32"):
+            check_losses("epoch 4", totals, last=last)
+
+
 @pytest.mark.slow
 def test_a_collapse_stops_training(store, tmp_path):
     flat = {"lambda3": 1e-6, "lambda4": 1e3, "learning_rate": 0.01, "step2_epochs": 40}
@@ -505,6 +516,22 @@ def test_saved_and_loaded_gives_the_same_images(fitted, study, tmp_path):
     with np.load(tmp_path / "embeddings.npz", allow_pickle=False) as example:
         assert example["embeddings"].shape[:2] == (4, 3)
         assert example["images"].shape == example["outputs"].shape
+
+
+def test_scans_harmonized_in_bfloat16_are_nearly_those_of_float32(fitted, study):
+    """bfloat16 keeps 8 bits of the layers before the last; the same bytes with any number of threads."""
+    scan = study.scans[1]
+    exact = fitted.transform(scan)
+    half = dataclasses.replace(fitted._model, precision="bfloat16")
+    made = []
+    for threads in (1, 2):
+        arm = Mispel(fitted.parameters, Context(device="cpu", threads=threads))
+        arm._model = half
+        made.append(arm.transform(scan))
+    np.testing.assert_array_equal(made[0], made[1])
+    inside = scan.read_mask()
+    difference = np.abs(made[0] - exact)[inside].max() / exact[inside].std()
+    assert 0 < difference < 0.05
 
 
 @pytest.mark.slow

@@ -201,6 +201,7 @@ def test_no_worse_than_adam():
         grid=store.grid,
         scale="none",
         outside="nearest",
+        precision="float32",
         device=CPU,
     )
     start = model.coefficients.clone()
