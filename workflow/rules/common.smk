@@ -34,6 +34,7 @@ try:
         check_writable(STUDY.run)
         if not DRY_RUN:
             claim(STUDY.run)
+            end_earlier_jobs(STUDY.run)
 except InputError as error:
     sys.exit(f"error: {error}")
 
@@ -66,7 +67,6 @@ FIGURES = [
 
 onstart:
     try:
-        end_earlier_jobs(RUN)
         remove_unfinished(RUN)
         take_out(AT, ARMS, STUDY.subjects, JOBS.planned)
         if any(job.rule.name == "report" for job in workflow.dag.needrun_jobs()):
