@@ -75,10 +75,16 @@ def check_answers() -> None:
     missing = [name for name in COMMANDS if shutil.which(name) is None]
     if missing:
         raise InputError(f"no Slurm here ({', '.join(missing)} not found); {ELSEWHERE}")
-    _, said = ask("scontrol", "ping")
-    if not re.search(r"\bUP\b", said):
+    said, is_up = ping()
+    if not is_up:
         told = said.splitlines()[0] if said else f"`scontrol ping`: nothing in {ANSWER_S} s"
         raise InputError(f"Slurm's controller doesn't answer ({told}); wait until `sinfo` does, or {ELSEWHERE}")
+
+
+def ping() -> tuple[str, bool]:
+    """What Slurm says of its controllers, and whether one is up; other commands take 9 s to say that none is."""
+    _, said = ask("scontrol", "ping")
+    return said, re.search(r"\bUP\b", said) is not None
 
 
 def keeps_accounts() -> bool:
@@ -108,9 +114,10 @@ def name_of_jobs(run: str) -> str:
 def end_earlier_jobs(run: str) -> list[str]:
     """End what an earlier run in this folder left at Slurm, and say so; returns those jobs' ids.
 
-    Only for a run that has claimed its folder. Raises `InputError` where they don't end.
+    Only for a run that has claimed its folder, and before its plan looks at what is there. Raises `InputError`
+    where they don't end.
     """
-    if shutil.which("squeue") is None:
+    if not ping()[1]:
         return []
     ended = left = _jobs(run)
     if ended:

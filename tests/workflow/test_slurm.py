@@ -150,7 +150,7 @@ def test_what_a_job_waits_for_is_said_once(asked):
 
 
 @pytest.mark.slow
-def test_a_run_without_slurm_ends_with_a_sentence_before_it_writes_anything(tmp_path):
+def test_a_run_without_slurm_ends_with_a_sentence_before_any_work(tmp_path):
     command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--directory", str(tmp_path)]
     (tmp_path / "which").symlink_to(shutil.which("which"))  # the executor asks by it
     environment = {**os.environ, "PATH": str(tmp_path), "PYTHONPATH": str(ROOT)}
@@ -159,4 +159,4 @@ def test_a_run_without_slurm_ends_with_a_sentence_before_it_writes_anything(tmp_
     )
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].startswith("error: no Slurm here (sbatch, ")
-    assert not (tmp_path / "results").exists()
+    assert not (tmp_path / "results" / "demo" / "study").exists()

@@ -35,6 +35,7 @@ try:
         check_writable(STUDY.run)
         if not DRY_RUN:
             claim(STUDY.run)
+            end_earlier_jobs(STUDY.run)
 except InputError as error:
     sys.exit(f"error: {error}")
 
@@ -67,7 +68,6 @@ FIGURES = [
 
 onstart:
     try:
-        end_earlier_jobs(RUN)
         remove_unfinished(RUN)
         take_out(AT, ARMS, STUDY.subjects, JOBS.planned)
         if any(job.rule.name == "report" for job in workflow.dag.needrun_jobs()):
