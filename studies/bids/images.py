@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from core.errors import InputError
 from core.ids import check_id
+from core.paths import check_is_file
 from studies.bids.options import ENTITIES
 
 if TYPE_CHECKING:
@@ -26,6 +27,8 @@ OTHER_KINDS = re.compile(r"/(func|dwi|fmap|perf|pet|eeg|ieeg|meg|beh|micr)(/|\Z)
 
 ELSEWHERE = re.compile(f"{NOT_RAW.pattern}|{OTHER_KINDS.pattern}")
 """What a public dataset holds beside that isn't worth listing."""
+
+LARGEST_SIDECAR_BYTES = 10_000_000
 
 T1W = re.compile(r"_(T1w)(\.nii(\.gz)?)\Z", re.IGNORECASE)
 """The end of a T1w image's name, also of one with capitals that BIDS hasn't."""
@@ -70,6 +73,7 @@ def _files(folder: Path, *, metadata: bool = False) -> dict[Path, BIDSImageFile]
     """The T1w images that pybids finds, by their path in the dataset; `metadata`: with their sidecars."""
     from bids import BIDSLayout, BIDSLayoutIndexer
 
+    _check_sidecars(folder, every=metadata)
     indexer = BIDSLayoutIndexer(validate=False, index_metadata=metadata, ignore=[ELSEWHERE])
     try:
         layout = BIDSLayout(folder, validate=False, config=["bids", "derivatives"], indexer=indexer)
@@ -168,6 +172,16 @@ def models_of(folder: Path, images: Sequence[Image]) -> list[str]:
         for image in images
     ]
     return [str(metadata.get("ManufacturersModelName") or "").strip() for metadata in found]
+
+
+def _check_sidecars(folder: Path, *, every: bool) -> None:
+    """Refuse what pybids would read of JSON and might never end with: no file, or far too much of it."""
+    paths = folder.rglob("*.json") if every else [folder / "dataset_description.json"]
+    for path in paths:
+        if not ELSEWHERE.search(f"/{path.relative_to(folder).as_posix()}"):
+            check_is_file(path)
+            if path.stat().st_size > LARGEST_SIDECAR_BYTES:
+                raise InputError(f"{path}: more than {LARGEST_SIDECAR_BYTES} bytes, which no sidecar has; correct it")
 
 
 def _check_sidecar(sidecar: Path) -> None:

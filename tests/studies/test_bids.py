@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -336,6 +337,21 @@ def test_refused_images(tmp_path, voxels, codes, message):
     path = save(tmp_path / "a.nii.gz", voxels, **codes)
     with pytest.raises(InputError, match=f"a.nii.gz: .*{message}"):
         check_image(path)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [("pipe", "not a regular file"), ("huge", "more than 10000000 bytes"), ("deep", "not JSON as UTF-8 text")],
+)
+def test_sidecars_that_no_reader_should_meet(tmp_path, change, message):
+    make_dataset(tmp_path, t1w("01", "A"), t1w("01", "B"))
+    sidecar = tmp_path / "T1w.json"
+    if change == "pipe":
+        os.mkfifo(sidecar)
+    else:
+        sidecar.write_bytes(b"[" * {"huge": 10_000_001, "deep": 100_000}[change])
+    with pytest.raises(InputError, match=f"T1w.json: {message}"):
+        scans_of(tmp_path, scanner="model")
 
 
 @pytest.mark.parametrize("change", ["checksum", "cut", "empty", "not gzip", "link"])
