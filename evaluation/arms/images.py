@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from core.brain import brain_of
 from core.errors import InputError
 from core.names import TISSUES
 from core.nifti import open_nifti
@@ -36,6 +37,14 @@ def read_arm_image(folder: Path, scan: Scan, mask: np.ndarray) -> np.ndarray:
     if broken:
         raise InputError(f"{path}: {broken} NaN or infinite voxels in the brain; apply the method again")
     return image
+
+
+def arm_brain(folder: Path, scan: Scan, image: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """The voxels (X, Y, Z) of a mask that an arm's image has something of: one made elsewhere may be masked further.
+
+    Its other voxels are 0, which no range is to hold and no segmenter to take for the darkest of brains.
+    """
+    return brain_of(image, mask, f"{scan.mask}, the mask of {image_path(folder, scan)}")
 
 
 def load_fractions(path: Path) -> np.ndarray:
