@@ -29,8 +29,8 @@ import numpy as np
 
 from baselines.interface import Context, Method, Plan
 from core.errors import InputError
-from core.images import save_image
-from core.run_folder import image_name, scan_name
+from core.images import save_image, save_labels
+from core.run_folder import image_name, mask_name, scan_name
 from core.sheet import write_sheet
 from core.study import Scan, Study
 
@@ -152,9 +152,11 @@ def _sheet_for_program(study: Study, folder: Path) -> Path:
         if scan.scale != "none":
             image = folder / f"{scan.name}_input.nii.gz"
             save_image(image, scan.read(), scan.affine)
+        mask = folder / mask_name(scan.name)
+        save_labels(mask, scan.read_mask(), scan.affine)
         covariates = {name: value for name, value in scan.covariates.items() if not name.startswith("truth_")}
         # one visit at a time, so that a program needn't know of sessions
-        scans.append(dataclasses.replace(scan, image=image, covariates=covariates, session="", rescan=False))
+        scans.append(dataclasses.replace(scan, image=image, mask=mask, covariates=covariates, session="", rescan=False))
     sheet = folder.resolve() / "scans.tsv"
     # a program that isn't ours would have to know that a sheet's paths count from its folder
     write_sheet(sheet, Study(tuple(scans)), absolute=True)

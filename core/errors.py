@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import errno
-from collections.abc import Iterable
+import warnings
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 PLACE_TROUBLES = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
@@ -15,6 +18,32 @@ class InputError(Exception):
     The message names the file or key, the number or value found, and the remedy. Commands print it
     without a traceback and exit with status 2.
     """
+
+
+class Remark(UserWarning):
+    """What was used as well as can be, and should be looked at: a sentence as an `InputError`'s, told on stderr."""
+
+
+def remark(sentence: str) -> None:
+    """Tell something that should be looked at; the same sentence once."""
+    warnings.warn(sentence, Remark, stacklevel=1)
+
+
+@contextlib.contextmanager
+def kept_remarks() -> Iterator[list[str]]:
+    """The remarks that are made in the block, which are told all the same."""
+    kept: list[str] = []
+    tell = warnings.showwarning
+
+    def keep(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
+        if issubclass(category, Remark):
+            kept.append(str(message))
+        tell(message, category, *where, **more)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("default", Remark)
+        warnings.showwarning = keep
+        yield kept
 
 
 class NotApplicable(Exception):

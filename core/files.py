@@ -162,6 +162,15 @@ def read_table(path: Path | str, columns: Iterable[str] = (), numbers: Iterable[
     return table
 
 
+def stamp(path: Path | str) -> tuple[int, ...]:
+    """What changes when a file is written anew: its place on the disk, size and time; empty for an absent one."""
+    try:
+        status = os.stat(path)
+    except OSError:
+        return ()
+    return status.st_ino, status.st_size, status.st_mtime_ns
+
+
 def checksum(path: Path | str) -> str:
     """SHA-256 of a file's bytes, in hexadecimal."""
     digest = hashlib.sha256()

@@ -13,6 +13,13 @@ from core.files import write_beside
 from core.names import Scale
 from core.nifti import NiftiFile, open_nifti
 
+LEAST_MEAN = 0.05
+"""Of the SD over the brain that a mean to divide by must have: scans have 3 and more, z-scored ones 0."""
+
+MOST_NEGATIVE = 0.05
+"""Of what an image's positive voxels add up to that its negative ones may: interpolation leaves a little, a z-score as
+much of both."""
+
 AFFINE_TOLERANCE_MM = 1e-3
 """Affines that differ by no more are the same grid."""
 
@@ -113,17 +120,41 @@ def scale_to_mean(image: np.ndarray, mask: np.ndarray, scale: Scale) -> np.ndarr
     intensity"), `volume` by the mean over the whole grid, background included, as the authors' code
     does, and `none` leaves the intensities as they are.
 
-    Raises `InputError` when the mean is not positive.
+    Raises `InputError` when the mean is not positive, or near 0 beside the spread.
     """
     inside = np.where(mask, image, np.float32(0))
     if scale == "none":
         return inside
     mean = float(inside[mask].mean(dtype=np.float64))
+    if not mean > LEAST_MEAN * float(inside[mask].std(dtype=np.float64)):
+        raise InputError(
+            f"the mean intensity is {mean:g}, which can't be divided by: it is near or below 0, as in a z-scored "
+            "image; give the scan as the scanner gave it, or set scale: none"
+        )
     if scale == "volume":
         mean *= mask.sum() / mask.size
-    if not mean > 0:
-        raise InputError(f"the mean intensity is {mean:g}: only a positive one can be divided by; set scale: none")
     return (inside / np.float32(mean)).astype(np.float32, copy=False)
+
+
+def check_positive(values: np.ndarray, path: Path | str) -> None:
+    """Refuse brain voxels (n,) of which some are negative: dividing by their mean, and FAST's model, make no sense."""
+    lowest = float(values.min())
+    if lowest < 0:
+        raise InputError(
+            f"{path}: {np.count_nonzero(values < 0)} voxels in the brain are negative, down to {lowest:g}: images are "
+            "divided by their mean, and segmented by a model of log(1 + intensity); give the scan as the scanner gave "
+            "it and not z-scored, or shift it above 0"
+        )
+
+
+def check_magnitude(image: np.ndarray, path: Path | str) -> None:
+    """Refuse an image (X, Y, Z) with its brain or not that isn't one of magnitudes, as scanners give, but z-scored."""
+    negative, positive = (float(np.abs(image[part]).sum(dtype=np.float64)) for part in (image < 0, image > 0))
+    if negative > MOST_NEGATIVE * positive:
+        raise InputError(
+            f"{path}: its negative voxels add up to {negative / (negative + positive):.0%} of all, so that it is "
+            "z-scored or shifted; give the scan as the scanner gave it"
+        )
 
 
 def brain_mask(image: np.ndarray) -> np.ndarray:

@@ -176,6 +176,16 @@ def open_nifti(path: Path | str, *, dimensions: int = 3) -> NiftiFile:
     return opened
 
 
+def check_whole(path: Path) -> None:
+    """Refuse a packed file that's broken or truncated, whatever it holds: for what others' code is to read."""
+    try:
+        with _stream(path) as stream:
+            while stream.read(2**20):
+                pass
+    except UNREADABLE as error:
+        raise InputError(f"{path}: cannot be read ({error}); make it anew") from None
+
+
 def _is_compressed(path: Path) -> bool:
     return path.suffix.lower() == ".gz"
 

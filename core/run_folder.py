@@ -47,6 +47,11 @@ class StudyFolder:
         return self.root / "inputs.json"
 
     @property
+    def remarks(self) -> Path:
+        """What was told of the user's scans when they were checked."""
+        return self.root / "remarks.json"
+
+    @property
     def quality(self) -> Path:
         """How well each scan's preprocessing went."""
         return self.root / "quality.tsv"

@@ -12,9 +12,9 @@ import pandas as pd
 from core.errors import InputError, nearest
 from core.files import write_table
 from core.ids import check_id, check_told_apart
-from core.images import load_on_grid, to_mask
 from core.names import Scale
 from core.run_folder import scan_name
+from core.scan_checks import check_scans
 from core.study import Scan, Study
 from core.tables import TextTable, is_missing, read_text_table, shown
 
@@ -111,12 +111,11 @@ def row_names(table: pd.DataFrame) -> list[str]:
     return [scan_name(*ids) for ids in zip(table["subject"], table["scanner"], sessions, strict=True)]
 
 
-def read_sheet(path: Path | str, *, scale: Scale = "none", check: bool = True) -> Study:
+def read_sheet(path: Path | str, *, scale: Scale = "none", check: bool = True, segmented: bool = False) -> Study:
     """Read and validate a sheet; paths in it are relative to it.
 
-    With `check`, every image and mask is opened and read once: refused are an absent or unreadable
-    file, a shape or affine that differs from the first scan's, a mask that is empty or not 0/1, NaN or
-    infinite voxels in the brain, and an all-constant image. Raises `InputError` naming file and row.
+    With `check`, every image and mask is opened and read once, see `core.scan_checks`; `segmented` says that the
+    images will be segmented as they are. Raises `InputError` naming file and row.
     """
     path = Path(path)
     table, found = _read(path)
@@ -137,28 +136,8 @@ def read_sheet(path: Path | str, *, scale: Scale = "none", check: bool = True) -
         for place, (row, again) in enumerate(zip(found.records(), rescanned(table), strict=True))
     ]
     if check:
-        for scan in scans:
-            check_scan(scan, scans[0], scan.row)
+        check_scans(scans, positive=segmented or scale != "none")
     return Study(tuple(scan for scan in scans if not scan.rescan), tuple(scan for scan in scans if scan.rescan))
-
-
-def check_scan(scan: Scan, first: Scan, where: str) -> None:
-    """Refuse a scan that cannot be used beside `first`; `where` begins every message."""
-    try:
-        voxels = load_on_grid(scan.image, first.shape, first.affine, "the first scan")
-        mask = to_mask(load_on_grid(scan.mask, first.shape, first.affine, "the first scan"), scan.mask)
-    except InputError as error:
-        raise InputError(f"{where}: {error}") from None
-    brain = voxels[mask]
-    broken = int(np.count_nonzero(~np.isfinite(brain)))
-    if broken:
-        raise InputError(
-            f"{where}: {scan.image} has {broken} NaN or infinite voxels in the brain; repair it or leave the row out"
-        )
-    if brain.min() == brain.max():
-        raise InputError(
-            f"{where}: {scan.image} is {brain[0]:g} everywhere in the brain; is it the right file? Leave the row out"
-        )
 
 
 def write_sheet(path: Path | str, study: Study, *, absolute: bool = False) -> None:

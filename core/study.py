@@ -5,19 +5,30 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import numpy as np
 
+from core.brain import brain_of
 from core.covariates import Cell, Covariate, read_covariate
 from core.errors import InputError, nearest
-from core.images import load_image, load_on_grid, scale_to_mean, to_mask
+from core.files import stamp
+from core.images import load_on_grid, scale_to_mean, to_mask
 from core.names import Scale
 from core.nifti import NiftiFile, open_nifti
 from core.run_folder import scan_name
 from core.tables import is_missing
+
+
+@lru_cache(maxsize=1)
+def _read_scan(image: Path, mask: Path, *stamps: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """An image (X, Y, Z), float32, and its brain, bool; `stamps` are those of the files, which may be written anew."""
+    opened = open_nifti(image)
+    voxels = opened.read()
+    whole = to_mask(load_on_grid(mask, opened.shape, opened.affine, str(image)), mask)
+    return voxels, brain_of(voxels, whole, f"{mask}, the mask of {image}")
 
 
 @dataclass(frozen=True)
@@ -47,12 +58,13 @@ class Scan:
         return scan_name(self.subject, self.scanner, self.session if self.rescan else "")
 
     def read(self) -> np.ndarray:
-        """The image (X, Y, Z), float32, on the study's scale, 0 outside the mask."""
-        return scale_to_mean(load_image(self.image)[0], self.read_mask(), self.scale)
+        """The image (X, Y, Z), float32, on the study's scale, 0 outside the brain."""
+        image, brain = self._read()
+        return scale_to_mean(image, brain, self.scale)
 
     def read_mask(self) -> np.ndarray:
-        """The brain mask (X, Y, Z), bool."""
-        return to_mask(self.load(self.mask), self.mask)
+        """The brain (X, Y, Z), bool: the mask's voxels that aren't the image's background (`core.brain`)."""
+        return self._read()[1].copy()
 
     def load(self, path: Path) -> np.ndarray:
         """Another image (X, Y, Z), float32, which must lie on this scan's grid."""
@@ -67,6 +79,10 @@ class Scan:
         """What the sheet says of it in a further column, for `core.covariates`."""
         where = f"{self.row} ({self.name})" if self.row else self.name
         return Cell(where, self.subject, self.covariates.get(column, ""))
+
+    def _read(self) -> tuple[np.ndarray, np.ndarray]:
+        """The image and the brain, kept until another scan is read: they are mostly asked for in turn."""
+        return _read_scan(self.image, self.mask, *(stamp(file) for file in (self.image, self.mask)))
 
     @property
     def affine(self) -> np.ndarray:

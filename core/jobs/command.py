@@ -8,13 +8,14 @@ import os
 import pkgutil
 import sys
 import traceback
+import warnings
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Protocol, TypeVar
 
 from tqdm import tqdm
 
-from core.errors import InputError, NotApplicable, is_place_trouble, nearest
+from core.errors import InputError, NotApplicable, Remark, is_place_trouble, nearest
 from core.jobs.child import Ended, in_child
 from core.jobs.cost import say_cost
 from core.jobs.made import recorded, taken_out
@@ -85,6 +86,7 @@ def run(main: Callable[[], int | None]) -> None:
     an interrupt. Temporary files lie in a folder that ends with the command. As a job of a run the work is done in a
     child process (`core.jobs.child`), which ends when the run or this process does, and whose log is kept short.
     """
+    warnings.formatwarning = _in_words
     folder = run_folder()
     if folder is None:
         with scratch_folder():
@@ -139,6 +141,15 @@ def _attempt(main: Callable[[], int | None]) -> int:
         else:
             traceback.print_exc()
         return 1
+
+
+def _in_words(
+    message: Warning | str, category: type[Warning], filename: str, lineno: int, line: str | None = None
+) -> str:
+    """A remark as its sentence, any other warning with the place in the code that it's about."""
+    if issubclass(category, Remark):
+        return f"remark: {message}\n"
+    return f"{filename}:{lineno}: {category.__name__}: {message}\n"
 
 
 def progress(items: Iterable[Item], *, what: str, total: int | None = None) -> tqdm[Item]:

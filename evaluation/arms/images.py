@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from core.errors import InputError
+from core.brain import LARGEST_BACKGROUND
+from core.errors import InputError, remark
 from core.names import TISSUES
 from core.nifti import open_nifti
 from core.run_folder import image_name, labels_name
@@ -36,6 +37,23 @@ def read_arm_image(folder: Path, scan: Scan, mask: np.ndarray) -> np.ndarray:
     if broken:
         raise InputError(f"{path}: {broken} NaN or infinite voxels in the brain; apply the method again")
     return image
+
+
+def arm_brain(folder: Path, scan: Scan, image: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """The brain's voxels (X, Y, Z) that an arm's image has something of: one made elsewhere may be masked further.
+
+    The others are 0, which no range is to hold and no segmenter to take for the darkest of brains; it is told. Raises
+    `InputError` where they are too many.
+    """
+    brain: np.ndarray = mask & (image != 0)
+    size = int(np.count_nonzero(mask))
+    empty = size - int(np.count_nonzero(brain))
+    if empty:
+        told = f"{image_path(folder, scan)}: 0 in {empty} of the brain's {size} voxels ({empty / size:.2%})"
+        if empty > LARGEST_BACKGROUND * size:
+            raise InputError(f"{told}; give the arm's images of the whole brain")
+        remark(f"{told}, which are not segmented")
+    return brain
 
 
 def load_fractions(path: Path) -> np.ndarray:

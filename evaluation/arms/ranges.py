@@ -10,7 +10,7 @@ import numpy as np
 from core import folds
 from core.jobs.command import progress
 from core.study import Study
-from evaluation.arms.images import read_arm_image
+from evaluation.arms.images import arm_brain, read_arm_image
 from evaluation.arms.intensities import Intensities, measure_intensities
 
 
@@ -20,7 +20,8 @@ def arm_intensities(arm: str, study: Study, images: Path) -> Intensities:
     def brains() -> Iterator[np.ndarray]:
         for scan in progress(study.scans, what=f"intensities of {arm}"):
             mask = scan.read_mask()
-            yield read_arm_image(images, scan, mask)[mask]
+            image = read_arm_image(images, scan, mask)
+            yield image[arm_brain(images, scan, image, mask)]
 
     return measure_intensities(arm, brains, len(study.scans))
 

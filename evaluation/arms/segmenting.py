@@ -11,7 +11,7 @@ from core.jobs.command import progress
 from core.names import TISSUES
 from core.sheet import SESSION
 from core.study import Study
-from evaluation.arms.images import image_path, labels_path, read_arm_image, with_images
+from evaluation.arms.images import arm_brain, image_path, labels_path, read_arm_image, with_images
 from evaluation.arms.intensities import Intensities, map_to_reference
 from evaluation.arms.parts import VOLUME_COLUMNS
 from evaluation.measures.volumes import label_volumes
@@ -40,10 +40,11 @@ def segment_arm(
     rows = []
     for scan in progress(with_images(images, study), what=f"segmentation of {arm}"):
         mask = scan.read_mask()
-        image = map_to_reference(read_arm_image(images, scan, mask), mask, intensities, reference)
+        image = read_arm_image(images, scan, mask)
+        brain = arm_brain(images, scan, image, mask)
         segmentation = segment(
-            image,
-            mask,
+            map_to_reference(image, brain, intensities, reference),
+            brain,
             voxel_sizes(scan.affine),
             engine=engine,
             threads=threads,

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
+from core.brain import brain_of
 from core.errors import InputError
-from core.images import check_same_grid, load_image, voxel_volume_ml
+from core.images import check_same_grid, load_image, load_mask, voxel_volume_ml
 from core.names import TISSUES
 from evaluation.measures.volumes import label_volumes
 
@@ -26,6 +27,13 @@ def read_together(*paths: Path) -> tuple[list[np.ndarray], np.ndarray]:
         check_same_grid(path, paths[0])
     images, affines = zip(*(load_image(path) for path in paths), strict=True)
     return list(images), affines[0]
+
+
+def read_brain(mask: Path, images: Mapping[Path, np.ndarray]) -> np.ndarray:
+    """The voxels (X, Y, Z) of a mask that are background of none of the images, by path, as a run has it too."""
+    whole, _ = load_mask(mask)
+    brains = [brain_of(image, whole, f"{mask}, the mask of {path}") for path, image in images.items()]
+    return np.logical_and.reduce(brains)
 
 
 def read_labels(*paths: Path) -> tuple[list[np.ndarray], np.ndarray]:

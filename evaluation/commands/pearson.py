@@ -5,8 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from core.images import load_mask
-from evaluation.commands._files import add_two_files, read_together
+from evaluation.commands._files import add_two_files, read_brain, read_together
 from evaluation.measures.similarity import pearson
 
 HELP = "Pearson correlation of two images"
@@ -21,4 +20,4 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def main(arguments: argparse.Namespace) -> None:
     """Print the correlation of two images over a mask."""
     (a, b, _), _ = read_together(arguments.a, arguments.b, arguments.mask)
-    print(f"{pearson(a, b, load_mask(arguments.mask)[0]):.6g}")
+    print(f"{pearson(a, b, read_brain(arguments.mask, {arguments.a: a, arguments.b: b})):.6g}")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from core.brain import brain_of
 from core.errors import InputError
 from core.images import check_same_grid, load_image, load_mask, save_image, save_labels, voxel_sizes
 from evaluation.commands._segmentation import add_segmentation_options
@@ -29,10 +30,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def main(arguments: argparse.Namespace) -> None:
     """Segment an image and write its labels; posteriors (X, Y, Z, 3) and bias if asked."""
     check_same_grid(arguments.mask, arguments.image)
-    brain, affine = load_mask(arguments.mask)
+    image, affine = load_image(arguments.image)
+    mask, _ = load_mask(arguments.mask)
     found = segment(
-        load_image(arguments.image)[0],
-        brain,
+        image,
+        brain_of(image, mask, f"{arguments.mask}, the mask of {arguments.image}"),
         voxel_sizes(affine),
         engine=arguments.engine,
         threads=arguments.threads,

@@ -5,8 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from core.images import load_mask
-from evaluation.commands._files import add_two_files, read_together
+from evaluation.commands._files import add_two_files, read_brain, read_together
 from evaluation.measures.similarity import ssim
 
 HELP = "structural similarity of two images"
@@ -23,5 +22,5 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def main(arguments: argparse.Namespace) -> None:
     """Print SSIM of two images over a mask."""
     (a, b, _), _ = read_together(arguments.a, arguments.b, arguments.mask)
-    mask, _ = load_mask(arguments.mask)
-    print(f"{ssim(a, b, mask, data_range=arguments.data_range, low=arguments.low):.6g}")
+    brain = read_brain(arguments.mask, {arguments.a: a, arguments.b: b})
+    print(f"{ssim(a, b, brain, data_range=arguments.data_range, low=arguments.low):.6g}")

@@ -36,7 +36,7 @@ FIRST_TABLES = (
 
 
 def overview(run: FinishedRun) -> dict[str, Any]:
-    """What was run: name, counts, scanners, voxel size, whether it is simulated, and what failed."""
+    """What was run: name, counts, scanners, voxel size, whether it is simulated, what failed and what to look at."""
     possible = len(run.subjects) * len(run.scanners)
     return {
         "name": run.folder.resolve().name,
@@ -55,6 +55,7 @@ def overview(run: FinishedRun) -> dict[str, Any]:
             for s in run.setbacks
         ],
         "lost_scans": _lost_scans(run),
+        "remarks": read_json(run.files.study.remarks) if run.files.study.remarks.is_file() else [],
         "facts": _facts(run),
     }
 

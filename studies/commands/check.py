@@ -6,6 +6,7 @@ import argparse
 import json
 from pathlib import Path
 
+from core.errors import kept_remarks
 from core.files import checksum, write_json
 from core.jobs.made import reads
 from studies.sources import source, sources
@@ -19,6 +20,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--options", required=True, type=json.loads, help="the options themselves, as JSON")
     parser.add_argument("--out", required=True, type=Path, help="the file of options to write")
     parser.add_argument("--inputs", type=Path, help="JSON to write: checksums of the files that the source read")
+    parser.add_argument("--remarks", type=Path, help="JSON to write: what was told of scans that can be used")
 
 
 def main(arguments: argparse.Namespace) -> None:
@@ -26,7 +28,10 @@ def main(arguments: argparse.Namespace) -> None:
     chosen = source(arguments.source)
     files = chosen.inputs(arguments.options)
     reads(files)
-    settled = chosen.settle(arguments.options)
+    with kept_remarks() as remarks:
+        settled = chosen.settle(arguments.options)
+    if arguments.remarks is not None:
+        write_json(arguments.remarks, remarks)
     if arguments.inputs is not None:
         write_json(arguments.inputs, {str(path): checksum(path) for path in files})
     write_json(arguments.out, settled)

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from scipy import ndimage
 
+from core.nifti import check_whole
 from studies.preprocessing.arrays import Grid, coarser, load_ants, sample, smooth_for, to_ants
 from studies.preprocessing.atlas import Atlas
 from studies.preprocessing.options import PreprocessOptions
@@ -42,13 +43,20 @@ class Transforms:
 
     def to_atlas(self) -> list[str]:
         """For `ants.apply_transforms` onto the atlas's grid: the last is applied first."""
-        return [str(path) for path in (self.warp, self.affine) if path.exists()]
+        return [str(path) for path in (self.warp, self.affine) if _is_there(path)]
 
     def to_native(self) -> tuple[list[str], list[bool]]:
         """For the way back, with which of them to invert."""
         files = [(self.affine, True), (self.inverse_warp, False)]
-        there = [(str(path), inverted) for path, inverted in files if path.exists()]
+        there = [(str(path), inverted) for path, inverted in files if _is_there(path)]
         return [path for path, _ in there], [inverted for _, inverted in there]
+
+
+def _is_there(path: Path) -> bool:
+    """Whether a transform is there; a broken warp is refused, which ITK would read as far as it goes."""
+    if path.exists() and path.suffix == ".gz":
+        check_whole(path)
+    return path.exists()
 
 
 def register_brain(

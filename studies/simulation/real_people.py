@@ -147,12 +147,13 @@ def check_person(person: Person) -> None:
     """Refuse an image that can't be read or isn't a skull-stripped brain."""
     import numpy as np
 
-    from core.images import load_image, voxel_volume_ml
+    from core.images import check_magnitude, load_image, voxel_volume_ml
 
     image, affine = load_image(person.image)
     broken = int(np.count_nonzero(~np.isfinite(image)))
     if broken:
         raise InputError(f"{person.image}: {broken} NaN or infinite voxels; repair it or leave the person out")
+    check_magnitude(image, person.image)
     volume = np.count_nonzero(image > 0) * voxel_volume_ml(affine)
     low, high = POSSIBLE_ML
     if not low <= volume <= high:

@@ -164,6 +164,7 @@ def prepare(options: Options, subject: str, folder: Path) -> Path:
     """
     import pandas as pd
 
+    from core.brain import brain_of
     from core.files import write_table
     from core.images import load_image, load_mask, save_image, save_labels, scale_to_mean
     from studies.preprocessing.quality_table import left_out
@@ -188,6 +189,7 @@ def prepare(options: Options, subject: str, folder: Path) -> Path:
         image, affine = load_image(StudyFolder(folder).preprocessed(name, "T1w.nii.gz"))
         mask, _ = load_mask(StudyFolder(folder).preprocessed(name, "mask.nii.gz"))
         try:
+            mask = brain_of(image, mask, str(scan.image))
             image = scale_to_mean(image, mask, options.scale)
         except InputError as error:
             raise InputError(f"{scan.image}: {error}") from None

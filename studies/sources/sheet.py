@@ -9,7 +9,7 @@ import pandas as pd
 
 from core.errors import InputError
 from core.files import write_table
-from core.images import load_image, load_mask, save_image, save_labels, scale_to_mean, voxel_volume_ml
+from core.images import load_mask, save_image, save_labels, voxel_volume_ml
 from core.names import Scale
 from core.run_folder import StudyFolder, image_name, mask_name
 from core.sheet import REQUIRED, SESSION, is_path, moved, read_rows, read_sheet
@@ -76,7 +76,7 @@ def check(options: Options) -> None:
     What lies outside a mask doesn't matter, so a whole head with its brain's mask will do; one whose mask is the head
     is refused.
     """
-    scans = read_sheet(options.sheet).every
+    scans = read_sheet(options.sheet, segmented=True).every
     for mask in dict.fromkeys(scan.mask for scan in scans):
         inside, affine = load_mask(mask)
         volume = inside.sum() * voxel_volume_ml(affine)
@@ -89,18 +89,17 @@ def check(options: Options) -> None:
 
 def prepare(options: Options, subject: str, folder: Path) -> Path:
     """Bring one subject's scans onto the study's scale and write them as float32."""
-    study = read_sheet(options.sheet, check=False).select([subject])
+    study = read_sheet(options.sheet, scale=options.scale, check=False).select([subject])
     folder = Path(folder)
     rows = []
     for scan in study.every:
         name = scan.name
-        mask = load_mask(scan.mask)[0]
         try:
-            image = scale_to_mean(load_image(scan.image)[0], mask, options.scale)
+            image = scan.read()
         except InputError as error:
             raise InputError(f"{options.sheet}: {scan.image}: {error}") from None
         save_image(folder / image_name(name), image, scan.affine)
-        save_labels(folder / mask_name(name), mask, scan.affine)
+        save_labels(folder / mask_name(name), scan.read_mask(), scan.affine)
         rows.append(
             {
                 "subject": subject,

@@ -7,6 +7,7 @@ import pytest
 
 from core import folds
 from core.errors import InputError
+from core.images import load_image, save_image
 from core.sheet import read_sheet, write_sheet
 from core.study import Study
 from tests.support.made_up_study import write_study
@@ -19,7 +20,12 @@ def rescanned(tmp_path):
     table = pd.read_csv(sheet, sep="\t", dtype=str).assign(session="a")
     again = table[(table["subject"] == "01") & table["scanner"].isin(["Alpha", "Gamma"])].assign(session="b")
     thrice = again[again["scanner"] == "Gamma"].assign(session="c")
-    pd.concat([table, again, thrice]).to_csv(sheet, sep="\t", index=False)
+    rescans = pd.concat([again, thrice])
+    for place, row in enumerate(rescans.itertuples()):
+        image, affine = load_image(tmp_path / row.image)
+        save_image(tmp_path / f"again_{place}.nii.gz", image * (1 + 0.01 * place + 0.01), affine)
+    rescans["image"] = [f"again_{place}.nii.gz" for place in range(len(rescans))]
+    pd.concat([table, rescans]).to_csv(sheet, sep="\t", index=False)
     return sheet
 
 

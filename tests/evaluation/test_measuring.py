@@ -10,10 +10,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from core.errors import InputError
+from core.errors import InputError, Remark
 from core.files import read_table, write_table
 from core.images import save_image, save_labels
+from core.run_folder import image_name
+from core.sheet import read_sheet
 from evaluation.__main__ import main
+from evaluation.arms.images import arm_brain, read_arm_image
 
 SUBJECTS = ("01", "02", "03")
 SCANNERS = ("Trio", "GE")
@@ -235,3 +238,16 @@ def test_an_image_of_another_shape_or_with_nan_is_named(run, tmp_path):
     save_image(tmp_path / name, np.full(SHAPE, np.nan), AFFINE)
     with pytest.raises(InputError, match=f"{name}: 960 NaN or infinite voxels"):
         main(["intensities", *arm])
+
+
+def test_what_an_arm_masked_away_is_neither_in_its_range_nor_segmented(run, tmp_path):
+    """Images made elsewhere, masked by one voxel less: their zeros took the darkest class for themselves."""
+    study = read_sheet(run / "scans.tsv", check=False)
+    scan, mask = study.scans[0], study.scans[0].read_mask()
+    inner = mask & np.roll(mask, 1, 0)
+    save_image(tmp_path / image_name(scan.name), np.where(inner, 2 * scan.read(), 0), AFFINE)
+    image = read_arm_image(tmp_path, scan, mask)
+    with pytest.warns(Remark, match=f"0 in {np.count_nonzero(mask & ~inner)} of the brain's .* not segmented"):
+        np.testing.assert_array_equal(arm_brain(tmp_path, scan, image, mask), inner)
+    with pytest.raises(InputError, match="0 in .*100.00%.*whole brain"):
+        arm_brain(tmp_path, scan, 0 * image, mask)

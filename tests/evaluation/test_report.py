@@ -241,3 +241,10 @@ def test_a_large_run_shows_fewer_people_and_says_so(tmp_path, monkeypatch):
     found = viewer.build(read_run(folder))
     assert (list(found.subjects), found.left_out) == (["01", "02"], 2)
     assert "The first 2 people are here; 2 more" in Page(render(folder).read_text(encoding="utf-8")).text
+
+
+def test_what_was_told_of_scans_stands_on_the_first_screen(tmp_path):
+    run = write_example_run(tmp_path / "run", subjects=2)
+    write_json(run / "study" / "remarks.json", ["a.nii.gz: 7 of the mask's voxels are <background>"])
+    summary = Page(render(run).read_text()).text.partition("What it cannot do")[0]
+    assert "Scans to look at: 1 a.nii.gz: 7 of the mask's voxels are <background>" in summary

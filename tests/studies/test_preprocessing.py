@@ -515,3 +515,15 @@ def test_a_step_of_a_rescan_by_hand(rescanned_twice, tmp_path):
             main([*words, "--scan", *ids])
     with pytest.raises(InputError, match="--scans 01: give SUBJECT:SCANNER"):
         main(["quality", str(folder), "--out", str(tmp_path / "q.tsv"), "--scans", "01"])
+
+
+def test_a_flipped_bit_of_a_warp_is_refused_by_name(tmp_path):
+    """ITK read 40 of 40 without a word."""
+    save_image(tmp_path / "warp.nii.gz", phantom(), AFFINE)
+    transforms = Transforms.of_folder(tmp_path)
+    assert transforms.to_atlas() == [str(tmp_path / "warp.nii.gz")]
+    content = bytearray((tmp_path / "warp.nii.gz").read_bytes())
+    content[len(content) // 2] ^= 4
+    (tmp_path / "warp.nii.gz").write_bytes(content)
+    with pytest.raises(InputError, match=r"warp\.nii\.gz: cannot be read"):
+        transforms.to_atlas()

@@ -145,6 +145,7 @@ rule report:
         figures=rules.figures.output,
         status=rules.status.output.status,
         provenance=rules.provenance.output.provenance,
+        remarks=rules.check_study.output.remarks,
     output:
         page=report(
             AT.report,

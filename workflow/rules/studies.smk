@@ -9,6 +9,7 @@ rule check_study:
     output:
         options=AT.study.options,
         inputs=AT.study.inputs,
+        remarks=AT.study.remarks,
         made=AT.made("check_study/all"),
     log:
         AT.log("check_study"),
@@ -18,7 +19,7 @@ rule check_study:
     params:
         **JOBS.of(
             "check_study/all",
-            files=[AT.study.options, AT.study.inputs],
+            files=[AT.study.options, AT.study.inputs, AT.study.remarks],
             source=STUDY.source.name,
             options=lambda wildcards: json.dumps(STUDY.options, sort_keys=True),
             made_from=STUDY.made_from(),
@@ -26,7 +27,7 @@ rule check_study:
         ),
     shell:
         "python -m studies check --source {params.source} --options {params.options:q}"
-        " --out {output.options} --inputs {output.inputs} --made {params.made:q} > {log} 2>&1"
+        " --out {output.options} --inputs {output.inputs} --remarks {output.remarks} --made {params.made:q} > {log} 2>&1"
 
 
 for number, step in enumerate(STUDY.source.steps):
