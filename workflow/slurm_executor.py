@@ -1,4 +1,4 @@
-"""Snakemake's executor for Slurm (2.8.0), where it would wait for ever or ask for accounts that nobody keeps."""
+"""Snakemake's executor for Slurm (2.8.0), where it would wait for ever or guess."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from workflow.slurm_commands import ask
 
 
 class PatientExecutor(Executor):
-    """Keeps its jobs while Slurm doesn't answer, gives up those that it has forgotten, and minds `no_account`.
+    """Keeps its jobs while Slurm doesn't answer, gives up those that it has forgotten, and guesses no account.
 
     The original drops every job where five questions in a row fail, as while a controller restarts, and
     waits for ever for those, for any that `squeue` doesn't know, and without a word for what Slurm never
-    starts; it asks `sacct` for an account whatever its settings say.
+    starts; whatever its settings say, it guesses an account, by a command that `sacct` refuses.
     """
 
     def __init__(self, workflow: Any, logger: Any) -> None:
@@ -65,9 +65,9 @@ class PatientExecutor(Executor):
         super().report_job_error(job, *words, **more)
 
     def get_account_arg(self, job: Any) -> Iterator[str]:
-        """The option of `sbatch` that names an account: as given, or as guessed where there are accounts."""
-        if not self.workflow.executor_settings.no_account:
-            yield from super().get_account_arg(job)
-            return
+        """The option of `sbatch` for a given account, checked where there are accounts; else Slurm takes its default."""
         account = job.resources.get("slurm_account")
-        yield f" -A {shlex.quote(str(account))}" if account else ""
+        if account and not self.workflow.executor_settings.no_account:
+            yield from super().get_account_arg(job)
+        else:
+            yield f" -A {shlex.quote(str(account))}" if account else ""

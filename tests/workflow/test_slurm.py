@@ -149,6 +149,18 @@ def test_what_a_job_waits_for_is_said_once(asked):
     assert told == ["Slurm lets job 3 wait (PartitionTimeLimit); see `scontrol show job 3`"]
 
 
+def test_an_account_is_passed_on_and_none_is_guessed(monkeypatch):
+    def option(resources: dict[str, str], no_account: bool) -> list[str]:
+        executor = object.__new__(PatientExecutor)
+        executor.workflow = SimpleNamespace(executor_settings=SimpleNamespace(no_account=no_account))
+        return list(executor.get_account_arg(SimpleNamespace(resources=resources)))
+
+    monkeypatch.setattr(Executor, "get_account_arg", lambda self, job: ["checked"])
+    assert option({}, no_account=False) == option({}, no_account=True) == [""]
+    assert option({"slurm_account": "lab"}, no_account=True) == [" -A lab"]
+    assert option({"slurm_account": "lab"}, no_account=False) == ["checked"]
+
+
 @pytest.mark.slow
 def test_a_run_without_slurm_ends_with_a_sentence_before_any_work(tmp_path):
     command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--directory", str(tmp_path)]
