@@ -65,7 +65,7 @@ class PatientExecutor(Executor):
         super().report_job_error(job, *words, **more)
 
     def get_account_arg(self, job: Any) -> Iterator[str]:
-        """The option of `sbatch` for a given account, checked where there are accounts; else Slurm takes its default."""
+        """The option of `sbatch` for a given account, checked where there are some; else Slurm takes its default."""
         account = job.resources.get("slurm_account")
         if account and not self.workflow.executor_settings.no_account:
             yield from super().get_account_arg(job)
