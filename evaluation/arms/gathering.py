@@ -41,7 +41,7 @@ def split_volumes(volumes: pd.DataFrame) -> dict[str, pd.DataFrame]:
     again = volumes["rescan"].astype(bool)
     return {
         "volumes": volumes[~again].drop(columns=["session", "rescan"]),
-        rescan_table("volumes"): volumes[again].drop(columns=["rescan", "engine", "rule"]),
+        rescan_table("volumes"): volumes[again].drop(columns=["rescan", "engine", "rule", "reach"]),
     }
 
 

@@ -33,6 +33,7 @@ VOLUME_COLUMNS = [
     "volume_ml_pve_threshold",
     "engine",
     "rule",
+    "reach",
 ]
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import pandas as pd
 
+from core.errors import Caution
 from core.images import save_labels, voxel_sizes, voxel_volume_ml
 from core.jobs.command import progress
 from core.names import TISSUES
@@ -14,8 +16,10 @@ from core.study import Study
 from evaluation.arms.images import arm_brain, image_path, labels_path, read_arm_image, with_images
 from evaluation.arms.intensities import Intensities, map_to_reference
 from evaluation.arms.parts import VOLUME_COLUMNS
+from evaluation.label_trust import counts_in_words
 from evaluation.measures.volumes import label_volumes
 from segmentation import labels_at, segment, volumes_ml
+from segmentation.spread import reaches
 from segmentation.thresholds import Rule
 
 
@@ -34,7 +38,7 @@ def segment_arm(
 ) -> pd.DataFrame:
     """Segment an arm's images of every scan and rescan of `study`; writes labels into `out`, returns the volumes.
 
-    A rescan that the arm has no image of is left out. Raises `InputError` for a scan that cannot be segmented;
+    A rescan that the arm has no image of is left out; a `Caution` says whether labels are in doubt. Raises `InputError` for a scan that cannot be segmented;
     nothing stands for it.
     """
     rows = []
@@ -56,6 +60,7 @@ def segment_arm(
         voxel_ml = voxel_volume_ml(scan.affine)
         at_rule = label_volumes(labels, voxel_ml)
         by_rule = volumes_ml(segmentation, voxel_ml, threshold=threshold)
+        reach = dict(zip(TISSUES, reaches(segmentation.means, segmentation.variances), strict=True))
         rows += [
             {
                 "method": arm,
@@ -71,7 +76,11 @@ def segment_arm(
                 "volume_ml_pve_threshold": by_rule["partial_volume"][tissue],
                 "engine": segmentation.engine,
                 "rule": rule if rule == "hard" else f"{rule} {threshold:g}",
+                "reach": reach[tissue],
             }
             for tissue in TISSUES
         ]
-    return pd.DataFrame(rows, columns=VOLUME_COLUMNS)
+    table = pd.DataFrame(rows, columns=VOLUME_COLUMNS)
+    for words in counts_in_words(table).values():
+        warnings.warn(Caution(f"labels in doubt: {words}"), stacklevel=2)
+    return table

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +11,10 @@ import numpy as np
 from core.brain import brain_of
 from core.errors import InputError
 from core.images import check_same_grid, load_image, load_mask, save_image, save_labels, voxel_sizes
+from core.names import TISSUES
 from evaluation.commands._segmentation import add_segmentation_options
 from segmentation.interface import segment
+from segmentation.spread import IN_DOUBT, reaches
 from segmentation.thresholds import labels_at
 
 HELP = "segment one image, intensities as given"
@@ -41,6 +44,14 @@ def main(arguments: argparse.Namespace) -> None:
         partial_volumes=arguments.rule == "partial_volume",
         name=str(arguments.image),
     )
+    for tissue, reach in zip(TISSUES, reaches(found.means, found.variances), strict=True):
+        if reach >= IN_DOUBT:
+            print(
+                f"warning: {arguments.image}: the class of {tissue} took mixed voxels of its neighbors, as it does "
+                f"where noise is low (reach {reach:.2f}; 0.5 is half-way to a neighbor's mean): these labels say "
+                "little",
+                file=sys.stderr,
+            )
     labels = labels_at(found, arguments.rule, arguments.threshold)
     if arguments.bias is not None and found.bias_field is None:
         raise InputError(f"engine {found.engine} estimates no bias field; use hmrf or fsl, or leave out --bias")

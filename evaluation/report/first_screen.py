@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from core.brain_edge import LARGEST_EDGE_BIAS
+from evaluation.label_trust import ON_LABELS, doubt_note
 from evaluation.measures import registry
 from evaluation.runs.finished_run import FinishedRun
 from evaluation.tables.notes import rules_note
@@ -182,6 +183,10 @@ def warnings(run: FinishedRun, primary: pd.DataFrame, arms: list[str]) -> list[s
         told += _warnings_of_arm(run, arm, primary[primary["method"] == arm])
     told.append(f"{rules_note(run.only('arm'))} The primary endpoint is by {_primary_rule(primary)}.")
     volumes = run.table("metrics/volumes.tsv", ["engine"])
+    doubt = "" if volumes is None else doubt_note(volumes, run.label)
+    if doubt:
+        rests = "rests on them" if primary["measure"].iloc[0] in ON_LABELS else "isn't about labels themselves"
+        told.append(f"{doubt} The primary endpoint {rests}.")
     if volumes is not None and volumes["engine"].nunique() == 1:
         told.append(f"One segmenter ({volumes['engine'].iloc[0]}): whether another says the same isn't known here.")
     return told

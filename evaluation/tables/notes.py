@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from evaluation.label_trust import doubt_note
 from evaluation.measures.interface import Measure
 from evaluation.runs.finished_run import FinishedRun, is_yes
 from evaluation.statistics import SIGNIFICANCE
@@ -43,10 +44,11 @@ def segmentation_note(run: FinishedRun, rule: str = "") -> str:
     if volumes is None or volumes.empty:
         return "Nothing was segmented."
     engines = [STAND_IN if engine == "gmm" else str(engine) for engine in volumes["engine"].unique()]
-    return (
+    about = (
         f"Segmentation: {', '.join(engines)}; what counts as a tissue: {rule or run.rule}. Volumes are those in the "
         "study's common space; no Jacobian of a registration enters them."
     )
+    return " ".join(filter(None, [about, doubt_note(volumes, run.label)]))
 
 
 def rules_note(run: FinishedRun) -> str:

@@ -101,6 +101,7 @@ def test_every_metric_has_its_columns_and_only_what_was_scanned(run):
     assert len(volumes) == 3 * 5 * 3
     assert set(volumes.engine) == {"gmm"}
     assert volumes.volume_ml_pve.isna().all()
+    assert volumes.reach.between(0.01, 2).all()
     assert (volumes.volume_ml_hard >= volumes.volume_ml).all()
     differences = metric(run, "volume_differences")
     assert list(differences.columns) == [

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 from scipy import ndimage
 
@@ -12,6 +14,7 @@ from studies.preprocessing.arrays import reorient
 EDGE_MM = 2.0
 
 
+@cache
 def whole_head(*, air: float = 4.0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """A head on voxels of 2 mm, float32 (X, Y, Z), its affine, and the brain in it, bool.
 

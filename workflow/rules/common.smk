@@ -85,6 +85,12 @@ onsuccess:
     if QUALITY and AT.study.quality.is_file():
         for sentence in sentences(read_table(AT.study.quality), "left_out", "kept"):
             print(sentence, file=sys.stderr)
+    if AT.metric("volumes").is_file():
+        from evaluation.label_trust import doubt_note
+
+        doubt = doubt_note(read_table(AT.metric("volumes")), str)
+        if doubt:
+            print(doubt, file=sys.stderr)
 
 
 QUALITY = [AT.study.quality] if STUDY.source.has_quality else []
