@@ -20,6 +20,7 @@ import numpy as np
 import pandas as pd
 import torch
 from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from core.jobs.command import run
 from mispel.batches import Batches
@@ -115,19 +116,11 @@ def training_step(device: torch.device, shape: tuple[int, int], *, slices: int, 
 
 def multiply_adds(encoder: nn.Module, shape: tuple[int, int]) -> int:
     """Of the convolutions in a forward pass of one slice."""
-    counted = 0
-
-    def count(layer: nn.Module, _: object, output: torch.Tensor) -> None:
-        nonlocal counted
-        counted += output[0, 0].numel() * layer.weight.numel()
-
-    hooks = [layer.register_forward_hook(count) for layer in encoder.modules() if isinstance(layer, nn.Conv2d)]
     device = next(encoder.parameters()).device
-    with torch.no_grad():
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
         encoder(torch.zeros(1, 1, *shape, device=device))
-    for hook in hooks:
-        hook.remove()
-    return counted
+    # it counts a multiplication and its addition as two
+    return counter.get_total_flops() // 2
 
 
 if __name__ == "__main__":

@@ -99,13 +99,14 @@ def test_the_gpu_benchmark_runs_on_the_cpu(capsys):
 
 
 def test_multiplications_are_counted():
-    """A 3x3 convolution of c to d channels multiplies 9 c d times a pixel."""
+    """A 3x3 convolution of c to d channels multiplies 9 c d times a pixel, one that enlarges twofold 4 c d times."""
     encoder = new_encoder(width=4, embeddings=3, seed=0)
     fine, middle, coarse = 16 * 16, 8 * 8, 4 * 4
     pairs = {
-        fine: [(1, 4), (4, 4), (8, 4), (8, 4), (4, 4), (4, 3)],
-        middle: [(4, 8), (8, 8), (16, 8), (16, 8), (8, 8)],
+        fine: [(1, 4), (4, 4), (8, 4), (4, 4), (4, 3)],
+        middle: [(4, 8), (8, 8), (16, 8), (8, 8)],
         coarse: [(8, 16), (16, 16)],
     }
     expected = sum(9 * a * b * pixels for pixels, convolutions in pairs.items() for a, b in convolutions)
+    expected += 4 * 8 * 4 * fine + 4 * 16 * 8 * middle
     assert gpu.multiply_adds(encoder, (16, 16)) == expected

@@ -539,7 +539,8 @@ def test_the_same_fit_saves_the_same_bytes(study, tmp_path):
     for name in ("one", "two"):
         fit_method("mispel", study, tmp_path / name, parameters=Parameters(**TINY), context=Context(device="cpu"))
     files = sorted(path.name for path in (tmp_path / "one").iterdir())
-    assert files == ["embeddings.npz", "losses.tsv", "method.json", "model.json", "weights.safetensors"]
+    names = ["embeddings.npz", "losses.tsv", "method.json", "model.json", "weights.safetensors"]
+    assert files == ["checksums.sha256", *names]
     for name in files:
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
 
