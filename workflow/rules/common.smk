@@ -188,3 +188,12 @@ def every_fold(pattern):
 def statuses(step):
     """The records of how a step ended, of every arm; a step by batches or folds has one of each."""
     return expand(AT.record("{arm}", step), arm=ARMS, batch=BATCHES, fold=FOLDS or [""])
+
+
+def sweep_folds(wildcards):
+    """How many folds a sweep divides people into; refused here, since only a sweep needs them."""
+    try:
+        STUDY.check_sweep_folds()
+    except InputError as error:
+        sys.exit(f"error: {error}")
+    return config["sweep"]["folds"]

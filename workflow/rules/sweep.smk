@@ -7,15 +7,6 @@ POINTS = STUDY.sweep_points
 LEFT_OUT = "1"
 
 
-def sweep_folds(wildcards):
-    """How many folds a sweep divides people into; refused here, since only a sweep needs them."""
-    try:
-        STUDY.check_sweep_folds()
-    except InputError as error:
-        sys.exit(f"error: {error}")
-    return SWEEP["folds"]
-
-
 rule sweep_scans:
     input:
         sheet=rules.scans.output.sheet,
