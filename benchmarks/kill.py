@@ -1,25 +1,34 @@
-"""Kill a run, or one of its jobs, at random moments; start it again each time; compare it with an undisturbed run.
+"""Kill a run in every one of its steps, start it again each time, and compare it with an undisturbed run, byte by byte.
 
-    python benchmarks/kill.py --configfile small.yaml --folder /tmp/kill --times 20
+    python benchmarks/kill.py --configfile small.yaml --folder /tmp/kill --times 40
+    python benchmarks/kill.py --configfile small.yaml --folder /tmp/kill --times 40 --change seed=1 --change scale=none
     python benchmarks/kill.py --configfile small.yaml --folder /tmp/kill --times 20 -- --profile $PWD/slurm
 
-Paths in the configuration must be absolute. What follows `--` goes to Snakemake; with Slurm's profile it is
-jobs of Slurm that are killed. Ends with 1 where a finished run differs from the undisturbed one in any
-byte of its results, or holds files that the other doesn't.
+Paths in the configuration must be absolute. An undisturbed run shows the steps and how long each takes. Every other
+run is to be killed in some of them, taken in turn: a process of one is waited for, and at a random moment of its work
+the step's command is killed (SIGKILL), or the worker that it started, or Snakemake. With `--change` a run is finished
+first, a value of its configuration changed, and the run that follows is killed. What follows `--` goes to Snakemake;
+with Slurm's profile, where this machine is the only node, jobs are canceled too.
+
+Prints how often each step was killed, and how many of those kills were of runs that ended with the undisturbed run's
+bytes. Ends with 1 where a run didn't, or left a process at work.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import os
 import random
 import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections import Counter, deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import psutil
 import yaml
@@ -28,135 +37,208 @@ from evaluation.runs.comparison import same_files
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("baselines", "evaluation", "mispel", "studies")
+PLANNING = "planning"
+BETWEEN_LOOKS_S = 0.1
 
 
-Job = tuple[str, Callable[[], None]]
-"""A step that is being worked on: its name, and what kills it."""
+@dataclass
+class Scenario:
+    """Runs of one configuration, each from nothing or from a finished run with another configuration."""
 
+    name: str
+    configfile: Path
+    words: Sequence[str]
+    finished: Path | None = None
+    seconds: dict[str, float] = field(default_factory=dict)
+    """By step, of its shortest process in an undisturbed run."""
 
-def start(folder: Path, configfile: Path, words: Sequence[str]) -> subprocess.Popen:
-    """Start a run with `folder` as its working directory; what it says goes to a log beside that."""
-    folder.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, "-m", "snakemake", "--snakefile", ROOT / "Snakefile", "--directory", folder]
-    with open(log_of(folder), "ab") as log:
-        return subprocess.Popen(
-            [*command, "--configfile", configfile, *words],
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            cwd=folder,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
-        )
+    turns: deque[str] = field(default_factory=deque)
+    """The steps, in the order in which they are to be killed."""
+
+    @property
+    def slurm(self) -> bool:
+        """Whether steps are jobs of Slurm."""
+        return any(Path(word).name == "slurm" for word in self.words)
+
+    def results(self, folder: Path) -> Path:
+        """Of a run in that working directory."""
+        return folder / "results" / yaml.safe_load(self.configfile.read_text(encoding="utf-8"))["run"]
+
+    def lay_out(self, folder: Path) -> Path:
+        """That folder, as a run begins with it."""
+        shutil.rmtree(folder, ignore_errors=True)
+        log_of(folder).unlink(missing_ok=True)
+        if self.finished is None:
+            folder.mkdir(parents=True)
+        else:
+            shutil.copytree(self.finished, folder, symlinks=True)
+        return folder
+
+    def start(self, folder: Path) -> subprocess.Popen:
+        """Start a run with `folder` as its working directory."""
+        command = [sys.executable, "-m", "snakemake", "--snakefile", ROOT / "Snakefile", "--directory", folder]
+        with open(log_of(folder), "ab") as log:
+            return subprocess.Popen(
+                [*command, "--configfile", self.configfile, *self.words],
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                cwd=folder,
+                env={**os.environ, "PYTHONPATH": str(ROOT)},
+            )
 
 
 def log_of(folder: Path) -> Path:
-    """What runs in a folder said; not in it, since its disk may be full."""
+    """What runs in a folder said."""
     return folder.with_name(f"{folder.name}.log")
 
 
-def jobs(run: subprocess.Popen, slurm: bool) -> list[Job]:
-    """The steps that a run works on: its processes, or this user's running jobs of Slurm."""
-    if slurm:
-        listed = ["squeue", "--me", "--noheader", "--states", "RUNNING", "--format", "%i %k"]
-        lines = subprocess.run(listed, capture_output=True, text=True, check=True).stdout.splitlines()
-        return [(line.split()[-1], partial(cancel, line.split()[0])) for line in lines]
-    found = []
-    try:
-        for process in psutil.Process(run.pid).children(recursive=True):
+def commands(folder: Path) -> Iterator[tuple[str, psutil.Process]]:
+    """The steps that are worked on in a run's folder: their names, and their commands without the workers."""
+    for process in psutil.process_iter():
+        try:
             words = process.cmdline()
-            if len(words) > 3 and words[1] == "-m" and words[2] in PACKAGES:
-                found.append((f"{words[2]} {words[3]}", process.kill))
-    except psutil.NoSuchProcess:
-        pass
+            if words[1:2] != ["-m"] or words[2] not in PACKAGES or Path(process.cwd()) != folder:
+                continue
+            parent = process.parent()
+            if parent is None or parent.cmdline() != words:
+                yield " ".join(words[2:4]), process
+        except (psutil.NoSuchProcess, IndexError):
+            continue
+
+
+def undisturbed(scenario: Scenario, folder: Path) -> dict[str, float]:
+    """Let a run finish; the seconds of the shortest process of each step."""
+    started = time.monotonic()
+    run, first, last = scenario.start(scenario.lay_out(folder)), {}, {}
+    while run.poll() is None:
+        for name, process in commands(folder):
+            first.setdefault((name, process.pid), time.monotonic())
+            last[name, process.pid] = time.monotonic()
+        time.sleep(BETWEEN_LOOKS_S)
+    if run.returncode:
+        raise SystemExit(f"error: {folder}: undisturbed, a run ended with {run.returncode}; see {log_of(folder)}")
+    seconds = {PLANNING: min(first.values(), default=time.monotonic()) - started}
+    for (name, _), taken in {key: last[key] - first[key] for key in first}.items():
+        seconds[name] = min(taken, seconds.get(name, taken))
+    return seconds
+
+
+def strike(
+    run: subprocess.Popen, folder: Path, scenario: Scenario, waiting: set[str], chance: random.Random
+) -> tuple[str, str, float] | None:
+    """Kill in the first of the waiting steps that is worked on: its name, what was killed and when; None at the end."""
+    if PLANNING in waiting:
+        time.sleep(moment := chance.uniform(0, scenario.seconds[PLANNING]))
+        run.kill()
+        return PLANNING, "Snakemake", moment
+    while run.poll() is None:
+        found = next(((name, process) for name, process in commands(folder) if name in waiting), None)
+        if found is None:
+            time.sleep(BETWEEN_LOOKS_S)
+            continue
+        step, command = found
+        time.sleep(moment := chance.uniform(0, scenario.seconds[step]))
+        try:
+            workers = command.children()
+            what = chance.choice(["command", "Snakemake", *["worker"][: len(workers)], *["job"][: scenario.slurm]])
+            if what == "job":
+                subprocess.run(["scancel", command.environ()["SLURM_JOB_ID"]], check=True)
+            elif what != "Snakemake":
+                (workers[0] if what == "worker" else command).kill()
+            elif command.is_running():
+                run.kill()
+            else:
+                continue
+        except (psutil.NoSuchProcess, KeyError):
+            continue  # it was done before; perhaps there is another
+        return step, what, moment
+    return None
+
+
+def disturb(scenario: Scenario, folder: Path, waiting: set[str], chance: random.Random) -> list[str]:
+    """Kill and restart a run in all the waiting steps that it comes to, then let it finish; returns those."""
+    struck = []
+    while True:
+        run, hit = scenario.start(folder), None
+        while waiting and (now := strike(run, folder, scenario, waiting, chance)):
+            hit = now
+            waiting.discard(hit[0])
+            struck.append(hit[0])
+            print(f"| {folder.name} | {scenario.name} | {hit[0]} | {hit[1]} | {hit[2]:.1f} |", flush=True)
+        if run.wait() == 0:
+            return struck
+        if hit is None:
+            raise SystemExit(f"error: {folder}: undisturbed, it ended with {run.returncode}; see {log_of(folder)}")
+
+
+def scenarios(given: argparse.Namespace) -> list[Scenario]:
+    """The first run of a configuration, or those that follow on a change each."""
+    configfile = given.configfile.resolve()
+    if not given.change:
+        return [Scenario("first run", configfile, given.words)]
+    finished, found = given.folder / "finished", []
+    undisturbed(Scenario("before", configfile, given.words), finished)
+    for number, change in enumerate(given.change):
+        key, value = change.split("=", 1)
+        *blocks, last = key.split(".")
+        configuration = yaml.safe_load(configfile.read_text(encoding="utf-8"))
+        block: dict[str, Any] = configuration
+        for name in blocks:
+            block = block.setdefault(name, {})
+        block[last] = yaml.safe_load(value)
+        changed = given.folder / f"changed-{number}.yaml"
+        changed.write_text(yaml.safe_dump(configuration), encoding="utf-8")
+        found.append(Scenario(change, changed, given.words, finished))
     return found
 
 
-def cancel(job: str) -> None:
-    """Kill a job of Slurm, all its processes, without a warning."""
-    subprocess.run(["scancel", "--signal=KILL", "--full", job], check=False)
-
-
-def kill(run: subprocess.Popen, chance: random.Random, slurm: bool) -> str | None:
-    """Kill the run or one of its jobs, at even odds; returns what was killed, None where nothing was left to kill."""
-    working = jobs(run, slurm)
-    if working and chance.random() < 0.5:
-        name, end = chance.choice(working)
-        try:
-            end()
-        except psutil.NoSuchProcess:
-            return None
-        return f"job: {name}"
-    if run.poll() is not None:
-        return None
-    run.kill()
-    return f"run, during {', '.join(sorted({name for name, _ in working})) or 'planning or between steps'}"
-
-
-def wait_for_work(run: subprocess.Popen, slurm: bool) -> None:
-    """Wait until a run has planned and its first step is at work, or it has ended."""
-    while run.poll() is None and not jobs(run, slurm):
-        time.sleep(0.05)
-
-
-def disturb(
-    folder: Path, configfile: Path, words: Sequence[str], chance: random.Random, longest: float, times: int
-) -> int:
-    """Kill and restart until a run in `folder` is done; at most `times` kills. Returns how many there were.
-
-    One kill in ten falls while the run plans, the others up to `longest` seconds after its first step began.
-    """
-    killed, slurm = 0, any(Path(word).name == "slurm" for word in words)
-    while True:
-        run, what = start(folder, configfile, words), None
-        if killed < times:
-            if chance.random() < 0.9:
-                wait_for_work(run, slurm)
-            begun, moment = time.monotonic(), chance.uniform(0, longest)
-            while run.poll() is None and time.monotonic() - begun < moment:
-                time.sleep(0.02)
-            what = kill(run, chance, slurm)
-            if what is not None:
-                killed += 1
-                print(f"| {folder.name} | {killed} | {time.monotonic() - begun:.1f} | {what} |", flush=True)
-        code = run.wait()
-        if code == 0:
-            return killed
-        if what is None:
-            raise SystemExit(f"error: {folder}: undisturbed, it ended with {code}; see {log_of(folder)}")
+def differing(scenario: Scenario, folder: Path, reference: Path) -> list[str]:
+    """What of a finished run isn't as in the undisturbed one, and steps that are still at work."""
+    time.sleep(1)
+    still = [f"{name} still at work" for name, _ in commands(folder)]
+    return still + same_files(scenario.results(reference), scenario.results(folder))
 
 
 def main() -> int:
-    """Print a row a kill, then how each finished run compares."""
+    """Print a row a kill, how each run ended, and the kills by step."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--configfile", type=Path, required=True)
-    parser.add_argument("--folder", type=Path, required=True, help="for the runs; an undisturbed one there is taken")
+    parser.add_argument("--folder", type=Path, required=True, help="for the runs")
+    parser.add_argument("--change", action="append", metavar="KEY=VALUE", help="of the configuration; more than once")
     parser.add_argument("--times", type=int, default=20, help="kills in all (default: 20)")
-    parser.add_argument("--times-a-run", type=int, default=5, help="kills of one run before it is let be (default: 5)")
-    parser.add_argument("--longest", type=float, default=20, help="seconds of work until a kill at most (default: 20)")
+    parser.add_argument("--times-a-run", type=int, default=6, help="kills of one run before it is let be (default: 6)")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("words", nargs="*", default=["--cores", "1"], help="for Snakemake (default: --cores 1)")
+    parser.add_argument("words", nargs="*", default=["--cores", "2"], help="for Snakemake (default: --cores 2)")
     given = parser.parse_args()
-    configfile, chance = given.configfile.resolve(), random.Random(given.seed)
-    results = Path("results") / yaml.safe_load(configfile.read_text(encoding="utf-8"))["run"]
-    for earlier in given.folder.glob("disturbed-*"):
-        shutil.rmtree(earlier)
-    if start(given.folder / "undisturbed", configfile, given.words).wait():
-        raise SystemExit(f"error: the undisturbed run failed; see {log_of(given.folder / 'undisturbed')}")
-    print("| run | kill | after s of work | what was killed |\n|---|---|---|---|")
-    total, number, outcomes = 0, 0, []
-    while total < given.times:
-        number += 1
-        folder = given.folder / f"disturbed-{number}"
-        most = min(given.times_a_run, given.times - total)
-        killed = disturb(folder, configfile, given.words, chance, given.longest, most)
-        total += killed
-        differing = same_files(given.folder / "undisturbed" / results, folder / results)
-        outcomes.append(differing)
-        print(
-            f"| {folder.name} | finished after {killed} kills | | {', '.join(differing) or 'identical'} |", flush=True
-        )
-    lost = sum(bool(differing) for differing in outcomes)
-    print(f"\n{total} kills of {number} runs; {number - lost} ended identical to the undisturbed one, {lost} didn't.")
-    return 1 if lost else 0
+    given.folder = given.folder.resolve()
+    given.folder.mkdir(parents=True, exist_ok=True)
+    chance, kills, equal, outcomes = random.Random(given.seed), Counter(), Counter(), []
+    print("| run | scenario | step | killed | after s of its work |\n|---|---|---|---|---|")
+    ways = scenarios(given)
+    references = [given.folder / f"undisturbed-{number}" for number in range(len(ways))]
+    for way, reference in zip(ways, references, strict=True):
+        way.seconds = undisturbed(Scenario(way.name, way.configfile, way.words), reference)
+        way.turns = deque(chance.sample(sorted(way.seconds), len(way.seconds)))
+    for number, (way, reference) in enumerate(itertools.cycle(zip(ways, references, strict=True)), start=1):
+        most = min(given.times_a_run, given.times - kills.total(), len(way.turns))
+        if most <= 0:
+            break
+        waiting = {way.turns[place] for place in range(most)}
+        way.turns.rotate(-most)
+        folder = way.lay_out(given.folder / f"disturbed-{number}")
+        struck = disturb(way, folder, set(waiting), chance)
+        for step in waiting.difference(struck):
+            way.turns.remove(step)  # nothing of it is to be done after such a change
+        outcomes.append(differing(way, folder, reference))
+        kills.update(struck)
+        equal.update([] if outcomes[-1] else struck)
+        told = ", ".join(outcomes[-1]) or "identical"
+        print(f"| {folder.name} | {way.name} | finished after {len(struck)} kills | | {told} |", flush=True)
+    print("\n| step | kills | ended identical |\n|---|---|---|")
+    for step, count in sorted(kills.items()):
+        print(f"| {step} | {count} | {equal[step]} |")
+    print(f"\n{kills.total()} kills, {equal.total()} of them in runs that ended identical to the undisturbed one.")
+    return 1 if any(outcomes) else 0
 
 
 if __name__ == "__main__":
