@@ -25,7 +25,7 @@ from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 from core.jobs.log_limit import ShortLog
-from core.jobs.run_process import run_is_gone
+from core.jobs.run_process import watch_run
 from core.jobs.scratch import scratch_folder
 
 LONGEST_WAIT_S = 1.0
@@ -73,9 +73,9 @@ def in_child(
         _be_keeper(work, to_answer, life, begun + limit, as_job)
     os.close(to_answer)
     os.close(life)
-    told = b""
+    told, run_is_gone = b"", watch_run()
     try:
-        while block := _read_or_leave(answer):
+        while block := _read_or_leave(answer, run_is_gone):
             told += block
     finally:
         # the keeper sees the end of this pipe, and ends what is left
@@ -100,7 +100,7 @@ def in_child(
     raise Ended(_how(status, time.monotonic() - begun, peak_mb), peak_mb)
 
 
-def _read_or_leave(answer: int) -> bytes:
+def _read_or_leave(answer: int, run_is_gone: Callable[[], bool]) -> bytes:
     """What the keeper says next, b"" at its end; leaves this process when the run that started it is gone."""
     while not select.select([answer], [], [], LONGEST_WAIT_S)[0]:
         if run_is_gone():

@@ -7,6 +7,7 @@ started on its node, not the one that submitted it, whose end is no reason to en
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 OF_RUN = "BENCHMARK_RUN"
@@ -27,33 +28,47 @@ def run_folder() -> Path | None:
     return Path(folder) if colon else None
 
 
-def run_is_gone() -> bool:
-    """Whether the run that started this command has ended: its process is no ancestor of this one any more.
+def watch_run() -> Callable[[], bool]:
+    """A question to be asked again and again: whether the run that started this command has ended.
 
-    An ancestor, since a process that was killed may stay for a while, or for ever where nobody asks how it ended,
-    while its children get another parent at once.
+    It has when this process's parent is another than now, the shell that the run started; or when the run is no
+    ancestor any more and no process at all. A process that was killed may stay for a while, or for ever where nobody
+    asks how it ended, but its children get another parent at once. By hand there is no run that could end.
     """
     run = os.environ.get(OF_RUN, "").partition(":")[0]
     if not run.isdecimal():
-        return False
-    process: int | None = os.getpid()
+        return lambda: False
+    parent = os.getppid()
+    return lambda: os.getppid() != parent or (not _is_ancestor(int(run)) and not _is_at_work(int(run)))
+
+
+def _is_ancestor(run: int) -> bool:
+    process = os.getpid()
     for _ in range(MOST_BETWEEN):
-        if process is None or process <= 1:
-            return True
-        if process == int(run):
+        process = _state(process)[0]
+        if process <= 1:
             return False
-        process = _parent(process)
+        if process == run:
+            return True
     return False
 
 
-def _parent(process: int) -> int | None:
-    try:
-        return int(Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()[1])
-    except (OSError, IndexError, ValueError):
-        import psutil
+def _is_at_work(process: int) -> bool:
+    return _state(process)[1] not in "ZX"
 
-        try:
-            parent: int = psutil.Process(process).ppid()
-        except psutil.Error:
-            return None
-        return parent
+
+def _state(process: int) -> tuple[int, str]:
+    """A process's parent and state, a letter as `ps` shows it; (0, "X") where there is no such process."""
+    try:
+        state, parent = Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()[:2]
+        return int(parent), state
+    except (OSError, IndexError, ValueError):
+        if Path("/proc/self/stat").exists():
+            return 0, "X"
+    import psutil
+
+    try:
+        found = psutil.Process(process)
+        return found.ppid(), "Z" if found.status() == psutil.STATUS_ZOMBIE else "S"
+    except psutil.Error:
+        return 0, "X"

@@ -19,10 +19,10 @@ from core.errors import InputError
 from core.jobs import log_limit, run_lock
 from core.jobs.child import Ended, in_child
 from core.jobs.log_limit import ShortLog
-from core.jobs.run_process import OF_RUN
+from core.jobs.run_process import OF_RUN, watch_run
 from core.jobs.scratch import PREFIX, scratch_folder
 from tests.support.paths import ROOT
-from tests.support.processes import is_alive, needs_proc, wait_until
+from tests.support.processes import is_alive, needs_proc, parent_of, wait_until
 
 ESCAPE = """
 import subprocess, sys, time
@@ -94,22 +94,41 @@ def noted(folder: Path, *names: str) -> list[int]:
 
 
 @needs_proc
-@pytest.mark.parametrize("killed", ["run", "command", "keeper", "worker"])
+@pytest.mark.parametrize("killed", ["run", "shell", "command", "keeper", "worker"])
 def test_whoever_is_killed_nothing_goes_on_and_no_temporary_file_stays(killed, tmp_path):
     run = start_job(tmp_path)
     worker, keeper, *escaped = noted(tmp_path, "worker", "keeper", "pid", "pid2")
     assert PREFIX in (tmp_path / "scratch").read_text()
-    command = int(Path(f"/proc/{keeper}/stat").read_text().rsplit(")", 1)[1].split()[1])
-    os.kill({"run": run.pid, "command": command, "keeper": keeper, "worker": worker}[killed], signal.SIGKILL)
-    assert wait_until(lambda: not any(map(is_alive, [worker, keeper, command, *escaped])), seconds=10)
+    command = parent_of(keeper)
+    whose = {"run": run.pid, "shell": parent_of(command), "command": command, "keeper": keeper, "worker": worker}
+    os.kill(whose[killed], signal.SIGKILL)
+    assert wait_until(lambda: not any(map(is_alive, [worker, keeper, command, *escaped])))
     if killed == "keeper":
         # the next command finds the folder, since nobody holds it
         with scratch_at(tmp_path / "tmp"):
             pass
     assert not list((tmp_path / "tmp").iterdir())
+    run.kill()
     run.wait()
     if killed == "worker":
         assert "it was killed (SIGKILL)" in (tmp_path / "log").read_text()
+
+
+@needs_proc
+def test_a_run_that_is_elsewhere_but_at_work_ends_nothing(monkeypatch):
+    """As where a job's processes aren't its run's children."""
+    other = subprocess.Popen(["sleep", "600"])
+    monkeypatch.setenv(OF_RUN, f"{other.pid}:/nowhere")
+    gone = watch_run()
+    assert not gone()
+    other.kill()
+    assert wait_until(gone), "a process that nobody waits for is gone too"
+    other.wait()
+    assert gone()
+    monkeypatch.setenv(OF_RUN, f"{os.getppid()}:/nowhere")
+    assert not watch_run()()
+    monkeypatch.delenv(OF_RUN)
+    assert not watch_run()()
 
 
 @contextlib.contextmanager

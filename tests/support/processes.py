@@ -19,7 +19,12 @@ def is_alive(pid: int) -> bool:
     return False
 
 
-def wait_until(true: Callable[[], bool], seconds: float = 20) -> bool:
+def parent_of(pid: int) -> int:
+    """The process that started one."""
+    return int(Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[1])
+
+
+def wait_until(true: Callable[[], bool], seconds: float = 120) -> bool:
     """Wait until something is so; whether it came to be."""
     end = time.monotonic() + seconds
     while not true() and time.monotonic() < end:
