@@ -26,32 +26,7 @@ MODEL_FILE = "method.json"
 
 CHECKSUMS_FILE = "checksums.sha256"
 CHECKSUM_LINE = re.compile(r"([0-9a-f]{64})  (.+)")
-
-
-def write_checksums(folder: Path) -> None:
-    """Write the SHA-256 of every file of a model beside them, in the form that `sha256sum --check` reads."""
-    there = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
-    files = sorted(there - {CHECKSUMS_FILE})
-    write_text(folder / CHECKSUMS_FILE, "".join(f"{checksum(folder / file)}  {file}\n" for file in files))
-
-
-def check_unchanged(folder: Path, *, only: str | None = None) -> None:
-    """Refuse a model of which a file, or `only` that one, is missing or has other bytes than when it was saved."""
-    path = folder / CHECKSUMS_FILE
-    try:
-        *lines, last = path.read_bytes().decode().split("\n")
-    except FileNotFoundError:
-        raise InputError(
-            f"{path}: no such file, so that nothing tells whether the model is whole; fit it again"
-        ) from None
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: changed since the model was saved ({error}); fit it again") from None
-    expected = {found[2]: found[1] for found in map(CHECKSUM_LINE.fullmatch, lines) if found}
-    if last or len(expected) != len(lines) or (only is not None and only not in expected):
-        raise InputError(f"{path}: changed since the model was saved; fit it again")
-    for file in expected if only is None else [only]:
-        _check_file(folder, file, expected[file])
-
+LARGEST_CHECKSUMS_BYTES = 10_000_000
 
 UNREADABLE = (
     ValueError,
@@ -80,6 +55,33 @@ class Description(TypedDict):
     scale: Scale
     shape: list[int]
     affine: list[list[float]]
+
+
+def write_checksums(folder: Path) -> None:
+    """Write the SHA-256 of every file of a model beside them, in the form that `sha256sum --check` reads."""
+    there = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    files = sorted(there - {CHECKSUMS_FILE})
+    write_text(folder / CHECKSUMS_FILE, "".join(f"{checksum(folder / file)}  {file}\n" for file in files))
+
+
+def check_unchanged(folder: Path, *, only: str | None = None) -> None:
+    """Refuse a model of which a file, or `only` that one, is missing or has other bytes than when it was saved."""
+    path = folder / CHECKSUMS_FILE
+    if not path.exists():
+        raise InputError(f"{path}: no such file, so that nothing tells whether the model is whole; fit it again")
+    check_is_file(path)
+    changed = InputError(f"{path}: changed since the model was saved; fit it again")
+    if path.stat().st_size > LARGEST_CHECKSUMS_BYTES:
+        raise changed
+    try:
+        *lines, last = path.read_bytes().decode().split("\n")
+    except UnicodeDecodeError:
+        raise changed from None
+    expected = {found[2]: found[1] for found in map(CHECKSUM_LINE.fullmatch, lines) if found}
+    if last or len(expected) != len(lines) or (only is not None and only not in expected):
+        raise changed
+    for file in expected if only is None else [only]:
+        _check_file(folder, file, expected[file])
 
 
 def model_scale(folder: Path) -> Scale:

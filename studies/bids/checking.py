@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from core.errors import InputError
-from core.images import check_magnitude, load_image, voxel_sizes
+from core.images import load_image, voxel_sizes
 from core.nifti import open_nifti
 
 LARGEST_SHEAR = 0.01
@@ -24,7 +24,6 @@ def check_image(path: Path) -> tuple[np.ndarray, np.ndarray]:
     broken = int(np.count_nonzero(~np.isfinite(voxels)))
     if broken:
         raise InputError(f"{path}: {broken} NaN or infinite voxels; repair it or leave the scan out")
-    check_magnitude(voxels, path)
     if voxels.min() == voxels.max():
         raise InputError(f"{path}: {voxels.flat[0]:g} everywhere; is it the right file? Leave the scan out")
     return voxels, affine

@@ -10,6 +10,7 @@ import nibabel as nib
 import numpy as np
 from scipy import ndimage
 
+from core.brain import brain_of
 from core.errors import InputError
 from core.images import load_mask, voxel_sizes, voxel_volume_ml
 from studies.brain_size import POSSIBLE_ML, USUAL_ML
@@ -134,7 +135,7 @@ def _given_mask(image_file: Path, image: np.ndarray, affine: np.ndarray, mask_fi
     mask, mask_affine = reorient(*load_mask(mask_file))
     if mask.shape != image.shape or np.abs(mask_affine - affine).max() > 1e-2:
         raise InputError(f"{mask_file}: not on the grid of {image_file}; resample it onto that")
-    return mask > 0
+    return brain_of(image, mask > 0, f"{mask_file}, the mask of {image_file}")
 
 
 def _stripped_mask(image_file: Path, image: np.ndarray, affine: np.ndarray) -> np.ndarray:

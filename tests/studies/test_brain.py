@@ -7,7 +7,7 @@ import importlib.util
 import numpy as np
 import pytest
 
-from core.errors import InputError
+from core.errors import InputError, Remark
 from core.images import load_image, save_image, save_labels
 from studies.__main__ import main
 from studies.atlas import atlas_file
@@ -131,3 +131,12 @@ def test_previews_say_image_by_image_how_brains_are_found(atlas_brain, tmp_path,
     assert f"{t1w('01', 'b')}: whole head, its brain found by deepbet" in told
     main(["preprocess", str(dataset), "--scanner", "ses", "--brain", "atlas"])
     assert "2 images: by the atlas's mask, carried over" in capsys.readouterr().out
+
+
+def test_a_given_mask_that_is_too_wide_gives_the_stripped_brain_and_is_told(atlas_brain, tmp_path):
+    image, affine = atlas_brain
+    save_labels(tmp_path / "mask.nii.gz", (image > 0) | np.roll(image > 0, 1, 0), affine)
+    given = PreprocessOptions(brain="given")
+    with pytest.warns(Remark, match="mask.nii.gz, the mask of .*a.nii: .* background of the image"):
+        mask = own_mask(tmp_path / "a.nii", image, affine, given, tmp_path / "mask.nii.gz")
+    np.testing.assert_array_equal(mask, image > 0)
