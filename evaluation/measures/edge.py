@@ -14,7 +14,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from core.brain_edge import LAYERS, depth, in_layer
+from core.brain_edge import LAYERS, depth
 from core.names import RAW, TISSUES
 from evaluation.measures.interface import Measure, Measured, Person
 
@@ -43,19 +43,22 @@ MEASURES = (
 def means_of(image: np.ndarray, mask: np.ndarray, tissues: Mapping[str, np.ndarray]) -> dict[str, float]:
     """Means of an image (X, Y, Z) by layer of the brain, over the brain, and of each tissue in the outermost layer
     and deep, with the outermost layer's voxels of that tissue; NaN where there is none."""
-    depths = depth(mask)
-    layers = {layer: in_layer(depths, layer) for layer in LAYERS}
-    found = {BIASES[layer]: _mean(image[voxels]) for layer, voxels in layers.items()}
-    found["brain"] = _mean(image[mask])
-    for tissue, voxels in tissues.items():
-        outer, deep = (voxels & layers[layer] for layer in ("1", "deeper"))
-        numbers = (float(np.count_nonzero(outer)), _mean(image[outer]), _mean(image[deep]))
-        found |= {f"{what}_{tissue}": number for what, number in zip(("voxels", "outer", "deep"), numbers, strict=True)}
+    firsts = [first for first, _ in LAYERS.values()]
+    layers = np.searchsorted(firsts, depth(mask)[mask], side="right") - 1
+    kinds = sum(number * tissues[tissue][mask] for number, tissue in enumerate(TISSUES, start=1))
+    size = 1 + len(TISSUES)
+    groups = layers * size + kinds
+    counts, sums = (
+        np.bincount(groups, weights=weights, minlength=len(LAYERS) * size).reshape(len(LAYERS), size)
+        for weights in (None, image[mask])
+    )
+    with np.errstate(invalid="ignore"):
+        by_layer, means = sums.sum(axis=1) / counts.sum(axis=1), sums / counts
+    found = dict(zip(BIASES.values(), by_layer.tolist(), strict=True)) | {"brain": float(sums.sum() / counts.sum())}
+    for number, tissue in enumerate(TISSUES, start=1):
+        numbers = (float(counts[0, number]), float(means[0, number]), float(means[-1, number]))
+        found |= {f"{what}_{tissue}": value for what, value in zip(("voxels", "outer", "deep"), numbers, strict=True)}
     return found
-
-
-def _mean(values: np.ndarray) -> float:
-    return float(values.mean(dtype=np.float64)) if values.size else math.nan
 
 
 def of_person(person: Person) -> list[dict]:
