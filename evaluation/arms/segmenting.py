@@ -38,8 +38,8 @@ def segment_arm(
 ) -> pd.DataFrame:
     """Segment an arm's images of every scan and rescan of `study`; writes labels into `out`, returns the volumes.
 
-    A rescan that the arm has no image of is left out; a `Caution` says whether labels are in doubt. Raises `InputError` for a scan that cannot be segmented;
-    nothing stands for it.
+    A rescan that the arm has no image of is left out; a `Caution` says whether labels are in doubt. Raises
+    `InputError` for a scan that cannot be segmented; nothing stands for it.
     """
     rows = []
     for scan in progress(with_images(images, study), what=f"segmentation of {arm}"):
