@@ -110,16 +110,17 @@ def read_table(path: Path | str, columns: Iterable[str] = (), numbers: Iterable[
     """
     import pandas as pd
 
-    from core.tables import as_number, read_text_table, shown
+    from core.tables import as_number, is_missing, read_text_table, shown
 
     found = read_text_table(path)
     numbers = list(numbers)
     for column in (*columns, *numbers):
         if column not in found.columns:
             raise InputError(f"{path}: no column '{column}'{nearest(column, found.columns)}")
+    missing = {column: list(filter(is_missing, found.column(column))) for column in numbers}
     for column in numbers:
         for place, cell in enumerate(found.column(column)):
-            if cell != MISSING and as_number(cell) is None:
+            if not is_missing(cell) and as_number(cell) is None:
                 raise InputError(
                     f"{found.where(place)}: {column} is {shown(cell)}; write a number as 61.5, and n/a where it isn't "
                     "known"
@@ -129,7 +130,7 @@ def read_table(path: Path | str, columns: Iterable[str] = (), numbers: Iterable[
         io.StringIO("\n".join(lines)),
         sep="\t",
         dtype=dict.fromkeys(TEXT_COLUMNS, str),
-        na_values=[MISSING],
+        na_values={name: missing.get(name, [MISSING]) for name in found.columns},
         keep_default_na=False,
         quoting=csv.QUOTE_NONE,
         skip_blank_lines=False,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -41,7 +42,8 @@ def covariates_of(folder: Path, image: Image) -> dict[str, str]:
 def read_rows_of(folder: Path, image: Image, table: str) -> dict[str, str]:
     """The row of an image in participants.tsv, its subject's sessions.tsv, or its scans.tsv; {} where there is none.
 
-    Raises `InputError` for a table without the column that BIDS wants, or with two rows for one image.
+    Raises `InputError` for a table without the column that BIDS wants, with two rows for one image, or with one whose
+    name is nearly the image's, as a spreadsheet makes 1 of 01.
     """
     place, key, wanted = _row_of(folder, image, table)
     if not place.is_file():
@@ -58,7 +60,15 @@ def read_rows_of(folder: Path, image: Image, table: str) -> dict[str, str]:
     matching = [row for row in rows if label and row[key].removeprefix(prefix) == label]
     if len(matching) > 1:
         raise InputError(f"{place}: {len(matching)} rows for {wanted}; keep one")
+    alike = [row[key] for row in rows if label and _plain(row[key]) == _plain(wanted)]
+    if alike and not matching:
+        raise InputError(f"{place}: no row of {wanted}, but one of '{alike[0]}'; correct its {key}")
     return {name: value for name, value in matching[0].items() if name != key} if matching else {}
+
+
+def _plain(name: str) -> str:
+    """A name without what is lost easily: case, the prefix, leading zeros, the ending of a file."""
+    return re.sub(r"\.nii(\.gz)?$", "", name.lower().removeprefix("sub-").removeprefix("ses-").lstrip("0"))
 
 
 def _row_of(folder: Path, image: Image, table: str) -> tuple[Path, str, str]:

@@ -11,8 +11,9 @@ from core.errors import InputError
 from core.files import write_table
 from core.images import load_image, load_mask, save_image, save_labels, scale_to_mean
 from core.names import Scale
+from core.paths import check_is_file
 from core.run_folder import StudyFolder, image_name, mask_name
-from core.sheet import REQUIRED, SESSION, moved, read_rows, read_sheet
+from core.sheet import REQUIRED, SESSION, is_path, moved, read_rows, read_sheet
 from studies.sources import PlannedScan
 
 
@@ -57,8 +58,14 @@ def grid(options: Options) -> tuple[int, ...]:
 
 
 def check(options: Options) -> None:
-    """Open every image and mask of the sheet; refuse what cannot be used, naming its row."""
-    read_sheet(options.sheet)
+    """Open every image and mask of the sheet, and find its truth; refuse what cannot be used, naming its row."""
+    for scan in read_sheet(options.sheet).every:
+        for column, cell in scan.covariates.items():
+            if is_path(column, cell):
+                try:
+                    check_is_file(scan.folder / cell)
+                except InputError as error:
+                    raise InputError(f"{scan.row}, column {column}: {error}") from None
 
 
 def prepare(options: Options, subject: str, folder: Path) -> Path:

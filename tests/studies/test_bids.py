@@ -215,7 +215,8 @@ def test_a_bad_sidecar_matters_where_it_is_read(tmp_path, content, message):
         ("participant_id\tsite\nsub-01\n", "row 2: 1 cells, beginning 'sub-01', where the header has 2"),
         ("participant\tsite\nsub-01\tX\n", "no column participant_id .columns: participant, site.*tabs"),
         ("participant_id\tsite\nsub-01\tKöln\n", "not text in UTF-8 .*save it anew"),
-        ("participant_id\tsite\nsub-1\tX\n", "participants.tsv has no row of sub-01, but one of 'sub-1'"),
+        ("participant_id\tsite\nsub-2\tX\n", "participants.tsv has no row of sub-01, but one of 'sub-2'"),
+        ("participant_id\tsite\nsub-1\tX\n", "participants.tsv: no row of sub-01, but one of 'sub-1'; correct its"),
         ("participant_id\nsub-01\n", "participants.tsv has no column but participant_id"),
         ("participant_id\tsite\n", "there is no participants.tsv with rows"),
     ],
@@ -230,9 +231,7 @@ def test_refused_tables(tmp_path, table, message):
 def test_refused_scans_table(tmp_path):
     table = "filename\tmachine\nfunc/sub-01_bold.nii.gz\tA\nanat/sub-01_T1w.nii\tA\n"
     make_dataset(tmp_path, t1w("01"), **{"sub-01/sub-01_scans.tsv": table})
-    with pytest.raises(
-        InputError, match=r"_scans.tsv has no row of anat/sub-01_T1w.nii.gz, but one of 'anat.*T1w.nii'"
-    ):
+    with pytest.raises(InputError, match=r"_scans.tsv: no row of anat/sub-01_T1w.nii.gz, but one of 'anat.*T1w.nii'"):
         scans_of(tmp_path, scanner="scans:machine")
 
 
