@@ -65,10 +65,12 @@ def _read(path: Path | str) -> tuple[pd.DataFrame, TextTable]:
     if not found.rows:
         raise InputError(f"{path}: no scans; give a row a scan")
     ids = ("subject", "scanner", *([SESSION] if SESSION in found.columns else []))
-    for column in (*ids, *PATHS):
+    for column in found.columns:
         for place, cell in enumerate(found.column(column)):
-            check = check_path if column in PATHS else check_id
-            check(cell, f"{found.where(place)}, column {column}")
+            if column in ids:
+                check_id(cell, f"{found.where(place)}, column {column}")
+            elif column in PATHS or is_path(column, cell):
+                check_path(cell, f"{found.where(place)}, column {column}")
     for column in ids:
         cells = found.column(column)
         check_told_apart((f"{found.where(place)}, column {column}", cell) for place, cell in enumerate(cells))

@@ -11,6 +11,7 @@ from core.errors import InputError
 from core.files import write_table
 from core.images import load_mask, save_image, save_labels, voxel_volume_ml
 from core.names import Scale
+from core.paths import check_is_file
 from core.run_folder import StudyFolder, image_name, mask_name
 from core.sheet import REQUIRED, SESSION, is_path, moved, read_rows, read_sheet
 from studies.brain_size import POSSIBLE_ML
@@ -71,12 +72,19 @@ def grid(options: Options) -> tuple[int, ...]:
 
 
 def check(options: Options) -> None:
-    """Open every image and mask of the sheet; refuse what cannot be used, naming its row.
+    """Open every image and mask of the sheet, and find its truth; refuse what cannot be used, naming its row.
 
     What lies outside a mask doesn't matter, so a whole head with its brain's mask will do; one whose mask is the head
     is refused.
     """
     scans = read_sheet(options.sheet, segmented=True).every
+    for scan in scans:
+        for column, cell in scan.covariates.items():
+            if is_path(column, cell):
+                try:
+                    check_is_file(scan.folder / cell)
+                except InputError as error:
+                    raise InputError(f"{scan.row}, column {column}: {error}") from None
     for mask in dict.fromkeys(scan.mask for scan in scans):
         inside, affine = load_mask(mask)
         volume = inside.sum() * voxel_volume_ml(affine)

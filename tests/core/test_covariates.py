@@ -95,6 +95,7 @@ def test_a_persons_value_is_the_mean_age_or_the_one_word():
         column(["AD", "AD", "HC", "MCI"]).of_people()
 
 
+@settings(deadline=None)
 @given(st.text(max_size=8))
 def test_a_number_is_what_is_written_as_one(text):
     number = as_number(text)

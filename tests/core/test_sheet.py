@@ -140,6 +140,14 @@ def test_a_cell_that_names_no_file(cell, message, own):
     spoil(own, message, mask=cell)
 
 
+def test_a_truth_that_is_not_there_is_refused_where_a_study_is_made_of_it(own):
+    sheet, table = own
+    table.assign(truth_image=["01_0.nii.gz", "nowhere.nii.gz", *["n/a"] * 4]).to_csv(sheet, sep="\t", index=False)
+    assert read_sheet(sheet).scans[1].file("truth_image").name == "nowhere.nii.gz"
+    with pytest.raises(InputError, match="row 3, column truth_image: .*nowhere.nii.gz: no such file"):
+        source("sheet").check({"scans": str(sheet)})
+
+
 def test_a_moved_path_leads_to_the_file_through_linked_folders(tmp_path):
     (tmp_path / "disk" / "deep" / "results").mkdir(parents=True)
     (tmp_path / "own").mkdir()
