@@ -16,6 +16,7 @@ from tests.support.example_run import write_example_run
 from tests.support.mixed_brain import EDGE_MM, mixed_brain, seen_with
 
 
+@pytest.mark.slow
 def test_a_run_names_the_arms_and_counts_their_scans(tmp_path):
     folder = write_example_run(tmp_path, subjects=3)
     path = folder / "metrics" / "volumes.tsv"
