@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
-from core.images import save_image, save_labels
+from core.images import load_image, save_image, save_labels
 from core.sheet import write_sheet
 from core.study import Scan, Study
 
@@ -60,3 +60,12 @@ def write_study(folder: Path, *, subjects: int = 3, missing: tuple[str, str] | N
     sheet = folder / "scans.tsv"
     write_sheet(sheet, Study(tuple(scans)))
     return sheet
+
+
+def write_rescan(image: Path, seed: int) -> Path:
+    """Write another scan of what an image of `write_study` shows, its noise its own; returns its path."""
+    voxels, affine = load_image(image)
+    again = voxels + np.random.default_rng(seed).normal(0, 15, voxels.shape)
+    path = image.with_name(image.name.replace(".nii.gz", "_again.nii.gz"))
+    save_image(path, np.where(voxels > 0, np.clip(again, 10, None), 0).astype(np.float32), affine)
+    return path

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from core.files import read_json, read_table
-from tests.support.made_up_study import write_study
+from tests.support.made_up_study import write_rescan, write_study
 from tests.support.runs import snakemake, write_config
 
 pytestmark = pytest.mark.slow
@@ -23,8 +23,7 @@ def run(tmp_path_factory) -> Path:
     sheet = write_study(folder / "own")
     table = pd.read_csv(sheet, sep="\t", dtype=str).assign(session="first")
     again = table[(table["subject"] == "01") & (table["scanner"] != "Gamma")].assign(session="again")
-    # another scan of the same person stands in for a rescan
-    again["image"] = table.loc[(table["subject"] == "01") & (table["scanner"] == "Gamma"), "image"].item()
+    again["image"] = [write_rescan(sheet.parent / image, seed).name for seed, image in enumerate(again["image"])]
     pd.concat([table, again]).to_csv(sheet, sep="\t", index=False)
     config = write_config(
         folder,
