@@ -55,6 +55,9 @@ class Scenario:
     turns: deque[str] = field(default_factory=deque)
     """The steps, in the order in which they are to be killed."""
 
+    met: set[str] = field(default_factory=set)
+    """Those that disturbed runs came to."""
+
     @property
     def slurm(self) -> bool:
         """Whether steps are jobs of Slurm."""
@@ -128,6 +131,7 @@ def strike(
 ) -> tuple[str, str, float] | None:
     """Kill in the first of the waiting steps that is worked on: its name, what was killed and when; None at the end."""
     if PLANNING in waiting:
+        scenario.met.add(PLANNING)
         time.sleep(moment := chance.uniform(0, scenario.seconds[PLANNING]))
         run.kill()
         return PLANNING, "Snakemake", moment
@@ -137,6 +141,7 @@ def strike(
             time.sleep(BETWEEN_LOOKS_S)
             continue
         step, command = found
+        scenario.met.add(step)
         time.sleep(moment := chance.uniform(0, scenario.seconds[step]))
         try:
             workers = command.children()
@@ -148,9 +153,10 @@ def strike(
             elif command.is_running():
                 run.kill()
             else:
-                continue
+                raise psutil.NoSuchProcess(command.pid)
         except (psutil.NoSuchProcess, KeyError):
-            continue  # it was done before; perhaps there is another
+            scenario.seconds[step] /= 2  # it was done before; perhaps there is another, or in the next run
+            continue
         return step, what, moment
     return None
 
@@ -227,7 +233,7 @@ def main() -> int:
         way.turns.rotate(-most)
         folder = way.lay_out(given.folder / f"disturbed-{number}")
         struck = disturb(way, folder, set(waiting), chance)
-        for step in waiting.difference(struck):
+        for step in waiting.difference(way.met):
             way.turns.remove(step)  # nothing of it is to be done after such a change
         outcomes.append(differing(way, folder, reference))
         kills.update(struck)
