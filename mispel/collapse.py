@@ -54,19 +54,22 @@ class OutputWatch:
                 warnings.warn(f"{when}: the output of scanner '{scanner}' {fault}", Caution, stacklevel=2)
 
 
+def rise(totals: Sequence[float]) -> bool:
+    """Whether the latest of a step's losses is far above the least of those before it, or isn't finite."""
+    return len(totals) > 1 and not totals[-1] <= LARGEST_RISE * min(totals[:-1])
+
+
 def check_losses(when: str, totals: Sequence[float], *, last: bool) -> None:
     """Look at the losses of a step's epochs so far: warn where the latest has risen far, for a spike may pass.
 
     Raises `TrainingError` where it had risen the epoch before already, or this epoch is the step's `last`.
     """
-    risen = [total > LARGEST_RISE * min(totals[:number]) for number, total in enumerate(totals) if number]
-    if not risen or not risen[-1]:
+    if not rise(totals):
         return
     told = f"{when}: the loss rose from {min(totals[:-1]):.3g} to {totals[-1]:.3g}"
-    if last or risen[-2:] == [True, True]:
+    if last or rise(totals[:-1]):
         raise TrainingError(
-            f"{told}: the training diverged; use --param precision=float32, a lower --param learning_rate (the paper's "
-            "is 0.001), or another seed"
+            f"{told}: the training diverged; use a lower --param learning_rate (the paper's is 0.001), or another seed"
         )
     warnings.warn(f"{told}; the training ends if it stays there", Caution, stacklevel=2)
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import abc
+import contextlib
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import torch
@@ -26,11 +27,13 @@ class Step(abc.ABC):
     """One of the two steps.
 
     number: 1 or 2. epochs: at most so many. tolerance: the loss, and the value below which the step ends.
+    precision: what it computes in, float32 or bfloat16.
     """
 
     number: int
     epochs: int
     tolerance: tuple[str, float]
+    precision = "float32"
 
     def __init__(self, model: Model, batches: Batches, parameters: Settings) -> None:
         self.model, self.batches, self.parameters = model, batches, parameters
@@ -39,6 +42,15 @@ class Step(abc.ABC):
     def name(self) -> str:
         """Of its checkpoints."""
         return f"step{self.number}"
+
+    @contextlib.contextmanager
+    def in_float32(self) -> Iterator[None]:
+        """Inside, it computes in float32."""
+        usual, self.precision = self.precision, "float32"
+        try:
+            yield
+        finally:
+            self.precision = usual
 
     @abc.abstractmethod
     def train(self, indices: np.ndarray, watch: OutputWatch) -> Tensor:

@@ -5,20 +5,21 @@ from __future__ import annotations
 import math
 import sys
 import warnings
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from tqdm import tqdm
 
 from core.errors import Caution
 from core.jobs.command import progress
 from core.kernels import announced
 from mispel.batches import Batches, shuffled_batches
 from mispel.checkpoints import Checkpoint, Checkpoints
-from mispel.collapse import OutputWatch, check_losses
+from mispel.collapse import OutputWatch, check_losses, rise
 from mispel.compute import ForEach, choose_precision, working_threads
 from mispel.edge_watch import EdgeWatch, edge_caution
 from mispel.embedding_cache import EmbeddingCache, build_cache
@@ -36,7 +37,7 @@ WARM_UP_STEPS = 100
 """An output may be flat for so many batches of Step 1."""
 
 LOSSES = ("reconstruction", "coupling", "harmonization", "total")
-LOSS_COLUMNS = ("step", "epoch", *LOSSES)
+LOSS_COLUMNS = ("step", "epoch", *LOSSES, "precision")
 
 
 @dataclass
@@ -137,7 +138,9 @@ def solve_decoders(
     with announced("Step 2's solver"):
         solution = solve(problem, model.coefficients.cpu().numpy(), seed=seed)
     model.coefficients.copy_(torch.from_numpy(solution.coefficients))
-    history = [{"step": 2, "epoch": epoch, **losses} for epoch, losses in enumerate(solution.passes)]
+    history = [
+        {"step": 2, "epoch": epoch, **losses, "precision": "float32"} for epoch, losses in enumerate(solution.passes)
+    ]
     lowest = min(row["total"] for row in history)
     if solution.gap is None:
         reached = f"loss {lowest:.6g}; with ReLU decoders there is no bound of it"
@@ -181,10 +184,12 @@ def run_step(
 ) -> Checkpoint:
     """Run a step's epochs from its last checkpoint on, until they are done or a stopping rule applies.
 
+    An epoch in bfloat16 whose loss rises far is undone and done again in float32: its batches are the same, and the
+    next epoch is in bfloat16 again.
     `settled`: whether a flat output is an error or a warning; None, an error after `WARM_UP_STEPS` batches.
     Changes the step's model in place. Raises `TrainingError` for a dead, collapsed or diverged output.
     """
-    parameters, store, device = step.parameters, step.batches.store, step.batches.device
+    parameters, store = step.parameters, step.batches.store
     state = None if checkpoints is None else checkpoints.latest(step.name)
     if state is None:
         state = Checkpoint(epoch=0, tensors={}, history=[], stopped=None)
@@ -196,41 +201,63 @@ def run_step(
     if epochs:
         passes = f"{len(epochs)} passes" if len(epochs) > 1 else "1 pass"
         print(f"{what}: {passes} over {len(store)} slices of {len(store.scanners)} scanners", file=sys.stderr)
-    forecast = Forecast(len(epochs) * count, device)
-    bar = progress(
-        ((epoch, number) for epoch in epochs for number in range(count)), what=what, total=len(epochs) * count
-    )
-    for epoch, number in bar:
-        if number == 0:
-            order = shuffled_batches(len(store), size=parameters.batch_size, seed=seed, step=step.number, epoch=epoch)
-            watch = OutputWatch(store.scanners, device)
-            losses = torch.zeros(len(LOSSES), dtype=torch.float64, device=device)
-        losses += step.train(order[number], watch).double()
-        if told := forecast.batch_is_done():
-            bar.write(f"{what}: {told}", file=sys.stderr)
-        if number < count - 1:
-            continue
-        row = _loss_row(step.number, epoch, losses / count)
-        enough = epoch * count >= WARM_UP_STEPS if settled is None else settled
-        if enough or epoch == step.epochs:
-            watch.check(f"{what}, epoch {epoch}", settled=enough)
-        history = [*state.history, row]
-        check_losses(f"{what}, epoch {epoch}", [past["total"] for past in history], last=epoch == step.epochs)
-        state = Checkpoint(epoch, step.tensors(), history, _reason_to_stop(history, step))
-        if checkpoints is not None:
-            checkpoints.save(step.name, state)
-        bar.set_description_str(f"{what}, epoch {epoch} of {step.epochs}, loss {row['total']:.4f}", refresh=False)
-        if state.stopped is not None:
-            break
-    bar.close()
+    forecast = Forecast(len(epochs) * count, step.batches.device)
+    bar: tqdm[Any]
+    with progress((), what=what, total=len(epochs) * count) as bar:
+
+        def batch_is_done() -> None:
+            bar.update()
+            if told := forecast.batch_is_done():
+                bar.write(f"{what}: {told}", file=sys.stderr)
+
+        for epoch in epochs:
+            when = f"{what}, epoch {epoch}"
+            row, watch = _run_epoch(step, epoch, seed=seed, batch_is_done=batch_is_done)
+            if state.history and step.precision != "float32" and rise([*_totals(state.history), row["total"]]):
+                bar.write(f"{when}: the loss rose to {row['total']:.3g}; it is done again in float32", file=sys.stderr)
+                bar.update(-count)
+                step.restore(state.tensors)
+                with step.in_float32():
+                    row, watch = _run_epoch(step, epoch, seed=seed, batch_is_done=batch_is_done)
+            enough = epoch * count >= WARM_UP_STEPS if settled is None else settled
+            if enough or epoch == step.epochs:
+                watch.check(when, settled=enough)
+            history = [*state.history, row]
+            check_losses(when, _totals(history), last=epoch == step.epochs)
+            # copies: a later epoch writes into its tensors in place, and may have to be undone
+            tensors = {name: tensor.clone() for name, tensor in step.tensors().items()}
+            state = Checkpoint(epoch, tensors, history, _reason_to_stop(history, step))
+            if checkpoints is not None:
+                checkpoints.save(step.name, state)
+            bar.set_description_str(f"{what}, epoch {epoch} of {step.epochs}, loss {row['total']:.4f}", refresh=False)
+            if state.stopped is not None:
+                break
     step.model.coefficients.requires_grad_(False)
     return state
 
 
-def _loss_row(step: int, epoch: int, losses: Tensor) -> dict[str, Any]:
-    """One row of the losses' table, None for a loss that the step has not."""
-    values = [None if math.isnan(value) else value for value in losses.tolist()]
-    return {"step": step, "epoch": epoch, **dict(zip(LOSSES, values, strict=True))}
+def _run_epoch(
+    step: Step, epoch: int, *, seed: int, batch_is_done: Callable[[], None]
+) -> tuple[dict[str, Any], OutputWatch]:
+    """One pass over all slices in an order drawn from seed, step and epoch: its losses' row, and its outputs' watch."""
+    store, device = step.batches.store, step.batches.device
+    watch = OutputWatch(store.scanners, device)
+    losses = torch.zeros(len(LOSSES), dtype=torch.float64, device=device)
+    order = shuffled_batches(len(store), size=step.parameters.batch_size, seed=seed, step=step.number, epoch=epoch)
+    for indices in order:
+        losses += step.train(indices, watch).double()
+        batch_is_done()
+    # None for a loss that the step has not
+    values = [
+        None if math.isnan(value) and name == "coupling" else value
+        for name, value in zip(LOSSES, (losses / len(order)).tolist(), strict=True)
+    ]
+    row = {"step": step.number, "epoch": epoch, **dict(zip(LOSSES, values, strict=True)), "precision": step.precision}
+    return row, watch
+
+
+def _totals(history: Sequence[Mapping[str, Any]]) -> list[float]:
+    return [row["total"] for row in history]
 
 
 def _reason_to_stop(history: list[dict[str, Any]], step: Step) -> str | None:
@@ -240,7 +267,7 @@ def _reason_to_stop(history: list[dict[str, Any]], step: Step) -> str | None:
     if last[column] < tolerance:
         return f"{column} {last[column]:.4g} fell below {tolerance:.4g} in epoch {last['epoch']}"
     patience = step.parameters.plateau_epochs
-    totals = [row["total"] for row in history]
+    totals = _totals(history)
     if patience and len(totals) > patience:
         before, since = min(totals[:-patience]), min(totals[-patience:])
         if since > before * (1 - PLATEAU_CHANGE):

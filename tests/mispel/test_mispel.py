@@ -388,7 +388,7 @@ def test_a_loss_that_rises_far_and_stays_ends_the_training():
     # a spike that passed
     check_losses("epoch 4", [0.5, 0.2, 4e7, 0.3], last=False)
     for totals, last in (([0.5, 0.2, 4e7, 3e6], False), ([0.2, 9.0], True)):
-        with pytest.raises(TrainingError, match="precision=float32"):
+        with pytest.raises(TrainingError, match="the training diverged"):
             check_losses("epoch 4", totals, last=last)
 
 

@@ -26,8 +26,8 @@ from mispel.errors import TrainingError
 from mispel.method import Mispel
 from mispel.parameters import Parameters
 from mispel.slices import build_store, new_array
-from mispel.steps import DecoderFitting
-from mispel.training import run_step, train
+from mispel.steps import DecoderFitting, EmbeddingLearning
+from mispel.training import batches_a_pass, run_step, train, untrained_model
 from tests.support.mispel_data import make_study, write_study
 from tests.support.paths import ROOT
 
@@ -122,6 +122,44 @@ def test_a_damaged_checkpoint_is_reported_and_the_one_before_used(store, tmp_pat
         resumed = fit(store, tmp_path, checkpoints, step1_epochs=4)
     assert same(undisturbed, resumed.model.tensors())
     assert [row["epoch"] for row in resumed.history if row["step"] == 1] == [1, 2, 3, 4]
+
+
+class BreaksInEpoch3(EmbeddingLearning):
+    """Step 1 whose decoders leave the way down at the end of epoch 3, in bfloat16 alone."""
+
+    batches_in_bfloat16 = 0
+
+    def train(self, indices, watch):
+        losses = super().train(indices, watch)
+        if self.precision != "bfloat16":
+            return losses
+        self.batches_in_bfloat16 += 1
+        if self.batches_in_bfloat16 == 3 * batches_a_pass(self.batches.store, self.parameters):
+            losses[-1] *= 1e6
+            with torch.no_grad():
+                self.coefficients.mul_(1e3)
+        return losses
+
+
+def test_an_epoch_that_diverges_in_bfloat16_is_done_again_in_float32(store, tmp_path, capsys):
+    parameters = Parameters(**SETTINGS).settings()
+
+    def learned(kind, precision, epochs, checkpoints):
+        model = untrained_model(store, parameters, seed=5, device=CPU)
+        with working_threads(1) as for_each:
+            step = kind(model, Batches(store, CPU, region="box"), parameters, precision=precision, for_each=for_each)
+            step.epochs = epochs
+            return run_step(step, seed=5, checkpoints=checkpoints, settled=False)
+
+    broken = Checkpoints(tmp_path / "broken", {})
+    found = learned(BreaksInEpoch3, "bfloat16", 4, broken)
+    assert "epoch 3: the loss rose" in capsys.readouterr().err
+    assert [row["precision"] for row in found.history] == ["bfloat16", "bfloat16", "float32", "bfloat16"]
+    by_hand = Checkpoints(tmp_path / "by_hand", {})
+    for precision, epochs in (("bfloat16", 2), ("float32", 3), ("bfloat16", 4)):
+        expected = learned(EmbeddingLearning, precision, epochs, by_hand)
+    assert found.history == expected.history
+    assert same(found.tensors, expected.tensors)
 
 
 def test_a_checkpoint_of_another_training_is_not_gone_on_from(store, tmp_path):
