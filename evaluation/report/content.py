@@ -264,18 +264,19 @@ def _processor_seconds(steps: pd.DataFrame, arm: str) -> float | None:
 # --- tables and figures -----------------------------------------------------------------------------
 
 
-def tables(run: FinishedRun) -> list[dict[str, Any]]:
-    """The run's tables `tables/*.md` as HTML, the paper's first, the preprocessing's quality last.
-
-    Rows of the paper's own numbers are marked.
-    """
+def table_files(run: FinishedRun) -> list[Path]:
+    """The run's tables `tables/*.md`, the paper's first, the preprocessing's quality last."""
     paths = sorted(run.files.tables.glob("*.md"))
     ranks = {name: rank for rank, name in enumerate(FIRST_TABLES)}
     paths.sort(key=lambda path: ranks.get(path.stem, len(ranks)))
     quality = run.files.study.quality.with_suffix(".md")
-    paths += [quality] if quality.is_file() else []
+    return [*paths, quality] if quality.is_file() else paths
+
+
+def tables(run: FinishedRun) -> list[dict[str, Any]]:
+    """The run's tables as HTML. Rows of the paper's own numbers are marked."""
     found = []
-    for path in paths:
+    for path in table_files(run):
         markdown = path.read_text(encoding="utf-8")
         if markdown.strip():
             heading = markdown.lstrip().partition("\n")[0].lstrip("# ")

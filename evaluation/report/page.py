@@ -1,0 +1,92 @@
+"""A finished run as a page of Markdown with small pictures, to be kept beside code: what was found, and of what."""
+
+from __future__ import annotations
+
+import shutil
+from datetime import UTC, datetime
+from pathlib import Path, PurePath
+from typing import Any
+
+import jinja2
+import yaml
+from PIL import Image
+
+from core.errors import InputError
+from core.files import read_json, write_beside, write_json, write_text
+from evaluation.report import content, first_screen
+from evaluation.runs.finished_run import FinishedRun, read_run
+
+FOLDER = Path(__file__).parent
+FIGURES = ("figure_verdict", "figure4_slices", "figure_edge", "figure_mispel_training", "figure_summary")
+"""The figures that a page shows, in this order."""
+COLORS = 128
+"""Of a picture on the page: two fifths of its bytes, and no difference that a reader sees."""
+OF_THE_USER = ("config", "inputs")
+"""What of a provenance may hold paths on the user's machine."""
+
+
+def publish(folder: Path | str, out: Path) -> Path:
+    """Write a page of a finished run, with its configuration, tables and pictures, into `out`; returns its path.
+
+    A page that is there already is replaced. Raises `InputError` where the run has no report or no verdicts, or
+    `out` holds anything but such a page.
+    """
+    run = read_run(folder)
+    verdict = first_screen.first_screen(run)
+    if not verdict or not run.files.report.is_file():
+        raise InputError(f"{run.folder}: no report with verdicts; finish the run first")
+    if out.exists() and not (out / "provenance.json").is_file():
+        raise InputError(f"{out}: holds something else than a page of a run; give a folder of its own")
+    shutil.rmtree(out, ignore_errors=True)
+    told = read_json(run.files.provenance)
+    write_json(out / "provenance.json", {name: value for name, value in told.items() if name not in OF_THE_USER})
+    write_text(out / "configuration.yaml", yaml.safe_dump(without_folders(told["config"]), sort_keys=False))
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(FOLDER), trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
+    )
+    page = environment.get_template("page.md.j2").render(
+        run=content.overview(run),
+        verdict=verdict,
+        costs=content.costs(run),
+        figures=_pictures(run, out),
+        tables=_tables(run, out),
+        made=datetime.fromtimestamp(run.files.provenance.stat().st_mtime, UTC).date().isoformat(),
+        told=told,
+    )
+    path = out / "README.md"
+    write_text(path, page)
+    return path
+
+
+def without_folders(value: Any) -> Any:
+    """A configuration with the last part alone of every absolute path."""
+    if isinstance(value, dict):
+        return {key: without_folders(entry) for key, entry in value.items()}
+    if isinstance(value, list):
+        return [without_folders(entry) for entry in value]
+    return PurePath(value).name if isinstance(value, str) and PurePath(value).is_absolute() else value
+
+
+def _pictures(run: FinishedRun, out: Path) -> list[dict[str, Any]]:
+    """Copies of the figures in fewer colors, with their titles and captions."""
+    shown = {figure["id"]: figure for figures in content.figures(run).values() for figure in figures}
+    found = [shown[name] for name in FIGURES if name in shown]
+    for figure in found:
+        with write_beside(out / "figures" / f"{figure['id']}.png") as temporary, Image.open(figure["path"]) as picture:
+            picture.convert("RGB").quantize(COLORS).save(temporary, optimize=True)
+    return found
+
+
+def _tables(run: FinishedRun, out: Path) -> list[dict[str, Any]]:
+    """Copies of the tables, those that stand on the page with their text, the others with their title alone."""
+    found = []
+    for path in content.table_files(run):
+        text = path.read_text(encoding="utf-8").strip()
+        if not text:
+            continue
+        write_text(out / "tables" / path.name, text + "\n")
+        first = path.stem in content.FIRST_TABLES
+        found.append(
+            {"file": f"tables/{path.name}", "title": text.partition("\n")[0].lstrip("# "), "text": text, "first": first}
+        )
+    return found
