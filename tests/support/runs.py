@@ -44,7 +44,7 @@ def write_config(folder: Path, **changes) -> str:
         },
         "controls": NO_CONTROLS,
         "segmentation": {"engine": "gmm"},
-        "people_per_job": 2,
+        "people_per_job": 3,
     }
     # arms that a test names come beside these
     config |= changes | {"methods": config["methods"] | changes.get("methods", {})}

@@ -30,7 +30,6 @@ def run(tmp_path_factory) -> Path:
         methods={"whitestripe": None, "ravel": None},
         controls={"permuted": True, "matched_blur": True, "seeds": 2},
         segmentation={"engine": "hmrf"},
-        people_per_job=3,
     )
     done = snakemake(folder, "--configfile", config)
     assert done.returncode == 0, done.stderr[-3000:]

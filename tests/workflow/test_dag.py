@@ -33,12 +33,31 @@ COLUMNS = {
 }
 
 
+SPY = """
+import os, sys
+words = sys.orig_argv
+if "-m" in words and words[words.index("-m") + 1] in {packages}:
+    out = open(os.path.join({folder!r}, f"{{os.getpid()}}.txt"), "a", buffering=1)
+    print(*words[words.index("-m") + 1 :][:2], file=out)
+
+    def spy(event, arguments):
+        if event == "open" and str(arguments[0]).startswith({root!r}) and str(arguments[0]).endswith((".py", ".pyc")):
+            print(arguments[0], file=out)
+
+    sys.addaudithook(spy)
+"""
+
+
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory) -> Path:
-    """A folder with a finished run of 3 people on 3 scanners, one scan missing."""
+    """A folder with a finished run of 3 people on 3 scanners, one scan missing; what its jobs opened is in `opened`."""
     folder = tmp_path_factory.mktemp("dag")
     write_study(folder / "own", missing=("02", "Gamma"))
-    done = snakemake(folder, "--configfile", write_config(folder))
+    (folder / "opened").mkdir()
+    packages = ("studies", "baselines", "evaluation")
+    spy = SPY.format(packages=packages, folder=str(folder / "opened"), root=str(ROOT))
+    (folder / "sitecustomize.py").write_text(spy)
+    done = snakemake(folder, "--configfile", write_config(folder, people_per_job=2), also=folder)
     assert done.returncode == 0, done.stderr[-3000:]
     return folder
 
@@ -96,34 +115,12 @@ def test_snakemakes_own_report_holds_the_page(finished):
     assert "table2_ssim.tsv" in text
 
 
-SPY = """
-import os, sys
-words = sys.orig_argv
-if "-m" in words and words[words.index("-m") + 1] in {packages}:
-    out = open(os.path.join({folder!r}, f"{{os.getpid()}}.txt"), "a", buffering=1)
-    print(*words[words.index("-m") + 1 :][:2], file=out)
-
-    def spy(event, arguments):
-        if event == "open" and str(arguments[0]).startswith({root!r}) and str(arguments[0]).endswith((".py", ".pyc")):
-            print(arguments[0], file=out)
-
-    sys.addaudithook(spy)
-"""
-
-
-def test_a_rules_code_holds_all_that_its_jobs_load(tmp_path, monkeypatch):
+def test_a_rules_code_holds_all_that_its_jobs_load(finished):
     """What a job of a small run opens of this project's code lies in the hash of its verb, arms and engine."""
-    write_study(tmp_path / "own", missing=("02", "Gamma"))
-    (tmp_path / "opened").mkdir()
-    packages = ("studies", "baselines", "evaluation")
-    spy = SPY.format(packages=packages, folder=str(tmp_path / "opened"), root=str(ROOT))
-    (tmp_path / "sitecustomize.py").write_text(spy)
-    done = snakemake(tmp_path, "--configfile", write_config(tmp_path), also=tmp_path)
-    assert done.returncode == 0, done.stderr[-3000:]
     chosen = ("studies.sources.sheet", "segmentation.engines.gmm", "mispel.method")
     chosen += tuple(f"baselines.{arm}" for arm in ("raw", "whitestripe", "ravel"))
     seen = set()
-    for record in (tmp_path / "opened").iterdir():
+    for record in (finished / "opened").iterdir():
         command, *opened = record.read_text().splitlines()
         package, verb = command.split()
         files = {path for path in map(source_of, opened) if path.relative_to(ROOT).parts[0] in PACKAGES}
@@ -188,28 +185,6 @@ def test_tables_and_figures_are_redrawn_without_the_dag(finished):
     for verb in ("tables", "figures"):
         subprocess.run([sys.executable, "-m", "evaluation", verb, str(run)], check=True, cwd=finished)
     assert {path: path.read_bytes() for path in before} == before
-
-
-def test_a_failed_arm_is_recorded_and_shown(finished, tmp_path):
-    (tmp_path / "broken.nii.gz").write_text("no image")
-    config = write_config(
-        finished,
-        run="failing",
-        on_failure="record",
-        methods={
-            "ravel": {"engine": "gmm", "control_mask": str(tmp_path / "broken.nii.gz")},
-            "mispel": None,
-        },
-    )
-    done = snakemake(finished, "--configfile", config, "--keep-going")
-    assert done.returncode != 0
-    run = finished / "results" / "failing"
-    status = read_table(run / "status.tsv").set_index(["method", "step"])
-    assert status.loc[("ravel", "fit"), "status"] == "failed"
-    assert "broken.nii.gz: " in status.loc[("ravel", "fit"), "reason"]
-    assert set(status.loc["whitestripe", "status"]) == {"ok"}
-    assert "broken.nii.gz" in (run / "report.html").read_text()
-    assert set(read_table(run / "metrics" / "ssim.tsv")["method"]) == {"raw", "whitestripe"}
 
 
 @pytest.mark.parametrize(

@@ -141,32 +141,38 @@ def test_with_stop_a_failure_ends_the_command_and_leaves_no_record(tmp_path):
 
 def test_a_run_goes_on_without_the_arms_that_failed(program, tmp_path):
     write_study(tmp_path / "own")
+    (tmp_path / "broken.nii.gz").write_text("no image")
     methods = {
         "whitestripe": None,
-        "ravel": None,
+        "ravel": {"engine": "gmm", "control_mask": str(tmp_path / "broken.nii.gz")},
         "mispel": None,
         "zscore": {},
         "killed": {"method": "command", "apply": "kill -9 $PPID; sleep 60 # {scans} {out}"},
         "broken": {"method": "command", "apply": f"{program} nan"},
     }
-    config = write_config(tmp_path, methods=methods, on_failure="record", people_per_job=3)
+    config = write_config(tmp_path, methods=methods, on_failure="record")
     done = snakemake(tmp_path, "--configfile", config, "--keep-going")
     assert done.returncode != 0
     run = tmp_path / "results" / "small"
     status = read_table(run / "status.tsv").set_index(["method", "step"])
-    told = {"killed": "killed (SIGKILL)", "broken": "NaN or infinite voxels"}
+    told = {
+        "ravel": ("fit", "broken.nii.gz: "),
+        "killed": ("apply", "killed (SIGKILL)"),
+        "broken": ("apply", "NaN or infinite voxels"),
+    }
     page = (run / "report.html").read_text()
-    for arm, reason in told.items():
-        assert reason in status.loc[(arm, "apply"), "reason"]
+    for arm, (step, reason) in told.items():
+        assert reason in status.loc[(arm, step), "reason"]
         assert reason in page
         assert not list((run / "images" / arm).glob("*.nii.gz"))
-        later = status.loc[arm].drop(["fit", "apply"])
+        later = status.loc[arm].drop(["fit", step], errors="ignore")
         assert set(later["status"]) == {"failed"}
-        assert all(later["reason"].str.startswith("at step apply: "))
+        assert all(later["reason"].str.startswith(f"at step {step}: "))
     assert set(status.loc[["raw", "zscore"], "status"]) == {"ok"}
     for path in ("metrics/ssim.tsv", "tables/table2_ssim.tsv", "tables/table3_volume_differences.tsv"):
         assert set(read_table(run / path)["method"]) == {"raw", "zscore"}
     assert len(list((run / "figures").glob("figure[1-6]*.png"))) == 5
     said = (run / "logs" / "whole.log").read_text()
+    assert "ravel failed at step fit" in said
     assert "killed failed at step apply" in said
     assert "broken failed at step apply" in said

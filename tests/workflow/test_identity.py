@@ -55,7 +55,7 @@ def configured(folder: Path, **changes) -> str:
     program = {"method": "command", "apply": line, **changes.pop("program", {})}
     methods = {**FEW_ARMS, "program": program, **changes.pop("methods", {})}
     own = {"source": "sheet", "sheet": {"scans": "own/scans.tsv"}}
-    return write_config(folder, **{"methods": methods, "study": own, **changes})
+    return write_config(folder, **{"methods": methods, "study": own, "people_per_job": 2, **changes})
 
 
 def check(folder: Path, *words: str) -> subprocess.CompletedProcess:

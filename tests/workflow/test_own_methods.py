@@ -12,12 +12,12 @@ from core.images import save_image
 from core.sheet import read_sheet
 from tests.support.made_up_study import write_study
 from tests.support.project_copy import copy_project, python, shown
+from tests.support.runs import NO_CONTROL_ARMS
 
 pytestmark = pytest.mark.slow
 
 PAGE = "own-methods.md"
-CONTROLS = ["oracle", "cohort_mean", "person_mean"]
-ARMS = ["raw", *CONTROLS, "scanner_median", "scanner_median_permuted", "theirs", "theirs_blur"]
+ARMS = ["raw", "scanner_median", "scanner_median_permuted", "theirs", "theirs_blur"]
 ARMS += ["program", "program_permuted", "program_blur"]
 
 
@@ -32,6 +32,7 @@ def project(tmp_path_factory) -> Path:
     (folder / "program.py").write_text(shown(PAGE, "python")[1])
     config = yaml.safe_load(shown(PAGE, "yaml")[0])
     config["study"] = {"source": "sheet", "sheet": {"scans": str(sheet)}}
+    config["methods"] |= NO_CONTROL_ARMS
     config |= {"segmentation": {"engine": "gmm"}, "people_per_job": 4, "controls": {"seeds": 1}}
     (folder / "mine.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
     return folder

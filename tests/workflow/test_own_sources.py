@@ -13,7 +13,7 @@ from core.images import load_mask, save_image
 from core.sheet import read_sheet
 from tests.support.made_up_study import write_study
 from tests.support.project_copy import copy_project, python, shown
-from tests.support.runs import NO_CONTROLS
+from tests.support.runs import NO_CONTROL_ARMS, NO_CONTROLS
 
 pytestmark = pytest.mark.slow
 
@@ -34,6 +34,7 @@ def project(tmp_path_factory) -> Path:
 def write_config(project: Path, **options) -> None:
     config = yaml.safe_load(shown(PAGE, "yaml")[0])
     config["study"]["flat"] |= options
+    config["methods"] = config.get("methods", {}) | NO_CONTROL_ARMS
     config |= {"segmentation": {"engine": "gmm"}, "people_per_job": 3, "controls": NO_CONTROLS}
     (project / "mine.yaml").write_text(yaml.safe_dump(config))
 
@@ -60,8 +61,8 @@ def test_the_page_runs_to_the_report(project):
     assert done.returncode == 0, done.stderr[-3000:]
     run = project / "results" / "mine"
     assert set(read_table(run / "status.tsv")["status"]) == {"ok"}
-    # RAW, the page's arm and three controls; three people, three pairs
-    assert len(read_table(run / "metrics" / "ssim.tsv")) == 5 * 3 * 3
+    # RAW and the page's arm; three people, three pairs
+    assert len(read_table(run / "metrics" / "ssim.tsv")) == 2 * 3 * 3
     options = json.loads((run / "study" / "options.json").read_text())
     assert options == {"folder": "theirs", "above": 0.01, "scale": "brain"}
     scan = read_sheet(run / "scans.tsv").scans[0]
