@@ -80,18 +80,27 @@ def check_same_grid(path: Path | str, first: Path | str) -> None:
     check_grid(open_nifti(path), other.shape[:3], other.affine, str(first))
 
 
-def save_image(path: Path | str, voxels: np.ndarray, affine: np.ndarray) -> None:
-    """Write voxels (X, Y, Z) as a float32 NIfTI-1 file (.nii or .nii.gz); the same voxels give the same bytes."""
-    _save(path, np.asarray(voxels, dtype=np.float32), affine)
+def save_image(path: Path | str, voxels: np.ndarray, affine: np.ndarray, *, leads_to: int | None = None) -> None:
+    """Write voxels (X, Y, Z) as a float32 NIfTI-1 file (.nii or .nii.gz); the same voxels give the same bytes.
+
+    With `leads_to`, NIfTI's code of the coordinates that the affine leads to, the header says so in its sform and, for
+    an affine without shears, its qform.
+    """
+    _save(path, np.asarray(voxels, dtype=np.float32), affine, leads_to)
 
 
-def save_labels(path: Path | str, labels: np.ndarray, affine: np.ndarray) -> None:
-    """Write labels or a mask (X, Y, Z) as a uint8 NIfTI-1 file."""
-    _save(path, np.asarray(labels, dtype=np.uint8), affine)
+def save_labels(path: Path | str, labels: np.ndarray, affine: np.ndarray, *, leads_to: int | None = None) -> None:
+    """Write labels or a mask (X, Y, Z) as a uint8 NIfTI-1 file; `leads_to` as for `save_image`."""
+    _save(path, np.asarray(labels, dtype=np.uint8), affine, leads_to)
 
 
-def _save(path: Path | str, voxels: np.ndarray, affine: np.ndarray) -> None:
+def _save(path: Path | str, voxels: np.ndarray, affine: np.ndarray, leads_to: int | None) -> None:
     image = nib.Nifti1Image(voxels, affine)
+    if leads_to is not None:
+        image.set_sform(affine, leads_to)
+        image.set_qform(affine, leads_to)
+        if not np.allclose(image.get_qform(), affine, atol=1e-3):
+            image.set_qform(None, 0)
     image.header.set_xyzt_units("mm")
     image.header.set_slope_inter(1, 0)
     content = image.to_bytes()

@@ -10,7 +10,7 @@ from typing import Literal
 
 from core.errors import InputError, nearest
 
-ENTITIES = ("ses", "acq", "run", "rec", "ce", "desc", "space", "echo", "inv", "part")
+ENTITIES = ("ses", "acq", "run", "rec", "ce", "desc", "space", "cohort", "res", "echo", "inv", "part")
 """What the name of a T1w image says of it, beside the subject."""
 
 TABLES = ("participants", "sessions", "scans")

@@ -23,6 +23,8 @@ A source may have more:
     grid(options) -> tuple[int, ...] | None      voxels along each axis, None where it can't be told; with it a
                                             run says in advance how much it will write
     bytes_beside(options) -> float          what it keeps beside the images, a voxel and scan
+    space(options) -> str                   what BIDS calls the space of the common grid, as `ATLAS_SPACE`; without it
+                                            scans stay where they were
     settle(options) -> Options              the options with what takes long to find, in fields of `SETTLED`:
                                             called once, with `check`, and its answer is what `prepare` gets
     STEPS, step(name, options, scan, folder)    steps of a planned scan, each a job of its own before `prepare`
@@ -51,6 +53,9 @@ from core.scan_quality import Flagged
 
 RUN_WIDE = ("seed", "scale", "anatomy")
 """What a configuration says once for the whole run; a source's own block may say otherwise."""
+
+ATLAS_SPACE = "MNI152NLin2009aSym"
+"""What BIDS calls the space of the ICBM152 2009a atlas."""
 
 SETTLED = {"settled": True}
 """The metadata of a field that `settle` fills and no configuration names."""
@@ -167,6 +172,10 @@ class Source:
             return list(dict.fromkeys(self.module.inputs(self.options(given))))
         chosen = (scan for scan in self.plan(given) if subjects is None or scan.subject in subjects)
         return list(dict.fromkeys(Path(file) for scan in chosen for file in scan.files))
+
+    def space(self, given: Mapping[str, Any]) -> str:
+        """What BIDS calls the space of the common grid; "" where scans stayed where they were."""
+        return self.module.space(self.options(given)) if hasattr(self.module, "space") else ""
 
     def prepare(self, given: Mapping[str, Any], subject: str, folder: Path) -> Path:
         """Make or import one subject's scans; the part sheet."""

@@ -23,7 +23,7 @@ from studies.bids.options import BidsOptions
 from studies.bids.scans import BidsScan, study_scans
 from studies.preprocessing.options import PreprocessOptions
 from studies.preprocessing.steps import REGISTER, RESAMPLE, outcome
-from studies.sources import SETTLED, PlannedScan, Step
+from studies.sources import ATLAS_SPACE, SETTLED, PlannedScan, Step
 
 ENDINGS = ("T1w.nii.gz", "mask.nii.gz", "quality.json")
 
@@ -95,6 +95,11 @@ def bytes_beside(options: Options) -> float:
     from core.jobs.disk_space import IMAGE, WARPS
 
     return IMAGE + (WARPS if options.registration == "syn" else 0)
+
+
+def space(options: Options) -> str:
+    """The atlas's, where scans were registered to the one that comes by default."""
+    return ATLAS_SPACE if options.registration != "none" and options.atlas is None else ""
 
 
 def settle(options: Options) -> Options:

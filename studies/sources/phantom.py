@@ -6,7 +6,7 @@ from pathlib import Path
 
 from core.errors import InputError, nearest
 from studies.simulation.options import PhantomOptions as Options
-from studies.sources import PlannedScan
+from studies.sources import ATLAS_SPACE, PlannedScan
 
 SELECTING = ("subjects", "missing", "sessions", "rescanned")
 
@@ -35,6 +35,11 @@ def bytes_beside(options: Options) -> float:
     from core.jobs.disk_space import TRUTH
 
     return TRUTH
+
+
+def space(options: Options) -> str:
+    """The atlas's, of which people are deformations."""
+    return ATLAS_SPACE
 
 
 def check(options: Options) -> None:

@@ -1,0 +1,23 @@
+"""`export`: a run's images and labels as BIDS derivatives."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from studies.export import export
+
+HELP = "a run's images, tissue labels and brain masks as BIDS derivatives"
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Which run, which of its arms, and where to write."""
+    parser.add_argument("run", type=Path, metavar="RUN", help="a finished run's folder, such as results/demo")
+    parser.add_argument("--out", required=True, type=Path, help="the derivative's folder")
+    parser.add_argument("--arms", nargs="+", default=(), metavar="ARM", help="only these (default: all)")
+    parser.add_argument("--native", action="store_true", help="images alone, on the scanners' own grids")
+
+
+def main(arguments: argparse.Namespace) -> None:
+    """Write the derivative."""
+    print(export(arguments.run, arguments.out, arms=arguments.arms, native=arguments.native))
