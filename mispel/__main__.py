@@ -1,4 +1,4 @@
-"""`python -m mispel`: MISPEL for people who want just that."""
+"""`python -m mispel`, installed as `mispel`: MISPEL for people who want just that."""
 
 from __future__ import annotations
 
@@ -8,5 +8,11 @@ from core.jobs.command import call_verb, run
 
 main = partial(call_verb, "mispel", __doc__)
 
-if __name__ == "__main__":
+
+def console() -> None:
+    """The installed command `mispel`."""
     run(main)
+
+
+if __name__ == "__main__":
+    console()

@@ -61,8 +61,7 @@ def export(run: Path, out: Path, *, arms: Sequence[str] = (), native: bool = Fal
     the run hasn't, scans whose names would be one in BIDS, and a folder that holds anything but an earlier export.
     """
     at = RunFolder(run)
-    if out.exists() and not _is_export(out):
-        raise InputError(f"{out}: is there and no export of a run; give a folder that isn't there")
+    check_free(out)
     options = read_json(at.study.options)
     read_by = source(read_json(at.provenance)["config"]["study"]["source"])
     scans, labels = exported_scans(at), arms_with_images(at, arms)
@@ -89,6 +88,12 @@ def export(run: Path, out: Path, *, arms: Sequence[str] = (), native: bool = Fal
     finally:
         shutil.rmtree(made, ignore_errors=True)
     return out
+
+
+def check_free(out: Path) -> None:
+    """Refuse a folder that holds anything but an earlier export."""
+    if out.exists() and not _is_export(out) and (not out.is_dir() or any(out.iterdir())):
+        raise InputError(f"{out}: is there and no export of a run; give a folder that is empty or isn't there")
 
 
 def _write_images(

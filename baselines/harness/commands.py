@@ -18,9 +18,9 @@ from core.jobs.record import run_step
 from core.sheet import read_sheet
 
 
-def add_run_options(parser: argparse.ArgumentParser) -> None:
+def add_run_options(parser: argparse.ArgumentParser, *, sheet_required: bool = True) -> None:
     """Options that fitting and applying share."""
-    parser.add_argument("--scans", type=Path, required=True, help="the sheet of scans, a TSV")
+    parser.add_argument("--scans", type=Path, required=sheet_required, help="the sheet of scans, a TSV")
     parser.add_argument("--model", type=Path, required=True, help="folder of the fitted model")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads to use")
     parser.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")
@@ -48,9 +48,9 @@ def add_fit_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_apply_options(parser: argparse.ArgumentParser) -> None:
+def add_apply_options(parser: argparse.ArgumentParser, *, sheet_required: bool = True) -> None:
     """Options of `apply`."""
-    add_run_options(parser)
+    add_run_options(parser, sheet_required=sheet_required)
     parser.add_argument("--out", type=Path, required=True, help="folder for the harmonized images")
     parser.add_argument(
         "--param",

@@ -10,6 +10,7 @@ import sys
 import traceback
 import warnings
 from collections.abc import Callable, Iterable, Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -60,6 +61,7 @@ def call_verb(package: str, about: str | None, argv: Sequence[str] | None = None
     if words and not words[0].startswith("-"):
         raise InputError(f"python -m {package}: there is no verb '{words[0]}'{nearest(words[0], names)}")
     parser = argparse.ArgumentParser(prog=f"python -m {package}", description=about)
+    parser.add_argument("--version", action="version", version=version("mispel-benchmark"))
     listed = parser.add_subparsers(metavar="VERB", required=True)
     for name in names:
         listed.add_parser(name, help=load_verb(package, name).HELP)

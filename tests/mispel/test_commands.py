@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from benchmarks import gpu
+from core.sheet import read_sheet
 from mispel import bench
 from mispel.network import new_encoder
 from tests.support.mispel_data import write_study
@@ -39,12 +40,28 @@ def test_fit_then_harmonize_people_never_seen(sheet, tmp_path, monkeypatch, caps
     assert "step 1: 3 passes over 21 slices of 4 scanners" in told
     assert "step 1: 18 batches at" in told
     losses = pd.read_csv(model / "losses.tsv", sep="\t")
-    assert list(losses.columns) == ["step", "epoch", "reconstruction", "coupling", "harmonization", "total"]
+    assert list(losses.columns) == [
+        "step",
+        "epoch",
+        "reconstruction",
+        "coupling",
+        "harmonization",
+        "total",
+        "precision",
+    ]
     assert list(losses["epoch"][losses["step"] == 1]) == [1, 2, 3]
 
     new = write_study(tmp_path / "new", subjects=1, scanners=("Philips",), shape=(20, 24, 16), first_seed=30)
     assert mispel(monkeypatch, "harmonize", "--model", model, "--scans", new, "--out", tmp_path / "out") == 0
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["sub-30_scanner-Philips_T1w.nii.gz"]
+
+    (scan,) = read_sheet(new).scans
+    one = tmp_path / "one.nii.gz"
+    words = ("harmonize", scan.image, "--mask", scan.mask, "--model", model, "--out", one)
+    assert mispel(monkeypatch, *words) == 2
+    assert "--scanner, one of GE, Philips, Prisma, Trio" in capsys.readouterr().err
+    assert mispel(monkeypatch, *words, "--scanner", "Philips") == 0
+    assert one.read_bytes() == next((tmp_path / "out").iterdir()).read_bytes()
 
     other = write_study(tmp_path / "other", subjects=1, scanners=("Elsewhere",), shape=(20, 24, 16))
     assert mispel(monkeypatch, "harmonize", "--model", model, "--scans", other, "--out", tmp_path / "out") == 2

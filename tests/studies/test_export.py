@@ -107,6 +107,7 @@ def test_an_export_is_replaced_and_anything_else_is_left(tmp_path):
     assert not (out / "sub-01" / "old.txt").exists()
     assert not list(out.rglob("*desc-mispel*"))
     (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis" / "chapter.md").write_text("mine")
     with pytest.raises(InputError, match="no export of a run"):
         export(run, tmp_path / "thesis")
     with pytest.raises(InputError, match="no images of an arm 'mispell'"):
