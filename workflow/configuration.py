@@ -118,11 +118,13 @@ class Configuration:
         return json.dumps(self.source.making(self.options), sort_keys=True)
 
     def made_from(self, subjects: Sequence[str] | None = None, *, scan: str | None = None) -> str:
-        """A digest of what scans are made from beside the source's options: all, some people's, or one."""
+        """A digest of what scans are made from beside the source's options: all, some people's, or one's steps.
+
+        No step looks at covariates, so that an age that is corrected registers nothing again.
+        """
         if scan is not None:
-            chosen = [self.scans[scan]]
-        else:
-            chosen = [scan for subject in subjects or self.subjects for scan in self._scans_of[subject]]
+            return digest([scan, self.scans[scan].files])
+        chosen = [scan for subject in subjects or self.subjects for scan in self._scans_of[subject]]
         return digest([(scan.name, scan.files, sorted(scan.covariates.items())) for scan in chosen])
 
     def check_files(self) -> None:

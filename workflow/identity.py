@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import itertools
 import string
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
@@ -38,6 +38,7 @@ class Identities:
         self.at = at
         self._parts = {name: list(values) for name, values in parts.items()}
         self._counted: dict[str, Mapping[str, Value]] = {}
+        self._files: dict[str, Patterns] = {}
         self._again: dict[str, str] = {}
 
     def of(
@@ -52,6 +53,7 @@ class Identities:
         counted : values, or functions of wildcards.
         """
         self._counted[job] = counted
+        self._files[job] = files
 
         def made(wildcards: Any) -> str:
             given = dict(wildcards.items())
@@ -59,7 +61,7 @@ class Identities:
                 run=self.at.root,
                 record=self.at.made(job.format(**given)).relative_to(self.at.root),
                 identity=self._identity(job, wildcards),
-                files=[str(Path(file).relative_to(self.at.root)) for file in patterns_of(files, wildcards)],
+                files=self._made_by(job, wildcards),
                 came_from=patterns_of(came_from, wildcards),
                 lasting=lasting,
             ).as_option()
@@ -72,13 +74,12 @@ class Identities:
     @property
     def planned(self) -> dict[str, str]:
         """By job's name its identity, of every job of the run."""
-        found = {}
-        for job in self._counted:
-            fields = [field for _, field, _, _ in string.Formatter().parse(job) if field]
-            for values in itertools.product(*(self._parts[field] for field in fields)):
-                given = dict(zip(fields, values, strict=True))
-                found[job.format(**given)] = self._identity(job, _Wildcards(**given))
-        return found
+        return {name: self._identity(job, wildcards) for name, job, wildcards in self._jobs()}
+
+    def undone(self) -> list[str]:
+        """What the jobs without a true record make, as patterns below the run's folder: what they will clear away."""
+        undone = ((job, wildcards) for name, job, wildcards in self._jobs() if not self.at.made(name).exists())
+        return [pattern for job, wildcards in undone for pattern in self._made_by(job, wildcards)]
 
     def records(self, wildcards: Any) -> list[Path]:
         """The records of all jobs, as a rule's input: known when all rules are read."""
@@ -118,6 +119,19 @@ class Identities:
     def write_plan(self) -> None:
         """Write what each job is planned with, for `python -m evaluation check`."""
         write_json(self.at.planned, self.planned)
+
+    def _jobs(self) -> Iterator[tuple[str, str, Any]]:
+        """Every job of the run: its name, its rule's name with wildcards, and those."""
+        for job in self._counted:
+            fields = [field for _, field, _, _ in string.Formatter().parse(job) if field]
+            for values in itertools.product(*(self._parts[field] for field in fields)):
+                given = dict(zip(fields, values, strict=True))
+                yield job.format(**given), job, _Wildcards(**given)
+
+    def _made_by(self, job: str, wildcards: Any) -> list[str]:
+        """What a job makes, as patterns below the run's folder."""
+        patterns = patterns_of(self._files[job], wildcards)
+        return [Path(pattern).relative_to(self.at.root).as_posix() for pattern in patterns]
 
     def _identity(self, job: str, wildcards: Any) -> str:
         counted = self._counted[job]

@@ -1,4 +1,4 @@
-"""What an earlier run of other arms and people left in a run's folder: moved aside, and said.
+"""What an earlier run of other arms, people, scans or folds left in a run's folder: moved aside, and said.
 
 Left where it is, it would be taken for a result of this run, by people and by whatever reads a whole folder.
 """
@@ -8,11 +8,13 @@ from __future__ import annotations
 import shutil
 import sys
 from collections.abc import Collection, Iterator
-from pathlib import Path
+from fnmatch import fnmatch
+from pathlib import Path, PurePosixPath
 
 from core.jobs.made import read_record
 from core.names import ARM_STEPS
 from core.run_folder import RunFolder
+from evaluation.runs.wholeness import strangers
 
 BY_ARM = (
     "images/*",
@@ -34,14 +36,20 @@ OF_BATCHES = ("parts", "status")
 """Where files are that a division of the people into other batches makes worthless."""
 
 
-def take_out(at: RunFolder, arms: Collection[str], subjects: Collection[str], planned: Collection[str]) -> None:
-    """Move what isn't of these arms and people into `RUN/taken-out`, and say so; forget jobs that aren't planned.
+def take_out(
+    at: RunFolder,
+    arms: Collection[str],
+    subjects: Collection[str],
+    planned: Collection[str],
+    undone: Collection[str],
+) -> None:
+    """Move what isn't of these arms, people and jobs into `RUN/taken-out`, and say so; forget jobs not planned.
 
-    planned : the names of the run's jobs.
+    planned : the names of the run's jobs. undone : what those without a true record will make, as patterns.
     """
     forget(at, planned)
     moved: dict[str, int] = {}
-    for owner, path in (*of_other_arms(at, arms), *of_other_people(at, subjects)):
+    for owner, path in (*of_other_arms(at, arms), *of_other_people(at, subjects), *of_no_job(at, planned, undone)):
         if not path.exists():
             continue  # in a folder that was moved
         aside = at.taken_out / path.relative_to(at.root)
@@ -70,6 +78,18 @@ def of_other_people(at: RunFolder, subjects: Collection[str]) -> Iterator[tuple[
         for path in sorted(at.root.glob(pattern)):
             if not path.name.startswith(known):
                 yield f"person {path.name.removeprefix('sub-').partition('_')[0].partition('.')[0]}", path
+
+
+def of_no_job(at: RunFolder, planned: Collection[str], undone: Collection[str]) -> Iterator[tuple[str, Path]]:
+    """Files among the results that no job of the run made or will clear away, each with the kind of folder it is in."""
+    by_folder: dict[str, list[str]] = {}
+    for pattern in map(PurePosixPath, undone):
+        by_folder.setdefault(pattern.parent.as_posix(), []).append(pattern.name)
+    for path in strangers(at.root, planned):
+        relative = path.relative_to(at.root)
+        place = [relative, *relative.parents]
+        if not any(fnmatch(part.name, name) for part in place for name in by_folder.get(part.parent.as_posix(), ())):
+            yield f"files in {'/'.join(relative.parent.parts[:2])}", path
 
 
 def forget(at: RunFolder, planned: Collection[str]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 
@@ -48,7 +48,7 @@ def false_jobs(
     return {name: why for name, why in found.items() if why is not None}
 
 
-def strangers(run: Path, planned: Mapping[str, str]) -> Iterator[Path]:
+def strangers(run: Path, planned: Iterable[str]) -> Iterator[Path]:
     """Files in the folders of results that no job of the run made."""
     at = RunFolder(run)
     known = {name for job in planned for name in (read_record(at.made(job)) or {"files": ()})["files"]}

@@ -69,7 +69,7 @@ FIGURES = [
 onstart:
     try:
         remove_unfinished(RUN)
-        take_out(AT, ARMS, STUDY.subjects, JOBS.planned)
+        take_out(AT, ARMS, STUDY.subjects, JOBS.planned, JOBS.undone())
         if any(job.rule.name == "report" for job in workflow.dag.needrun_jobs()):
             # no report stands beside results that it doesn't tell of, whatever becomes of this run
             AT.report.unlink(missing_ok=True)
