@@ -132,6 +132,14 @@ def of_step(step):
     ]
 
 
+def harmonized(wildcards):
+    """What applying an arm to a batch makes."""
+    return [
+        *(AT.images_of(wildcards.arm, subject) for subject in people(wildcards)),
+        AT.record(wildcards.arm, f"apply-{wildcards.batch}"),
+    ]
+
+
 def labels(wildcards):
     """What segmenting a batch of an arm makes."""
     folder = AT.segmentations(wildcards.arm)
@@ -145,7 +153,7 @@ def labels(wildcards):
 def fitted_from(wildcards):
     """The jobs that an arm's fit stands on: the scans, and an arm whose images it looks at."""
     after = STUDY.arms[wildcards.arm].after
-    return ["prepare/*", "scans/all", *([f"apply/{after}"] if after else [])]
+    return ["prepare/*", "scans/all", *([f"apply/{after}-*"] if after else [])]
 
 
 def stepped(wildcards):
@@ -167,7 +175,7 @@ def ids(wildcards):
 def applied_before(wildcards):
     """Whether the arm was applied whose images this one's fit looks at; nothing for most."""
     after = STUDY.arms[wildcards.arm].after
-    return [AT.record(after, "apply")] if after else []
+    return [AT.record(after, f"apply-{batch}") for batch in BATCHES if after]
 
 
 def memory(mb):
@@ -183,6 +191,11 @@ def settings(parameters):
 def every_fold(pattern):
     """The pattern's files of all folds, where people are divided into folds; else the pattern."""
     return expand(pattern, fold=FOLDS, allow_missing=True) if FOLDS else [pattern]
+
+
+def every_batch(pattern):
+    """The pattern's files of all batches."""
+    return expand(pattern, batch=BATCHES, allow_missing=True)
 
 
 def statuses(step):

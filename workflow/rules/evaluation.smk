@@ -4,7 +4,7 @@
 rule measure:
     input:
         sheet=rules.scans.output.sheet,
-        images=rules.apply.output.images,
+        images=rules.apply.output.made,
         intensities=rules.intensities.output.intensities,
         reference=AT.intensities(RAW),
         volumes=rules.segment.output.volumes,
@@ -32,7 +32,7 @@ rule measure:
             ],
             came_from=[
                 "prepare/*",
-                "apply/{arm}",
+                "apply/{arm}-{batch}",
                 "intensities/{arm}",
                 f"intensities/{RAW}",
                 "segment/{arm}-{batch}",
@@ -41,12 +41,13 @@ rule measure:
             subjects=people,
             code=verb_hash("evaluation", "measure-arm"),
         ),
+        images=lambda wildcards: AT.images(wildcards.arm),
         segmentations=lambda wildcards: AT.segmentations(wildcards.arm),
         reference=AT.segmentations(RAW),
         folder=subpath(output.measures, parent=True),
     shell:
         "python -m evaluation measure-arm --arm {wildcards.arm} --scans {input.sheet}"
-        " --subjects {params.subjects:q} --images {input.images}"
+        " --subjects {params.subjects:q} --images {params.images}"
         " --segmentations {params.segmentations} --reference-segmentations {params.reference}"
         " --intensities {input.intensities} --reference {input.reference}"
         " --batch {wildcards.batch} --out {params.folder}"

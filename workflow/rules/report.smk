@@ -14,8 +14,9 @@ DRAWN_FROM = [
 rule status:
     input:
         fitted=statuses(FIT),
-        applied=statuses("apply"),
+        applied=statuses("apply-{batch}"),
         ranged=statuses("intensities"),
+        counted=statuses("intensities-{batch}") if COUNTED else [],
         segmented=statuses("segment-{batch}"),
         measured=statuses("measure-{batch}"),
     output:
@@ -106,7 +107,7 @@ rule figures:
     input:
         sheet=rules.scans.output.sheet,
         arms=rules.describe.output.arms,
-        images=expand(rules.apply.output.images, arm=ARMS),
+        images=expand(rules.apply.output.made, arm=ARMS, batch=BATCHES),
         metrics=rules.metrics.output,
         tests=rules.statistics.output.tests,
         status=rules.status.output.status,

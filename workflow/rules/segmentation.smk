@@ -4,7 +4,7 @@
 rule segment:
     input:
         sheet=rules.scans.output.sheet,
-        images=rules.apply.output.images,
+        images=rules.apply.output.made,
         intensities=rules.intensities.output.intensities,
         measured=rules.intensities.output.status,
         reference=AT.intensities(RAW),
@@ -24,7 +24,11 @@ rule segment:
         **JOBS.of(
             "segment/{arm}-{batch}",
             files=labels,
-            came_from=["apply/{arm}", "intensities/{arm}", f"intensities/{RAW}"],
+            came_from=[
+                "apply/{arm}-{batch}",
+                "intensities/{arm}",
+                f"intensities/{RAW}",
+            ],
             subjects=people,
             engine=config["segmentation"]["engine"],
             rule=config["segmentation"]["rule"],
@@ -35,10 +39,11 @@ rule segment:
                 *configured_modules(config["segmentation"]["engine"]),
             ),
         ),
+        images=lambda wildcards: AT.images(wildcards.arm),
         folder=lambda wildcards: AT.segmentations(wildcards.arm),
     shell:
         "python -m evaluation segment-arm --arm {wildcards.arm} --scans {input.sheet}"
-        " --subjects {params.subjects:q} --images {input.images}"
+        " --subjects {params.subjects:q} --images {params.images}"
         " --intensities {input.intensities} --reference {input.reference}"
         " --engine {params.engine} --rule {params.rule} --threshold {params.threshold}"
         " --threads {threads} --out {params.folder} --volumes {output.volumes}"
