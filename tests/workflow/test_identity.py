@@ -97,6 +97,21 @@ def test_whatever_is_missing_or_changed_is_planned_again(copy):
     assert "apply/program-0000: " in check(copy).stdout
 
 
+def test_an_image_that_is_lost_costs_its_batch_alone(copy):
+    run = copy / "results" / "small"
+    lost = run / "images" / "raw" / "sub-03_scanner-Alpha_T1w.nii.gz"
+    content = lost.read_bytes()
+    lost.unlink()
+    kept = [path for part in ("images", "models", "segmentations", "parts") for path in run.glob(f"{part}/*/*")]
+    of_batch = ("images/raw/sub-03", "parts/raw/intensities-0001")
+    others = {path: path.stat().st_mtime_ns for path in kept if not any(name in str(path) for name in of_batch)}
+    done = snakemake(copy, "--configfile", configured(copy))
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert lost.read_bytes() == content
+    assert {path: path.stat().st_mtime_ns for path in others} == others
+    assert check(copy).returncode == 0
+
+
 def test_a_flip_that_leaves_size_and_time_is_found_by_check(copy):
     path = copy / "results" / "small" / "images" / "raw" / "sub-01_scanner-Alpha_T1w.nii.gz"
     stat = path.stat()

@@ -5,6 +5,9 @@
 # scans are harmonized too, since the range is theirs.
 #
 # The range is of all people: where there are several batches, each is counted, and the counts are joined.
+#
+# What is long (fit, segment, measure) finds its record still true, where what it was made from is made again and comes
+# out the same, and leaves its files as they are (`lasting`); for that these are no outputs, as with scans' steps.
 
 FOLD = "{fold}" if FOLDS else ""
 FIT = "fit-{fold}" if FOLDS else "fit"
@@ -37,8 +40,6 @@ rule fit:
         sheet=rules.scans.output.sheet,
         before=applied_before,
     output:
-        model=directory(AT.model("{arm}", FOLD)),
-        status=AT.record("{arm}", FIT),
         made=AT.made(FIT_JOB),
     log:
         AT.log("fit", "{arm}", FIT),
@@ -54,27 +55,30 @@ rule fit:
         **JOBS.of(
             FIT_JOB,
             files=[AT.model("{arm}", FOLD), AT.record("{arm}", FIT)],
+            lasting=True,
             came_from=fitted_from,
             method=lambda wildcards: STUDY.arms[wildcards.arm].method,
             settings=lambda wildcards: settings(STUDY.arms[wildcards.arm].parameters),
             seed=lambda wildcards: STUDY.arms[wildcards.arm].seed,
             code=lambda wildcards: STUDY.code_of("fit", wildcards.arm),
         ),
+        model=lambda wildcards: AT.model(*wildcards),
+        # as text, since wildcards in paths are filled in for files alone
+        status=str(AT.record("{arm}", FIT)),
         checkpoint=lambda wildcards: AT.checkpoint(*wildcards),
         without="--without-fold {fold}" if FOLDS else "",
     shell:
         "python -m baselines fit {params.method} --arm {wildcards.arm} --scans {input.sheet}"
-        " --model {output.model} --scale none --seed {params.seed} --threads {threads}"
+        " --model {params.model} --scale none --seed {params.seed} --threads {threads}"
         " --checkpoint {params.checkpoint} {params.without} {params.settings:q}"
-        " --status {output.status} --requires {input.before} --on-failure {config[on_failure]}"
+        " --status {params.status} --requires {input.before} --on-failure {config[on_failure]}"
         " --minutes {config[minutes_per_step]} --made {params.made:q} > {log} 2>&1"
 
 
 rule apply:
     input:
         sheet=rules.scans.output.sheet,
-        model=every_fold(rules.fit.output.model),
-        fitted=every_fold(rules.fit.output.status),
+        fitted=every_fold(rules.fit.output.made),
     output:
         **({"training": temp(directory(TRAINING))} if FOLDS else {}),
         status=AT.record("{arm}", "apply-{batch}"),
@@ -104,12 +108,13 @@ rule apply:
         ),
         model=lambda wildcards: AT.model(wildcards.arm),
         images=lambda wildcards: AT.images(wildcards.arm),
+        fitted=every_fold(str(AT.record("{arm}", FIT))),
         by_fold=BY_FOLD,
     shell:
         "python -m baselines apply {params.method} --arm {wildcards.arm} --model {params.model}"
         " --scans {input.sheet} --subjects {params.subjects:q} --out {params.images}"
         " --threads {threads} {params.by_fold} {params.rescans} {params.settings:q}"
-        " --status {output.status} --requires {input.fitted} --on-failure {config[on_failure]}"
+        " --status {output.status} --requires {params.fitted} --on-failure {config[on_failure]}"
         " --minutes {config[minutes_per_step]} --made {params.made:q} > {log} 2>&1"
 
 

@@ -198,9 +198,9 @@ def every_batch(pattern):
     return expand(pattern, batch=BATCHES, allow_missing=True)
 
 
-def statuses(step):
-    """The records of how a step ended, of every arm; a step by batches or folds has one of each."""
-    return expand(AT.record("{arm}", step), arm=ARMS, batch=BATCHES, fold=FOLDS or [""])
+def of_every_arm(pattern):
+    """The pattern's files of every arm; a step by batches or folds has one of each."""
+    return expand(pattern, arm=ARMS, batch=BATCHES, fold=FOLDS or [""])
 
 
 def sweep_folds(wildcards):

@@ -13,12 +13,11 @@ DRAWN_FROM = [
 
 rule status:
     input:
-        fitted=statuses(FIT),
-        applied=statuses("apply-{batch}"),
-        ranged=statuses("intensities"),
-        counted=statuses("intensities-{batch}") if COUNTED else [],
-        segmented=statuses("segment-{batch}"),
-        measured=statuses("measure-{batch}"),
+        fitted=of_every_arm(rules.fit.output.made),
+        applied=of_every_arm(rules.apply.output.made),
+        ranged=of_every_arm(rules.intensities.output.made),
+        segmented=of_every_arm(rules.segment.output.made),
+        measured=of_every_arm(rules.measure.output.made),
     output:
         status=AT.status,
         made=AT.made("status/all"),

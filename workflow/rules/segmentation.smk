@@ -10,8 +10,6 @@ rule segment:
         reference=AT.intensities(RAW),
         reference_measured=AT.record(RAW, "intensities"),
     output:
-        volumes=AT.parts("{arm}") / "volumes-{batch}.tsv",
-        status=AT.record("{arm}", "segment-{batch}"),
         made=AT.made("segment/{arm}-{batch}"),
     log:
         AT.log("segment", "{arm}-{batch}"),
@@ -24,6 +22,7 @@ rule segment:
         **JOBS.of(
             "segment/{arm}-{batch}",
             files=labels,
+            lasting=True,
             came_from=[
                 "apply/{arm}-{batch}",
                 "intensities/{arm}",
@@ -40,13 +39,15 @@ rule segment:
             ),
         ),
         images=lambda wildcards: AT.images(wildcards.arm),
+        volumes=str(AT.parts("{arm}") / "volumes-{batch}.tsv"),
+        status=str(AT.record("{arm}", "segment-{batch}")),
         folder=lambda wildcards: AT.segmentations(wildcards.arm),
     shell:
         "python -m evaluation segment-arm --arm {wildcards.arm} --scans {input.sheet}"
         " --subjects {params.subjects:q} --images {params.images}"
         " --intensities {input.intensities} --reference {input.reference}"
         " --engine {params.engine} --rule {params.rule} --threshold {params.threshold}"
-        " --threads {threads} --out {params.folder} --volumes {output.volumes}"
-        " --status {output.status} --requires {input.measured} {input.reference_measured}"
+        " --threads {threads} --out {params.folder} --volumes {params.volumes}"
+        " --status {params.status} --requires {input.measured} {input.reference_measured}"
         " --on-failure {config[on_failure]} --minutes {config[minutes_per_step]}"
         " --made {params.made:q} > {log} 2>&1"
