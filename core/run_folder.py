@@ -30,6 +30,11 @@ def labels_name(stem: str) -> str:
     return f"{stem}_dseg.nii.gz"
 
 
+def hard_labels_name(stem: str) -> str:
+    """The file of the most probable tissue of every voxel, by the stem of the scan."""
+    return f"{stem}_hard.nii.gz"
+
+
 @dataclass(frozen=True)
 class StudyFolder:
     """The folder that a study's scans are prepared in: `RUN/study`, or one of the user's own."""

@@ -14,6 +14,7 @@ from baselines.harness.registry import method
 from baselines.harness.saved import model_scale
 from baselines.interface import Context
 from core import folds
+from core.errors import InputError
 from core.jobs.made import reads
 from core.jobs.record import run_step
 from core.run_folder import image_name
@@ -43,6 +44,12 @@ def add_fit_options(parser: argparse.ArgumentParser) -> None:
         choices=["brain", "volume", "none"],
         default="brain",
         help="divide every image by its mean over the brain or the volume; none: they come scaled",
+    )
+    parser.add_argument(
+        "--labels",
+        type=Path,
+        help="folder of the scans' labels, SCAN_hard.nii.gz (`python -m evaluation segment-arm --hard` writes them), "
+        "for a method that would segment the scans itself",
     )
     parser.add_argument("--checkpoint", type=Path, help="folder that lets a killed fit go on where it was")
     parser.add_argument(
@@ -76,9 +83,11 @@ def add_apply_options(parser: argparse.ArgumentParser) -> None:
 def fit_from(given: argparse.Namespace, name: str) -> None:
     """Fit method `name` as the command line says."""
     parameters = parse_parameters(method(name), given.param)
-    context = Context(given.seed, given.threads, given.device, given.checkpoint)
-
-    reads(method(name)(parameters, context).reads(read_sheet(given.scans, check=False)))
+    context = Context(given.seed, given.threads, given.device, given.checkpoint, given.labels)
+    made = method(name)(parameters, context)
+    if given.labels is not None and made.labels_by is None:
+        raise InputError(f"--labels: the fit of '{name}' with these parameters looks at none; leave it out")
+    reads(made.reads(read_sheet(given.scans, check=False)))
 
     def work() -> str:
         study = read_sheet(given.scans, scale=given.scale)

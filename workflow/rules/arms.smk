@@ -39,6 +39,7 @@ rule fit:
     input:
         sheet=rules.scans.output.sheet,
         before=applied_before,
+        labels=segmented_before,
     output:
         made=AT.made(FIT_JOB),
     log:
@@ -63,6 +64,10 @@ rule fit:
             code=lambda wildcards: STUDY.code_of("fit", wildcards.arm),
         ),
         model=lambda wildcards: AT.model(*wildcards),
+        requires=fit_requires,
+        labels=lambda wildcards, input: (
+            f"--labels {AT.segmentations(RAW)}" if input.labels else ""
+        ),
         # as text, since wildcards in paths are filled in for files alone
         status=str(AT.record("{arm}", FIT)),
         checkpoint=lambda wildcards: AT.checkpoint(*wildcards),
@@ -70,8 +75,8 @@ rule fit:
     shell:
         "python -m baselines fit {params.method} --arm {wildcards.arm} --scans {input.sheet}"
         " --model {params.model} --scale none --seed {params.seed} --threads {threads}"
-        " --checkpoint {params.checkpoint} {params.without} {params.settings:q}"
-        " --status {params.status} --requires {input.before} --on-failure {config[on_failure]}"
+        " --checkpoint {params.checkpoint} {params.without} {params.labels} {params.settings:q}"
+        " --status {params.status} --requires {params.requires} --on-failure {config[on_failure]}"
         " --minutes {config[minutes_per_step]} --made {params.made:q} > {log} 2>&1"
 
 

@@ -151,9 +151,11 @@ def labels(wildcards):
 
 
 def fitted_from(wildcards):
-    """The jobs that an arm's fit stands on: the scans, and an arm whose images it looks at."""
+    """The jobs that an arm's fit stands on: the scans, an arm whose images it looks at, and RAW's labels."""
     after = STUDY.arms[wildcards.arm].after
-    return ["prepare/*", "scans/all", *([f"apply/{after}-*"] if after else [])]
+    images = [f"apply/{after}-*"] if after else []
+    labels = [f"segment/{RAW}-*"] if STUDY.takes_labels(wildcards.arm) else []
+    return ["prepare/*", "scans/all", *images, *labels]
 
 
 def stepped(wildcards):
@@ -176,6 +178,20 @@ def applied_before(wildcards):
     """Whether the arm was applied whose images this one's fit looks at; nothing for most."""
     after = STUDY.arms[wildcards.arm].after
     return [AT.record(after, f"apply-{batch}") for batch in BATCHES if after]
+
+
+def segmented_before(wildcards):
+    """The records of RAW's segmentations, where the arm's fit takes their labels."""
+    if not STUDY.takes_labels(wildcards.arm):
+        return []
+    return [AT.made(f"segment/{RAW}-{batch}") for batch in BATCHES]
+
+
+def fit_requires(wildcards):
+    """How the steps ended that an arm's fit stands on."""
+    labels = BATCHES if STUDY.takes_labels(wildcards.arm) else []
+    segmented = [AT.record(RAW, f"segment-{batch}") for batch in labels]
+    return [*applied_before(wildcards), *segmented]
 
 
 def memory(mb):

@@ -32,6 +32,8 @@ rule segment:
             engine=config["segmentation"]["engine"],
             rule=config["segmentation"]["rule"],
             threshold=config["segmentation"]["threshold"],
+            # that methods needn't segment the scans again
+            hard=lambda wildcards: "--hard" if wildcards.arm == RAW else "",
             code=verb_hash(
                 "evaluation",
                 "segment-arm",
@@ -47,7 +49,7 @@ rule segment:
         " --subjects {params.subjects:q} --images {params.images}"
         " --intensities {input.intensities} --reference {input.reference}"
         " --engine {params.engine} --rule {params.rule} --threshold {params.threshold}"
-        " --threads {threads} --out {params.folder} --volumes {params.volumes}"
+        " --threads {threads} --out {params.folder} {params.hard} --volumes {params.volumes}"
         " --status {params.status} --requires {input.measured} {input.reference_measured}"
         " --on-failure {config[on_failure]} --minutes {config[minutes_per_step]}"
         " --made {params.made:q} > {log} 2>&1"
