@@ -5,7 +5,7 @@
 
 {scans} is a sheet of scans with full paths, {model} a folder for what was learned, {out} a folder for the harmonized
 images, `sub-<subject>_scanner-<scanner>_T1w.nii.gz`; all three are quoted for the shell. `apply` runs once
-for all the scans that are asked for, since starting R or Matlab takes longer than a scan.
+for many scans, since starting R or Matlab takes longer than a scan.
 
 A saved model says which line it was fitted with, and doesn't bring it: `apply` by hand takes it again.
 
@@ -51,7 +51,7 @@ class Command(Method):
         """fit: the command line that learns, with {scans} and {model}; empty where nothing is learned.
 
         apply: the command line that harmonizes, with {scans}, {out} and, where something was learned, {model}; it
-        is run for the scans of one scanner at a time.
+        is run for the scans of one scanner at a time, in a run of a batch of people (`people_per_job`).
         uses_other_scans: whether it looks at a person's other scans, and so is run for all scans at once.
         by_voxel: whether what it learned is of places on the grid, so that scans on another grid are refused.
         """

@@ -29,12 +29,15 @@ class Context:
     threads: how many CPU threads it may use.
     device: "cpu", "cuda", or "auto" for a GPU where there is one.
     checkpoint: a folder that outlives a killed fit, for methods that can go on where they stopped.
+    labels: a folder of the scans' tissue labels (`core.run_folder.hard_labels_name`), for a fit that would segment
+        them: made by the engine that the method names (`Method.labels_by`) of the scans as they are shown to it.
     """
 
     seed: int = 0
     threads: int = 1
     device: Literal["auto", "cpu", "cuda"] = "auto"
     checkpoint: Path | None = None
+    labels: Path | None = None
 
     def generator(self, *names: str) -> np.random.Generator:
         """A generator that depends on the seed and on `names` alone, so that no order of work changes it."""
@@ -121,6 +124,14 @@ class Method(abc.ABC):
     def variant(self) -> str:
         """What sets the arm apart from the published method, in a word or two after its label; mostly nothing."""
         return ""
+
+    @property
+    def labels_by(self) -> str | None:
+        """The engine of the tissue labels that its fit looks at, of scans of mean 1 over the brain x 1000; mostly none.
+
+        A run then gives it RAW's (`Context.labels`), where these are the same; else it segments the scans itself.
+        """
+        return None
 
     def check_plan(self, plan: Plan) -> None:
         """Refuse (`InputError`) parameters that can't be used in such a study, before any image is read."""

@@ -5,7 +5,8 @@ scan to scan is taken to be unwanted. Its first factors are regressed out of eve
 
 Our own, since the only Python version (`intensity-normalization`) dropped RAVEL in 3.0. The factors
 come from the small scans x scans Gram matrix in float64 and images are read one by one, so memory
-doesn't grow with voxels x scans.
+doesn't grow with voxels x scans. A run whose scans and engine are those of its segmentation gives the fit RAW's
+labels; by hand it segments the scans itself.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from core.images import scale_to_mean, to_mask, voxel_sizes
 from core.jobs.command import progress
 from core.names import SEGMENTER_SCALE, TISSUES
 from core.paths import check_is_file
+from core.run_folder import hard_labels_name
 from core.study import Scan, Study
 from segmentation import segment
 from segmentation.interface import engines
@@ -31,6 +33,8 @@ from segmentation.interface import engines
 MODEL_FILE = "ravel.npz"
 CSF = TISSUES.index("CSF") + 1
 MOST_FACTORS = 1000
+SCALED = 1e-6
+"""A scan whose mean is nearer to 1 is on the study's scale. Divided again, some voxels would move by their last bit."""
 
 
 def control_mask(csf_counts: np.ndarray, brain: np.ndarray, scans: int, probability: float) -> np.ndarray:
@@ -127,6 +131,11 @@ class Ravel(Method):
         if self.parameters.control_mask is not None:
             check_is_file(self.parameters.control_mask)
 
+    @property
+    def labels_by(self) -> str | None:
+        """The engine that finds CSF; none where a mask of control voxels is given."""
+        return self.parameters.engine if self.parameters.control_mask is None else None
+
     def fit(self, study: Study) -> None:
         """Find control voxels, their factors, and each voxel's coefficients."""
         count = len(study.scans)
@@ -193,14 +202,21 @@ class Ravel(Method):
         csf = np.zeros(study.shape, np.int32)
         brain = np.ones(study.shape, bool)
         sizes = voxel_sizes(study.affine)
-        for scan in progress(study.scans, what="ravel: segment"):
+        for scan in progress(study.scans, what="ravel: CSF"):
             mask = scan.read_mask()
-            image = scale_to_mean(scan.read(), mask, "brain") * SEGMENTER_SCALE
-            found = segment(
-                image, mask, sizes, engine=self.parameters.engine, threads=self.context.threads, name=scan.name
-            )
-            csf += found.labels == CSF
+            csf += self._labels(scan, mask) == CSF
             brain &= mask
         # the edge of the brain is where masks and registration err: most false control voxels lie there
         brain &= distance_transform_edt(np.pad(brain, 1), sizes)[1:-1, 1:-1, 1:-1] > self.parameters.erosion_mm
         return control_mask(csf, brain, len(study.scans), self.parameters.probability)
+
+    def _labels(self, scan: Scan, mask: np.ndarray) -> np.ndarray:
+        """The most probable tissue of every voxel (X, Y, Z): given, or found here."""
+        if self.context.labels is not None:
+            return scan.load(self.context.labels / hard_labels_name(scan.name))
+        image = scan.read()
+        if abs(float(image[mask].mean(dtype=np.float64)) - 1) > SCALED:
+            image = scale_to_mean(image, mask, "brain")
+        engine, threads = self.parameters.engine, self.context.threads
+        image = image * np.float32(SEGMENTER_SCALE)
+        return segment(image, mask, voxel_sizes(scan.affine), engine=engine, threads=threads, name=scan.name).labels

@@ -30,6 +30,11 @@ def labels_name(stem: str) -> str:
     return f"{stem}_dseg.nii.gz"
 
 
+def hard_labels_name(stem: str) -> str:
+    """The file of the most probable tissue of every voxel, by the stem of the scan."""
+    return f"{stem}_hard.nii.gz"
+
+
 @dataclass(frozen=True)
 class StudyFolder:
     """The folder that a study's scans are prepared in: `RUN/study`, or one of the user's own."""
@@ -195,13 +200,17 @@ class RunFolder:
         """What lets an arm's killed fit go on."""
         return self._of_fold("checkpoints", arm, fold)
 
-    def training_images(self, arm: str) -> Path:
-        """An arm's images of the people that each fold's model was fitted on; not kept."""
-        return self.root / "training" / arm
+    def training_images(self, arm: str, batch: str) -> Path:
+        """An arm's images of a batch's people by the models that were fitted on them, by fold; not kept."""
+        return self.root / "training" / arm / batch
 
     def images(self, arm: str) -> Path:
         """The folder of an arm's images."""
         return self.root / "images" / arm
+
+    def images_of(self, arm: str, subject: str) -> Path:
+        """An arm's images of a person, as a pattern."""
+        return self.images(arm) / image_name(f"sub-{subject}_scanner-*")
 
     def segmentations(self, arm: str) -> Path:
         """The folder of an arm's labels."""

@@ -14,7 +14,7 @@ import sys
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from core.covariates import Covariate, column_names, read_covariate
 from core.documents import read_document
@@ -30,6 +30,9 @@ from studies.sources import RUN_WIDE, PlannedScan, Source, Step, source, sources
 from workflow.controls import PlannedArm, Traits, with_controls
 from workflow.schema import checked
 from workflow.source_hash import configured_modules, method_hash
+
+if TYPE_CHECKING:
+    from baselines.interface import Method
 
 ROOT = Path(__file__).resolve().parent.parent
 DEFAULTS = ROOT / "config" / "config.yaml"
@@ -266,6 +269,11 @@ class Configuration:
             return None
         return read_covariate(name, (scan.cell(name) for scan in self.planned))
 
+    def takes_labels(self, arm: str) -> bool:
+        """Whether the arm's fit would make the labels that RAW's segmentation makes: same scans, same engine."""
+        engine = self.content["segmentation"]["engine"]
+        return self.content["scale"] == "brain" and method_of(self.arms[arm]).labels_by == engine
+
     def gpus_of(self, method_id: str) -> int | None:
         """1 where the method gains from a GPU and one is to be used, else None."""
         wanted = self.content["gpu"]
@@ -283,13 +291,18 @@ def by_number(people: Sequence[str], size: int) -> dict[str, list[str]]:
     return {f"{first // size:04d}": list(people[first : first + size]) for first in range(0, len(people), size)}
 
 
-def traits_of(arm: PlannedArm) -> Traits:
-    """What the arm's method says of itself with the arm's parameters. Raises `InputError` for an unknown method."""
+def method_of(arm: PlannedArm) -> Method:
+    """The arm's method with the arm's parameters. Raises `InputError` for an unknown method."""
     from baselines.harness.parameters import make_parameters
     from baselines.harness.registry import method
 
     chosen = method(arm.method)
-    made = chosen(make_parameters(chosen, dict(arm.parameters)))
+    return chosen(make_parameters(chosen, dict(arm.parameters)))
+
+
+def traits_of(arm: PlannedArm) -> Traits:
+    """What the arm's method says of itself with the arm's parameters. Raises `InputError` for an unknown method."""
+    made = method_of(arm)
     return Traits(
         control=made.control,
         uses_other_scans=made.uses_other_scans,

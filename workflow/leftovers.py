@@ -29,7 +29,7 @@ BY_ARM = (
 )
 """Where a run has folders and files of arms, named after them, with a batch after a hyphen."""
 
-BY_PERSON = ("study/sub-*", "study/*/sub-*", "segmentations/*/sub-*")
+BY_PERSON = ("study/sub-*", "study/*/sub-*", "images/*/sub-*", "segmentations/*/sub-*")
 """Where a run has files and folders that begin with a person's name."""
 
 OF_BATCHES = ("parts", "status")

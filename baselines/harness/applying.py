@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -71,26 +71,30 @@ def apply_by_fold(
     out: Path,
     training: Path,
     *,
+    subjects: Collection[str] | None = None,
     context: Context | None = None,
     given: Mapping[str, Any] | None = None,
 ) -> str:
-    """Harmonize everyone with the model fitted without them, `folder/fold-<fold>`; images go to `out`.
+    """Harmonize everyone, or these `subjects`, with the model fitted without them, `folder/fold-<fold>`, into `out`.
 
     `training/fold-<fold>` gets the images of the people that the model was fitted on, of which the arm's
     range of intensities is taken; a method that learns nothing from a study gives the same images in every
     fold, so that it needs none. Raises `InputError` for a model that has seen people of its fold. Returns
     the devices used.
     """
+    chosen = study if subjects is None else study.select(subjects)
     devices = []
     for fold, people in folds.by_fold(study):
         model = folder / folds.folder_name(fold)
         seen = [subject for subject in people.subjects if subject in read_description(model)["subjects"]]
         if seen:
             raise InputError(f"{model}: was fitted on {', '.join(seen)} of fold {fold}; fit it again without that fold")
-        devices.append(apply_method(name, model, people, out, context=context, given=given))
-        if method(name).fits_on == "study":
-            others = folds.training(study, fold)
-            apply_method(name, model, others, training / folds.folder_name(fold), context=context, given=given)
+        inside = chosen.where(lambda scan, fold=fold: folds.fold_of(scan) == fold)
+        outside = chosen.where(lambda scan, fold=fold: folds.fold_of(scan) != fold)
+        if inside.scans:
+            devices.append(apply_method(name, model, inside, out, context=context, given=given))
+        if outside.scans and method(name).fits_on == "study":
+            apply_method(name, model, outside, training / folds.folder_name(fold), context=context, given=given)
     return ", ".join(dict.fromkeys(devices))
 
 

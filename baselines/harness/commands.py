@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 from baselines.harness.applying import apply_by_fold, apply_method
@@ -13,8 +14,10 @@ from baselines.harness.registry import method
 from baselines.harness.saved import model_scale
 from baselines.interface import Context
 from core import folds
+from core.errors import InputError
 from core.jobs.made import reads
 from core.jobs.record import run_step
+from core.run_folder import image_name
 from core.sheet import read_sheet
 
 
@@ -42,6 +45,12 @@ def add_fit_options(parser: argparse.ArgumentParser) -> None:
         default="brain",
         help="divide every image by its mean over the brain or the volume; none: they come scaled",
     )
+    parser.add_argument(
+        "--labels",
+        type=Path,
+        help="folder of the scans' labels, SCAN_hard.nii.gz (`python -m evaluation segment-arm --hard` writes them), "
+        "for a method that would segment the scans itself",
+    )
     parser.add_argument("--checkpoint", type=Path, help="folder that lets a killed fit go on where it was")
     parser.add_argument(
         "--without-fold", metavar="FOLD", help="leave out the people of this fold (column fold of the sheet)"
@@ -66,6 +75,7 @@ def add_apply_options(parser: argparse.ArgumentParser, *, sheet_required: bool =
         help="the model's folder holds one a fold, fold-1, ...: everyone is harmonized by the one fitted without "
         "them; TRAINING/fold-1, ... get the images of those with them, from which the arm's range is taken",
     )
+    parser.add_argument("--subjects", nargs="+", metavar="SUBJECT", help="harmonize only these (default: all)")
     parser.add_argument("--without-rescans", action="store_true", help="leave out rescans (column session)")
     parser.add_argument("--only-fold", metavar="FOLD", help="harmonize the people of this fold alone")
 
@@ -73,9 +83,11 @@ def add_apply_options(parser: argparse.ArgumentParser, *, sheet_required: bool =
 def fit_from(given: argparse.Namespace, name: str) -> None:
     """Fit method `name` as the command line says."""
     parameters = parse_parameters(method(name), given.param)
-    context = Context(given.seed, given.threads, given.device, given.checkpoint)
-
-    reads(method(name)(parameters, context).reads(read_sheet(given.scans, check=False)))
+    context = Context(given.seed, given.threads, given.device, given.checkpoint, given.labels)
+    made = method(name)(parameters, context)
+    if given.labels is not None and made.labels_by is None:
+        raise InputError(f"--labels: the fit of '{name}' with these parameters looks at none; leave it out")
+    reads(made.reads(read_sheet(given.scans, check=False)))
 
     def work() -> str:
         study = read_sheet(given.scans, scale=given.scale)
@@ -109,8 +121,10 @@ def harmonize_from(given: argparse.Namespace, name: str) -> None:
         if given.only_fold is not None:
             study = folds.held_out(study, given.only_fold)
         if given.by_fold is not None:
-            return apply_by_fold(name, given.model, study, given.out, given.by_fold, context=context, given=again)
-        return apply_method(name, given.model, study, given.out, context=context, given=again)
+            folders = given.model, study, given.out, given.by_fold
+            return apply_by_fold(name, *folders, subjects=given.subjects, context=context, given=again)
+        chosen = study if given.subjects is None else study.select(given.subjects)
+        return apply_method(name, given.model, chosen, given.out, context=context, given=again)
 
     ended = run_step(
         work,
@@ -121,10 +135,18 @@ def harmonize_from(given: argparse.Namespace, name: str) -> None:
         minutes=given.minutes,
         requires=given.requires,
     )
+    if ended != "ok":
+        # some of these people's images would pass for all of them
+        for path in images_of(given.out, given.subjects):
+            path.unlink()
+        if given.by_fold is not None:
+            shutil.rmtree(given.by_fold, ignore_errors=True)
     for folder in (given.out, given.by_fold):
-        if folder is None:
-            continue
-        if ended != "ok":
-            # some of an arm's images would pass for all of them
-            shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True, exist_ok=True)
+        if folder is not None:
+            folder.mkdir(parents=True, exist_ok=True)
+
+
+def images_of(folder: Path, subjects: Sequence[str] | None) -> list[Path]:
+    """The images in a folder, or those of these subjects."""
+    stems = ["*"] if subjects is None else [f"sub-{subject}_scanner-*" for subject in subjects]
+    return [path for stem in stems for path in folder.glob(image_name(stem))]

@@ -17,6 +17,7 @@ ASKED = "BENCHMARK_COSTS"
 
 _MARK = "cost: "
 _BEGUN = time.monotonic()
+_of_earlier: dict[str, float] = {}
 
 
 def peak_mb() -> float:
@@ -29,8 +30,18 @@ def peak_mb() -> float:
 def say_cost() -> None:
     """Say on standard error what this command has taken, where that is asked for."""
     if os.environ.get(ASKED):
-        spent = {"seconds": time.monotonic() - _BEGUN, "cpu_s": sum(os.times()[:4]), "peak_mb": peak_mb()}
-        print(_MARK + json.dumps({name: round(value, 2) for name, value in spent.items()}), file=sys.stderr)
+        print(_MARK + json.dumps(_of_earlier or spent()), file=sys.stderr)
+
+
+def spent() -> dict[str, float]:
+    """What this command has taken until now: seconds, cpu_s and peak_mb."""
+    found = {"seconds": time.monotonic() - _BEGUN, "cpu_s": sum(os.times()[:4]), "peak_mb": peak_mb()}
+    return {name: round(value, 2) for name, value in found.items()}
+
+
+def say_earlier(cost: dict[str, float]) -> None:
+    """Let this command say what an earlier one took, whose work it found done."""
+    _of_earlier.update(cost)
 
 
 def read_cost(log: str) -> dict[str, float] | None:

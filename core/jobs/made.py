@@ -6,7 +6,8 @@ comes from elsewhere, and where a job failed it may call the old results of othe
 
     identity    a digest of the configuration and code that the job was planned with
     from        by pattern of records, a digest of the files that these tell of: what it was made from
-    files       by path below the run's folder, each file that it made: sha256, size, mtime_ns
+    files       by path below the run's folder, each file that it made: sha256, size, mtime_ns; of how a step ended
+                (`core.jobs.record`) also told, a digest without the time it took, by which others go
     read        by path, absolute or from the run's folder, each file of the user's that it read, likewise
     failed      whether it recorded a failure
 
@@ -27,6 +28,7 @@ from typing import Any
 
 from core.errors import InputError
 from core.files import checksum, read_json, write_json
+from core.jobs.cost import say_earlier, spent
 from core.run_folder import RunFolder
 
 OPTION = "--made"
@@ -89,8 +91,10 @@ def recorded(job: Making | None, work: Callable[[], int]) -> int:
     made_from = {pattern: digest_of_records(read_records(job.run, [pattern])) for pattern in job.came_from}
     lasting = job.run / job.record.with_name(f".{job.record.name}")
     last = read_record(lasting) if job.lasting else None
-    if last and not last["failed"] and not why_false(last, job.run, job.identity, lambda of: made_from.get(of, "")):
+    known = job.identity, lambda pattern: made_from.get(pattern, "")
+    if last and not last["failed"] and not why_false(last, job.run, *known, thorough=True):
         print(f"{job.record.stem}: made before, and still true", file=sys.stderr)
+        say_earlier(last.pop("cost", {}))
         write_json(job.run / job.record, last)
         return 0
     for path in list(_matching(job.run, job.files)):
@@ -99,7 +103,7 @@ def recorded(job: Making | None, work: Callable[[], int]) -> int:
     status = work()
     if status:
         return status
-    files = {path.relative_to(job.run).as_posix(): _entry(path) for path in _matching(job.run, job.files)}
+    files = {path.relative_to(job.run).as_posix(): _entry_of_made(path) for path in _matching(job.run, job.files)}
     content = {
         "identity": job.identity,
         "from": made_from,
@@ -109,7 +113,7 @@ def recorded(job: Making | None, work: Callable[[], int]) -> int:
     }
     write_json(job.run / job.record, content)
     if job.lasting:
-        write_json(lasting, content)
+        write_json(lasting, content | {"cost": spent()})
     put_aside(job.run / job.record).unlink(missing_ok=True)
     return status
 
@@ -141,6 +145,13 @@ def _entry(path: Path) -> Entry:
     return {"sha256": checksum(path), "size": stat.st_size, "mtime_ns": stat.st_mtime_ns}
 
 
+def _entry_of_made(path: Path) -> Entry:
+    if not _is_ending(path):
+        return _entry(path)
+    ended = read_json(path)
+    return _entry(path) | {"told": digest([ended["status"], ended["reason"]])}
+
+
 def _entry_of_read(path: Path, earlier: os.stat_result) -> Entry:
     entry = _entry(path)
     if (earlier.st_size, earlier.st_mtime_ns) != (entry["size"], entry["mtime_ns"]):
@@ -148,9 +159,14 @@ def _entry_of_read(path: Path, earlier: os.stat_result) -> Entry:
     return entry
 
 
+def _is_ending(path: Path) -> bool:
+    """Whether a file is the record of how a step ended (`core.jobs.record`)."""
+    return path.suffix == ".json" and path.parent.parent.name == "status"
+
+
 def _tells_of_failure(path: Path) -> bool:
-    """Whether a file is the record of a step that failed (`core.jobs.record`)."""
-    return path.suffix == ".json" and path.parent.parent.name == "status" and read_json(path)["status"] == "failed"
+    """Whether a file is the record of a step that failed."""
+    return _is_ending(path) and read_json(path)["status"] == "failed"
 
 
 def read_records(root: Path, patterns: Iterable[str]) -> dict[str, Any]:
@@ -175,7 +191,12 @@ def read_record(path: Path) -> dict[str, Any] | None:
 
 def digest_of_records(records: Mapping[str, dict[str, Any] | None]) -> str:
     """A digest of the files that records tell of, however they are divided among them."""
-    files = {name: entry["sha256"] for record in records.values() if record for name, entry in record["files"].items()}
+    files = {
+        name: entry.get("told", entry["sha256"])
+        for record in records.values()
+        if record
+        for name, entry in record["files"].items()
+    }
     return digest(sorted(files.items()))
 
 

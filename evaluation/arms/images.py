@@ -10,7 +10,7 @@ from core.brain import LARGEST_BACKGROUND
 from core.errors import InputError, remark
 from core.names import TISSUES
 from core.nifti import open_nifti
-from core.run_folder import image_name, labels_name
+from core.run_folder import hard_labels_name, image_name, labels_name
 from core.study import Scan, Study
 
 
@@ -22,6 +22,11 @@ def image_path(folder: Path, scan: Scan) -> Path:
 def labels_path(folder: Path, scan: Scan) -> Path:
     """Where an arm's labels of a scan lie."""
     return folder / labels_name(scan.name)
+
+
+def hard_labels_path(folder: Path, scan: Scan) -> Path:
+    """Where an arm's most probable tissues of a scan lie."""
+    return folder / hard_labels_name(scan.name)
 
 
 def with_images(folder: Path, study: Study) -> list[Scan]:

@@ -16,9 +16,9 @@ import numpy as np
 from core.errors import InputError
 from core.files import read_json, write_json
 from core.names import SEGMENTER_SCALE
+from evaluation.arms.percentiles import Counts, at_percents, percentiles
 
-LOW_PERCENTILE = 0.5
-HIGH_PERCENTILE = 99.5
+PERCENTS = (0.0, 0.5, 99.5, 100.0)
 SMALLEST_BRAIN_INTENSITY = 1e-3
 """What a brain voxel at or below 0 becomes, where the brain's mean is 1000.
 
@@ -74,76 +74,39 @@ def write_by_fold(path: Path | str, folds: Mapping[str, Intensities]) -> None:
     write_json(path, {"folds": {fold: asdict(intensities) for fold, intensities in folds.items()}})
 
 
-def ordered_keys(values: np.ndarray) -> np.ndarray:
-    """Unsigned integers (N,) that are in the order of the finite float32 `values` (N,)."""
-    bits = (values.astype(np.float32) + np.float32(0)).view(np.uint32)
-    return np.where(bits >> 31, ~bits, bits | np.uint32(0x80000000))
-
-
-def values_of_keys(keys: np.ndarray) -> np.ndarray:
-    """The float32 values that `ordered_keys` made `keys` (N,) of."""
-    keys = keys.astype(np.uint32)
-    return np.where(keys >> 31, keys & np.uint32(0x7FFFFFFF), ~keys).astype(np.uint32).view(np.float32)
-
-
-def percentiles(blocks: Callable[[], Iterable[np.ndarray]], percents: Sequence[float]) -> tuple[np.ndarray, int]:
-    """Exact percentiles of all values of `blocks`, of which only one is in memory at a time.
-
-    `blocks` is called twice and gives the same finite float32 vectors each time. The first pass
-    counts values by the upper 16 bits of an integer in their order, the second by the lower 16 bits
-    within the few upper ones that matter; so memory is a block and some 65536 counts, and nothing is
-    binned. (`numpy.percentile` gives the same from one array, which for 72 scans at 1 mm would be
-    half a gigabyte and its copies.)
-
-    Returns the percentiles (P,) by linear interpolation, as float64, and the number of values.
-    Raises `InputError` if there are none.
-    """
-    upper_counts = np.zeros(1 << 16, dtype=np.int64)
-    for block in blocks():
-        upper_counts += np.bincount(ordered_keys(block) >> 16, minlength=1 << 16)
-    below = np.concatenate([[0], np.cumsum(upper_counts)])
-    total = int(below[-1])
-    if total == 0:
-        raise InputError("no brain voxels: percentiles need at least one scan with a mask")
-    positions = np.asarray(percents, dtype=np.float64) / 100.0 * (total - 1)
-    ranks = np.unique(np.concatenate([np.floor(positions), np.ceil(positions)]).astype(np.int64))
-    uppers = np.searchsorted(below, ranks, side="right") - 1
-    lower_counts = {int(upper): np.zeros(1 << 16, dtype=np.int64) for upper in uppers}
-    for block in blocks():
-        keys = ordered_keys(block)
-        tops = keys >> 16
-        for upper, counts in lower_counts.items():
-            counts += np.bincount(keys[tops == upper] & 0xFFFF, minlength=1 << 16)
-    at_ranks = [
-        (int(upper) << 16)
-        + int(np.searchsorted(np.cumsum(lower_counts[int(upper)]), rank - below[upper], side="right"))
-        for rank, upper in zip(ranks, uppers, strict=True)
-    ]
-    found = values_of_keys(np.array(at_ranks, dtype=np.uint32)).astype(np.float64)
-    return np.interp(positions, ranks, found), total
-
-
 def measure_intensities(method: str, blocks: Callable[[], Iterable[np.ndarray]], scans: int) -> Intensities:
     """The arm's `Intensities` from the brain voxels of its scans, one float32 vector a scan.
 
     Raises `InputError` where the 0.5th and 99.5th percentile are the same: such an arm has no
     contrast, and no map onto RAW's scale.
     """
-    (minimum, low, high, maximum), voxels = percentiles(blocks, (0.0, LOW_PERCENTILE, HIGH_PERCENTILE, 100.0))
+    return intensities_of(method, scans, *percentiles(blocks, PERCENTS))
+
+
+def join_intensities(method: str, batches: Sequence[tuple[Counts, Callable[[], Iterable[np.ndarray]]]]) -> Intensities:
+    """What `measure_intensities` gives of the scans of all batches, from their counts.
+
+    Beside its counts each batch has its brain voxels, of which only one that lies far from the others is asked
+    (`Counts.lower`). Raises `InputError` as `measure_intensities` does.
+    """
+
+    def lower_of(bins: Sequence[int]) -> np.ndarray:
+        return np.sum([counts.lower(bins, blocks) for counts, blocks in batches], axis=0)
+
+    upper = np.sum([counts.upper for counts, _ in batches], axis=0)
+    scans = int(sum(counts.scans for counts, _ in batches))
+    return intensities_of(method, scans, *at_percents(PERCENTS, upper, lower_of))
+
+
+def intensities_of(method: str, scans: int, values: np.ndarray, voxels: int) -> Intensities:
+    """An arm's `Intensities` from its values (4,) at `PERCENTS`; raises `InputError` for an arm without contrast."""
+    minimum, low, high, maximum = map(float, values)
     if not high > low:
         raise InputError(
             f"method '{method}': 99 % of its brain voxels are {low:g}, so there is no contrast to "
             "compare or segment; look at its images"
         )
-    return Intensities(
-        method=method,
-        low=float(low),
-        high=float(high),
-        minimum=float(minimum),
-        maximum=float(maximum),
-        scans=scans,
-        voxels=voxels,
-    )
+    return Intensities(method, low, high, minimum, maximum, scans, voxels)
 
 
 def affine_to_reference(arm: Intensities, reference: Intensities) -> tuple[float, float]:

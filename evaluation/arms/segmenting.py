@@ -13,7 +13,7 @@ from core.jobs.command import progress
 from core.names import TISSUES
 from core.sheet import SESSION
 from core.study import Study
-from evaluation.arms.images import arm_brain, image_path, labels_path, read_arm_image, with_images
+from evaluation.arms.images import arm_brain, hard_labels_path, image_path, labels_path, read_arm_image, with_images
 from evaluation.arms.intensities import Intensities, map_to_reference
 from evaluation.arms.parts import VOLUME_COLUMNS
 from evaluation.label_trust import counts_in_words
@@ -35,8 +35,11 @@ def segment_arm(
     threshold: float,
     threads: int,
     out: Path,
+    hard: bool = False,
 ) -> pd.DataFrame:
     """Segment an arm's images of every scan and rescan of `study`; writes labels into `out`, returns the volumes.
+
+    With `hard` the most probable tissue of every voxel is written beside the labels, whatever the rule.
 
     A rescan that the arm has no image of is left out; a `Caution` says whether labels are in doubt. Raises
     `InputError` for a scan that cannot be segmented; nothing stands for it.
@@ -57,6 +60,8 @@ def segment_arm(
         )
         labels = labels_at(segmentation, rule, threshold)
         save_labels(labels_path(out, scan), labels, scan.affine)
+        if hard:
+            save_labels(hard_labels_path(out, scan), segmentation.labels, scan.affine)
         voxel_ml = voxel_volume_ml(scan.affine)
         at_rule = label_volumes(labels, voxel_ml)
         by_rule = volumes_ml(segmentation, voxel_ml, threshold=threshold)

@@ -22,6 +22,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add_range_options(parser)
     add_segmentation_options(parser)
     parser.add_argument("--out", type=Path, required=True, help="folder for the labels")
+    parser.add_argument("--hard", action="store_true", help="write each voxel's most probable tissue too")
     parser.add_argument("--volumes", type=Path, required=True, help="TSV of volumes to write")
 
 
@@ -42,6 +43,7 @@ def main(arguments: argparse.Namespace) -> None:
                 threshold=arguments.threshold,
                 threads=arguments.threads,
                 out=arguments.out,
+                hard=arguments.hard,
             )
             for fold, people in by_fold(chosen)
         ]

@@ -150,6 +150,11 @@ class FinishedRun:
         other = f"Not ranked, since a person's other scans are used: {', '.join(marked)}."
         return [*([protocol] if self.folds else []), *([other] if marked else []), *self.setback_notes()]
 
+    @cached_property
+    def _not_applied(self) -> set[str]:
+        ended = self.status[self.status["step"] == "apply"]
+        return set(ended["method"][ended["status"] != "ok"])
+
     def _uses_other_scans(self, arm: str) -> bool:
         return arm in self.described and self.described[arm].role == "arm" and self.described[arm].uses_other_scans
 
@@ -193,7 +198,12 @@ class FinishedRun:
         return found
 
     def image_path(self, arm: str, subject: str, scanner: str, session: str = "") -> Path | None:
-        """An arm's image of one scan, or of the rescan of that session; None if there is none."""
+        """An arm's image of one scan, or of the rescan of that session; None if there is none.
+
+        Of an arm that couldn't harmonize a batch of people the others' images aren't shown: they'd pass for all.
+        """
+        if arm in self._not_applied:
+            return None
         path = self.files.images(arm) / image_name(scan_name(subject, scanner, session))
         return path if path.is_file() and path.stat().st_size else None
 

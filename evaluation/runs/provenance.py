@@ -64,17 +64,22 @@ def step_costs(run: Path) -> pd.DataFrame:
     A row a step and, for steps of an arm, arm: step, arm, jobs, seconds (the jobs' wall times together),
     cpu_s, peak_mb (the most that one process held).
     """
+    grouped = job_costs(run).groupby(["step", "arm"], as_index=False, sort=False)
+    return grouped.agg(
+        jobs=("step", "size"), seconds=("seconds", "sum"), cpu_s=("cpu_s", "sum"), peak_mb=("peak_mb", "max")
+    ).round(2)
+
+
+def job_costs(run: Path) -> pd.DataFrame:
+    """Time and memory of every job: step, arm (empty for steps of no arm), part, seconds, cpu_s, peak_mb."""
     rows = []
     for path in sorted(RunFolder(run).logs.rglob("*.log")):
         cost = read_cost(path.read_text(encoding="utf-8", errors="replace"))
         if cost is not None:
             step, *part = path.relative_to(RunFolder(run).logs).with_suffix("").parts
-            rows.append({"step": step, "arm": part[0].partition("-")[0] if step in ARM_STEPS else ""} | cost)
-    table = pd.DataFrame(rows, columns=["step", "arm", "seconds", "cpu_s", "peak_mb"])
-    grouped = table.groupby(["step", "arm"], as_index=False, sort=False)
-    return grouped.agg(
-        jobs=("step", "size"), seconds=("seconds", "sum"), cpu_s=("cpu_s", "sum"), peak_mb=("peak_mb", "max")
-    ).round(2)
+            arm = part[0].partition("-")[0] if step in ARM_STEPS else ""
+            rows.append({"step": step, "arm": arm, "part": "/".join(part)} | cost)
+    return pd.DataFrame(rows, columns=["step", "arm", "part", "seconds", "cpu_s", "peak_mb"])
 
 
 def git_state() -> dict[str, Any]:

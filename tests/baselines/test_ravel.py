@@ -5,10 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from baselines.interface import Context
 from baselines.ravel import Ravel, control_mask, regression_weights, unwanted_factors
 from core.errors import InputError
 from core.images import save_image, save_labels
+from core.run_folder import hard_labels_name, image_name
+from core.sheet import read_sheet
 from core.study import Scan, Study
+from evaluation.arms.ranges import WHOLE, ArmImages
+from evaluation.arms.segmenting import segment_arm
+from tests.support.made_up_study import write_study
 from tests.support.paths import DATA
 
 ORACLE = DATA / "whitestripe_ravel"
@@ -141,3 +147,38 @@ def test_unusable_parameters_and_covariates(study):
         fitted(study, factors=12)
     with pytest.raises(ValueError, match="probability"):
         Ravel.Parameters(probability=1.5)
+
+
+def test_raws_labels_give_the_model_that_its_own_segmentation_gives(tmp_path):
+    """As a run's RAW is segmented: through its range, with a rule that isn't the most probable tissue."""
+    whole = read_sheet(write_study(tmp_path / "own"), scale="brain")
+    for scan in whole.scans:
+        save_image(tmp_path / "raw" / image_name(scan.name), scan.read(), scan.affine)
+    intensities = ArmImages("raw", whole, tmp_path / "raw").ranges()[WHOLE]
+    segment_arm(
+        whole,
+        arm="raw",
+        images=tmp_path / "raw",
+        intensities=intensities,
+        reference=intensities,
+        engine="gmm",
+        rule="posterior",
+        threshold=0.9,
+        threads=1,
+        out=tmp_path / "labels",
+        hard=True,
+    )
+    parameters = Ravel.Parameters(engine="gmm", probability=0.7)
+    own, given = Ravel(parameters), Ravel(parameters, Context(labels=tmp_path / "labels"))
+    assert own.labels_by == "gmm"
+    for arm in (own, given):
+        arm.fit(whole)
+    assert {name: array.tobytes() for name, array in own.arrays.items()} == {
+        name: array.tobytes() for name, array in given.arrays.items()
+    }
+    # and the labels are what it looks at
+    (tmp_path / "labels" / hard_labels_name(whole.scans[0].name)).unlink()
+    with pytest.raises(InputError, match=hard_labels_name(whole.scans[0].name)):
+        given.fit(whole)
+    with_mask = Ravel.Parameters(control_mask=whole.scans[0].mask)
+    assert Ravel(with_mask).labels_by is None

@@ -73,6 +73,12 @@ def test_a_lasting_job_is_not_done_again_while_its_record_is_true(tmp_path):
     RunFolder(tmp_path).made("step/part").unlink()
     assert make(tmp_path, "other", lasting=True)["files"]
     assert (tmp_path / "out").read_text() == "made"
+    # a flip that leaves size and time is no reason to leave it
+    stat = (tmp_path / "out").stat()
+    (tmp_path / "out").write_text("mode")
+    os.utime(tmp_path / "out", ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    make(tmp_path, lasting=True)
+    assert (tmp_path / "out").read_text() == "made"
     make(tmp_path, "other", lasting=True, identity="def")
     assert (tmp_path / "out").read_text() == "other"
 

@@ -19,8 +19,8 @@ from evaluation.arms.intensities import (
     map_to_reference,
     measure_intensities,
     on_reference_scale,
-    percentiles,
 )
+from evaluation.arms.percentiles import percentiles
 from evaluation.measures import registry
 from evaluation.measures.interface import Range
 from evaluation.measures.overlap import dice, dice_by_tissue

@@ -165,8 +165,8 @@ def test_code_that_a_run_does_not_use_plans_nothing(finished, copy):
 @pytest.mark.parametrize(
     ("path", "rules"),
     [
-        ("baselines/ravel.py", {"fit": 1, "apply": 1, "intensities": 1, "segment": 2}),
-        ("mispel/losses.py", {"fit": 1, "apply": 1, "intensities": 1, "segment": 2}),
+        ("baselines/ravel.py", {"fit": 1, "apply": 2, "count_intensities": 2, "intensities": 1, "segment": 2}),
+        ("mispel/losses.py", {"fit": 1, "apply": 2, "count_intensities": 2, "intensities": 1, "segment": 2}),
         ("evaluation/measures/sharpness.py", {"measure": 8}),
     ],
 )
@@ -175,7 +175,8 @@ def test_code_that_a_run_uses_plans_what_stands_on_it(finished, copy, path, rule
     done = snakemake(finished, "-n", "--configfile", str(finished / "config.yaml"), project=copy)
     found = planned(done)
     assert {rule: found.get(rule) for rule in rules} == rules
-    assert not set(found) & ({"fit", "apply", "intensities", "segment", "prepare", "scans"} - set(rules))
+    of_arms = {"fit", "apply", "count_intensities", "intensities", "segment"}
+    assert not set(found) & ({*of_arms, "prepare", "scans"} - set(rules))
     assert {"measure", "metrics", "statistics", "tables", "figures", "report"} <= set(found)
 
 

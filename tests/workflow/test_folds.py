@@ -20,7 +20,7 @@ from core.images import load_image, save_image
 from core.sheet import read_sheet
 from core.study import Study
 from evaluation.arms.intensities import Intensities, measure_intensities, write_by_fold
-from evaluation.arms.ranges import arm_intensities, fold_intensities
+from evaluation.arms.ranges import WHOLE, ArmImages
 from studies.part_sheets import gather
 from studies.sources import source
 from tests.support.made_up_study import write_study
@@ -121,7 +121,8 @@ def evaluate(name: str, study: Study, folder: Path) -> None:
     for fold in ("1", "2"):
         fit_without_fold(name, study, fold, folder / "models" / folds.folder_name(fold))
     apply_by_fold(name, folder / "models", study, folder / "images", folder / "training")
-    write_by_fold(folder / "ranges.json", fold_intensities(name, study, folder / "images", folder / "training"))
+    images = ArmImages(name, study, folder / "images", folder / "training")
+    write_by_fold(folder / "ranges.json", images.ranges())
 
 
 @pytest.mark.parametrize("name", ["combat", "raw"])
@@ -166,7 +167,7 @@ def test_everyone_is_harmonized_by_the_fold_that_left_them_out(tmp_path):
             load_image(place / f"{scan.name}_T1w.nii.gz")[0] for place in (own, tmp_path / "run" / "images")
         )
         assert not np.array_equal(by_it, by_other)
-        expected = arm_intensities("combat", folds.training(study, fold), own)
+        expected = ArmImages("combat", folds.training(study, fold), own).ranges()[WHOLE]
         assert Intensities.read(tmp_path / "run" / "ranges.json", fold) == expected
 
 

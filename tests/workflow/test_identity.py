@@ -75,8 +75,9 @@ def test_whatever_is_missing_or_changed_is_planned_again(copy):
     gone = {
         "study/sub-01_scanner-Alpha_mask.nii.gz": "prepare/0000",
         "models/whitestripe/method.json": "fit/whitestripe/all",
-        "images/program/sub-02_scanner-Alpha_T1w.nii.gz": "apply/program",
+        "images/program/sub-02_scanner-Alpha_T1w.nii.gz": "apply/program-0000",
         "intensities/raw.json": "intensities/raw",
+        "parts/raw/intensities-0001.npz": "intensities/raw-0001",
         "segmentations/raw/sub-03_scanner-Alpha_dseg.nii.gz": "segment/raw-0001",
         "parts/whitestripe/arrays-0000.npz": "measure/whitestripe-0000",
         "metrics/dice.tsv": "metrics/all",
@@ -93,7 +94,22 @@ def test_whatever_is_missing_or_changed_is_planned_again(copy):
     assert again(done) == {*gone.values(), "segment/program-0000"}
     assert planned(done)["prepare"] == 1
     assert check(copy).returncode == 1
-    assert "apply/program: " in check(copy).stdout
+    assert "apply/program-0000: " in check(copy).stdout
+
+
+def test_an_image_that_is_lost_costs_its_batch_alone(copy):
+    run = copy / "results" / "small"
+    lost = run / "images" / "raw" / "sub-03_scanner-Alpha_T1w.nii.gz"
+    content = lost.read_bytes()
+    lost.unlink()
+    kept = [path for part in ("images", "models", "segmentations", "parts") for path in run.glob(f"{part}/*/*")]
+    of_batch = ("images/raw/sub-03", "parts/raw/intensities-0001")
+    others = {path: path.stat().st_mtime_ns for path in kept if not any(name in str(path) for name in of_batch)}
+    done = snakemake(copy, "--configfile", configured(copy))
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert lost.read_bytes() == content
+    assert {path: path.stat().st_mtime_ns for path in others} == others
+    assert check(copy).returncode == 0
 
 
 def test_a_flip_that_leaves_size_and_time_is_found_by_check(copy):
@@ -153,8 +169,7 @@ def test_how_to_go_on_and_batches_are_inputs_of_no_fit(copy):
     changed = configured(copy, on_failure="record", people_per_job=1, fit_threads=2)
     jobs = planned(snakemake(copy, "-n", "--configfile", changed))
     assert "fit" not in jobs
-    assert "apply" not in jobs
-    assert jobs["segment"] == 9
+    assert jobs["apply"] == jobs["segment"] == 9
 
 
 def test_a_failed_refit_is_redone_by_the_same_start(copy):

@@ -1,14 +1,20 @@
-# Arms: fitted on the study, applied to it, and their range of intensities taken. They go first: the
-# slowest arm's images are what the longest chain of jobs waits for.
+# Arms: fitted on the study, applied to it a batch of people a job, and their range of intensities taken. They go
+# first: the slowest arm's images are what the longest chain of jobs waits for.
 #
 # Held out, an arm is fitted once a fold without its people, and applied to them; the fold's training
 # scans are harmonized too, since the range is theirs.
+#
+# The range is of all people: where there are several batches, each is counted, and the counts are joined.
+#
+# What is long (fit, segment, measure) finds its record still true, where what it was made from is made again and comes
+# out the same, and leaves its files as they are (`lasting`); for that these are no outputs, as with scans' steps.
 
 FOLD = "{fold}" if FOLDS else ""
 FIT = "fit-{fold}" if FOLDS else "fit"
 FIT_JOB = "fit/{arm}/fold-{fold}" if FOLDS else "fit/{arm}/all"
-TRAINING = AT.training_images("{arm}")
+TRAINING = AT.training_images("{arm}", "{batch}")
 BY_FOLD = f"--by-fold {TRAINING}" if FOLDS else ""
+COUNTED = len(BATCHES) > 1
 
 
 rule describe:
@@ -33,9 +39,8 @@ rule fit:
     input:
         sheet=rules.scans.output.sheet,
         before=applied_before,
+        labels=segmented_before,
     output:
-        model=directory(AT.model("{arm}", FOLD)),
-        status=AT.record("{arm}", FIT),
         made=AT.made(FIT_JOB),
     log:
         AT.log("fit", "{arm}", FIT),
@@ -51,36 +56,42 @@ rule fit:
         **JOBS.of(
             FIT_JOB,
             files=[AT.model("{arm}", FOLD), AT.record("{arm}", FIT)],
+            lasting=True,
             came_from=fitted_from,
             method=lambda wildcards: STUDY.arms[wildcards.arm].method,
             settings=lambda wildcards: settings(STUDY.arms[wildcards.arm].parameters),
             seed=lambda wildcards: STUDY.arms[wildcards.arm].seed,
             code=lambda wildcards: STUDY.code_of("fit", wildcards.arm),
         ),
+        model=lambda wildcards: AT.model(*wildcards),
+        requires=fit_requires,
+        labels=lambda wildcards, input: (
+            f"--labels {AT.segmentations(RAW)}" if input.labels else ""
+        ),
+        # as text, since wildcards in paths are filled in for files alone
+        status=str(AT.record("{arm}", FIT)),
         checkpoint=lambda wildcards: AT.checkpoint(*wildcards),
         without="--without-fold {fold}" if FOLDS else "",
     shell:
         "python -m baselines fit {params.method} --arm {wildcards.arm} --scans {input.sheet}"
-        " --model {output.model} --scale none --seed {params.seed} --threads {threads}"
-        " --checkpoint {params.checkpoint} {params.without} {params.settings:q}"
-        " --status {output.status} --requires {input.before} --on-failure {config[on_failure]}"
+        " --model {params.model} --scale none --seed {params.seed} --threads {threads}"
+        " --checkpoint {params.checkpoint} {params.without} {params.labels} {params.settings:q}"
+        " --status {params.status} --requires {params.requires} --on-failure {config[on_failure]}"
         " --minutes {config[minutes_per_step]} --made {params.made:q} > {log} 2>&1"
 
 
 rule apply:
     input:
         sheet=rules.scans.output.sheet,
-        model=every_fold(rules.fit.output.model),
-        fitted=every_fold(rules.fit.output.status),
+        fitted=every_fold(rules.fit.output.made),
     output:
         **({"training": temp(directory(TRAINING))} if FOLDS else {}),
-        images=directory(AT.images("{arm}")),
-        status=AT.record("{arm}", "apply"),
-        made=AT.made("apply/{arm}"),
+        status=AT.record("{arm}", "apply-{batch}"),
+        made=AT.made("apply/{arm}-{batch}"),
     log:
-        AT.log("apply", "{arm}"),
+        AT.log("apply", "{arm}-{batch}"),
     benchmark:
-        AT.benchmark("apply", "{arm}")
+        AT.benchmark("apply", "{arm}-{batch}")
     priority: 1
     resources:
         mem_mb=memory(2000),
@@ -88,9 +99,10 @@ rule apply:
         gpu=lambda wildcards: STUDY.gpus_of(STUDY.arms[wildcards.arm].method),
     params:
         **JOBS.of(
-            "apply/{arm}",
-            files=[AT.images("{arm}"), AT.record("{arm}", "apply")],
+            "apply/{arm}-{batch}",
+            files=harmonized,
             came_from=["prepare/*", "scans/all", "fit/{arm}/*"],
+            subjects=people,
             method=lambda wildcards: STUDY.arms[wildcards.arm].method,
             # a further seed is there for its spread between scanners alone
             rescans=lambda wildcards: (
@@ -100,20 +112,66 @@ rule apply:
             code=lambda wildcards: STUDY.code_of("apply", wildcards.arm),
         ),
         model=lambda wildcards: AT.model(wildcards.arm),
+        images=lambda wildcards: AT.images(wildcards.arm),
+        fitted=every_fold(str(AT.record("{arm}", FIT))),
         by_fold=BY_FOLD,
     shell:
         "python -m baselines apply {params.method} --arm {wildcards.arm} --model {params.model}"
-        " --scans {input.sheet} --out {output.images} --threads {threads} {params.by_fold} {params.rescans} {params.settings:q}"
-        " --status {output.status} --requires {input.fitted} --on-failure {config[on_failure]}"
+        " --scans {input.sheet} --subjects {params.subjects:q} --out {params.images}"
+        " --threads {threads} {params.by_fold} {params.rescans} {params.settings:q}"
+        " --status {output.status} --requires {params.fitted} --on-failure {config[on_failure]}"
         " --minutes {config[minutes_per_step]} --made {params.made:q} > {log} 2>&1"
+
+
+if COUNTED:
+
+    rule count_intensities:
+        input:
+            **({"training": TRAINING} if FOLDS else {}),
+            sheet=rules.scans.output.sheet,
+            images=rules.apply.output.made,
+            applied=rules.apply.output.status,
+        output:
+            counts=AT.parts("{arm}") / "intensities-{batch}.npz",
+            status=AT.record("{arm}", "intensities-{batch}"),
+            made=AT.made("intensities/{arm}-{batch}"),
+        log:
+            AT.log("intensities", "{arm}-{batch}"),
+        priority: 1
+        resources:
+            mem_mb=memory(1500),
+            runtime=120,
+        params:
+            **JOBS.of(
+                "intensities/{arm}-{batch}",
+                files=[
+                    AT.parts("{arm}") / "intensities-{batch}.npz",
+                    AT.record("{arm}", "intensities-{batch}"),
+                ],
+                came_from=["apply/{arm}-{batch}"],
+                subjects=people,
+                code=verb_hash("evaluation", "count-intensities"),
+            ),
+            folder=lambda wildcards: AT.images(wildcards.arm),
+            by_fold=BY_FOLD,
+        shell:
+            "python -m evaluation count-intensities --arm {wildcards.arm} --scans {input.sheet}"
+            " --subjects {params.subjects:q} --images {params.folder} --out {output.counts} {params.by_fold}"
+            " --status {output.status} --requires {input.applied} --on-failure {config[on_failure]}"
+            " --minutes {config[minutes_per_step]} --made {params.made:q} > {log} 2>&1"
 
 
 rule intensities:
     input:
-        **({"training": TRAINING} if FOLDS else {}),
+        training=every_batch(TRAINING) if FOLDS else [],
+        counts=every_batch(rules.count_intensities.output.counts) if COUNTED else [],
         sheet=rules.scans.output.sheet,
-        images=rules.apply.output.images,
-        applied=rules.apply.output.status,
+        images=every_batch(rules.apply.output.made),
+        before=every_batch(
+            rules.count_intensities.output.status
+            if COUNTED
+            else rules.apply.output.status
+        ),
     output:
         intensities=AT.intensities("{arm}"),
         status=AT.record("{arm}", "intensities"),
@@ -128,12 +186,15 @@ rule intensities:
         **JOBS.of(
             "intensities/{arm}",
             files=[AT.intensities("{arm}"), AT.record("{arm}", "intensities")],
-            came_from=["apply/{arm}"],
+            came_from=["apply/{arm}-*", "intensities/{arm}-*"],
             code=verb_hash("evaluation", "intensities"),
         ),
-        by_fold=BY_FOLD,
+        folder=lambda wildcards: AT.images(wildcards.arm),
+        by_fold="--by-fold" if FOLDS else "",
+        counts="--counts" if COUNTED else "",
     shell:
         "python -m evaluation intensities --arm {wildcards.arm} --scans {input.sheet}"
-        " --images {input.images} --out {output.intensities} {params.by_fold}"
-        " --status {output.status} --requires {input.applied} --on-failure {config[on_failure]}"
+        " --images {params.folder} --out {output.intensities}"
+        " {params.by_fold} {input.training} {params.counts} {input.counts}"
+        " --status {output.status} --requires {input.before} --on-failure {config[on_failure]}"
         " --minutes {config[minutes_per_step]} --made {params.made:q} > {log} 2>&1"

@@ -132,6 +132,14 @@ def of_step(step):
     ]
 
 
+def harmonized(wildcards):
+    """What applying an arm to a batch makes."""
+    return [
+        *(AT.images_of(wildcards.arm, subject) for subject in people(wildcards)),
+        AT.record(wildcards.arm, f"apply-{wildcards.batch}"),
+    ]
+
+
 def labels(wildcards):
     """What segmenting a batch of an arm makes."""
     folder = AT.segmentations(wildcards.arm)
@@ -143,9 +151,11 @@ def labels(wildcards):
 
 
 def fitted_from(wildcards):
-    """The jobs that an arm's fit stands on: the scans, and an arm whose images it looks at."""
+    """The jobs that an arm's fit stands on: the scans, an arm whose images it looks at, and RAW's labels."""
     after = STUDY.arms[wildcards.arm].after
-    return ["prepare/*", "scans/all", *([f"apply/{after}"] if after else [])]
+    images = [f"apply/{after}-*"] if after else []
+    labels = [f"segment/{RAW}-*"] if STUDY.takes_labels(wildcards.arm) else []
+    return ["prepare/*", "scans/all", *images, *labels]
 
 
 def stepped(wildcards):
@@ -167,7 +177,21 @@ def ids(wildcards):
 def applied_before(wildcards):
     """Whether the arm was applied whose images this one's fit looks at; nothing for most."""
     after = STUDY.arms[wildcards.arm].after
-    return [AT.record(after, "apply")] if after else []
+    return [AT.record(after, f"apply-{batch}") for batch in BATCHES if after]
+
+
+def segmented_before(wildcards):
+    """The records of RAW's segmentations, where the arm's fit takes their labels."""
+    if not STUDY.takes_labels(wildcards.arm):
+        return []
+    return [AT.made(f"segment/{RAW}-{batch}") for batch in BATCHES]
+
+
+def fit_requires(wildcards):
+    """How the steps ended that an arm's fit stands on."""
+    labels = BATCHES if STUDY.takes_labels(wildcards.arm) else []
+    segmented = [AT.record(RAW, f"segment-{batch}") for batch in labels]
+    return [*applied_before(wildcards), *segmented]
 
 
 def memory(mb):
@@ -185,9 +209,14 @@ def every_fold(pattern):
     return expand(pattern, fold=FOLDS, allow_missing=True) if FOLDS else [pattern]
 
 
-def statuses(step):
-    """The records of how a step ended, of every arm; a step by batches or folds has one of each."""
-    return expand(AT.record("{arm}", step), arm=ARMS, batch=BATCHES, fold=FOLDS or [""])
+def every_batch(pattern):
+    """The pattern's files of all batches."""
+    return expand(pattern, batch=BATCHES, allow_missing=True)
+
+
+def of_every_arm(pattern):
+    """The pattern's files of every arm; a step by batches or folds has one of each."""
+    return expand(pattern, arm=ARMS, batch=BATCHES, fold=FOLDS or [""])
 
 
 def sweep_folds(wildcards):

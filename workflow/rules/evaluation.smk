@@ -4,16 +4,12 @@
 rule measure:
     input:
         sheet=rules.scans.output.sheet,
-        images=rules.apply.output.images,
+        images=rules.apply.output.made,
         intensities=rules.intensities.output.intensities,
         reference=AT.intensities(RAW),
-        volumes=rules.segment.output.volumes,
-        segmented=rules.segment.output.status,
-        reference_segmented=AT.record(RAW, "segment-{batch}"),
+        segmented=rules.segment.output.made,
+        reference_segmented=AT.made(f"segment/{RAW}-{{batch}}"),
     output:
-        measures=AT.parts("{arm}") / "measures-{batch}.json",
-        arrays=AT.parts("{arm}") / "arrays-{batch}.npz",
-        status=AT.record("{arm}", "measure-{batch}"),
         made=AT.made("measure/{arm}-{batch}"),
     log:
         AT.log("measure", "{arm}-{batch}"),
@@ -30,9 +26,10 @@ rule measure:
                 AT.parts("{arm}") / "arrays-{batch}.npz",
                 AT.record("{arm}", "measure-{batch}"),
             ],
+            lasting=True,
             came_from=[
                 "prepare/*",
-                "apply/{arm}",
+                "apply/{arm}-{batch}",
                 "intensities/{arm}",
                 f"intensities/{RAW}",
                 "segment/{arm}-{batch}",
@@ -41,16 +38,19 @@ rule measure:
             subjects=people,
             code=verb_hash("evaluation", "measure-arm"),
         ),
+        images=lambda wildcards: AT.images(wildcards.arm),
         segmentations=lambda wildcards: AT.segmentations(wildcards.arm),
         reference=AT.segmentations(RAW),
-        folder=subpath(output.measures, parent=True),
+        folder=lambda wildcards: AT.parts(wildcards.arm),
+        status=str(AT.record("{arm}", "measure-{batch}")),
+        segmented=[str(AT.record(arm, "segment-{batch}")) for arm in ("{arm}", RAW)],
     shell:
         "python -m evaluation measure-arm --arm {wildcards.arm} --scans {input.sheet}"
-        " --subjects {params.subjects:q} --images {input.images}"
+        " --subjects {params.subjects:q} --images {params.images}"
         " --segmentations {params.segmentations} --reference-segmentations {params.reference}"
         " --intensities {input.intensities} --reference {input.reference}"
         " --batch {wildcards.batch} --out {params.folder}"
-        " --status {output.status} --requires {input.segmented} {input.reference_segmented}"
+        " --status {params.status} --requires {params.segmented}"
         " --on-failure {config[on_failure]} --minutes {config[minutes_per_step]}"
         " --made {params.made:q} > {log} 2>&1"
 
@@ -58,7 +58,7 @@ rule measure:
 rule metrics:
     input:
         sheet=rules.scans.output.sheet,
-        volumes=expand(rules.segment.output.volumes, arm=ARMS, batch=BATCHES),
+        segmented=expand(rules.segment.output.made, arm=ARMS, batch=BATCHES),
         measured=expand(rules.measure.output, arm=ARMS, batch=BATCHES),
     output:
         ssim=AT.metric("ssim"),

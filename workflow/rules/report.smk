@@ -13,11 +13,11 @@ DRAWN_FROM = [
 
 rule status:
     input:
-        fitted=statuses(FIT),
-        applied=statuses("apply"),
-        ranged=statuses("intensities"),
-        segmented=statuses("segment-{batch}"),
-        measured=statuses("measure-{batch}"),
+        fitted=of_every_arm(rules.fit.output.made),
+        applied=of_every_arm(rules.apply.output.made),
+        ranged=of_every_arm(rules.intensities.output.made),
+        segmented=of_every_arm(rules.segment.output.made),
+        measured=of_every_arm(rules.measure.output.made),
     output:
         status=AT.status,
         made=AT.made("status/all"),
@@ -106,7 +106,7 @@ rule figures:
     input:
         sheet=rules.scans.output.sheet,
         arms=rules.describe.output.arms,
-        images=expand(rules.apply.output.images, arm=ARMS),
+        images=expand(rules.apply.output.made, arm=ARMS, batch=BATCHES),
         metrics=rules.metrics.output,
         tests=rules.statistics.output.tests,
         status=rules.status.output.status,

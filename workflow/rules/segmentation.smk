@@ -4,14 +4,12 @@
 rule segment:
     input:
         sheet=rules.scans.output.sheet,
-        images=rules.apply.output.images,
+        images=rules.apply.output.made,
         intensities=rules.intensities.output.intensities,
         measured=rules.intensities.output.status,
         reference=AT.intensities(RAW),
         reference_measured=AT.record(RAW, "intensities"),
     output:
-        volumes=AT.parts("{arm}") / "volumes-{batch}.tsv",
-        status=AT.record("{arm}", "segment-{batch}"),
         made=AT.made("segment/{arm}-{batch}"),
     log:
         AT.log("segment", "{arm}-{batch}"),
@@ -24,24 +22,34 @@ rule segment:
         **JOBS.of(
             "segment/{arm}-{batch}",
             files=labels,
-            came_from=["apply/{arm}", "intensities/{arm}", f"intensities/{RAW}"],
+            lasting=True,
+            came_from=[
+                "apply/{arm}-{batch}",
+                "intensities/{arm}",
+                f"intensities/{RAW}",
+            ],
             subjects=people,
             engine=config["segmentation"]["engine"],
             rule=config["segmentation"]["rule"],
             threshold=config["segmentation"]["threshold"],
+            # that methods needn't segment the scans again
+            hard=lambda wildcards: "--hard" if wildcards.arm == RAW else "",
             code=verb_hash(
                 "evaluation",
                 "segment-arm",
                 *configured_modules(config["segmentation"]["engine"]),
             ),
         ),
+        images=lambda wildcards: AT.images(wildcards.arm),
+        volumes=str(AT.parts("{arm}") / "volumes-{batch}.tsv"),
+        status=str(AT.record("{arm}", "segment-{batch}")),
         folder=lambda wildcards: AT.segmentations(wildcards.arm),
     shell:
         "python -m evaluation segment-arm --arm {wildcards.arm} --scans {input.sheet}"
-        " --subjects {params.subjects:q} --images {input.images}"
+        " --subjects {params.subjects:q} --images {params.images}"
         " --intensities {input.intensities} --reference {input.reference}"
         " --engine {params.engine} --rule {params.rule} --threshold {params.threshold}"
-        " --threads {threads} --out {params.folder} --volumes {output.volumes}"
-        " --status {output.status} --requires {input.measured} {input.reference_measured}"
+        " --threads {threads} --out {params.folder} {params.hard} --volumes {params.volumes}"
+        " --status {params.status} --requires {input.measured} {input.reference_measured}"
         " --on-failure {config[on_failure]} --minutes {config[minutes_per_step]}"
         " --made {params.made:q} > {log} 2>&1"
