@@ -1,126 +1,166 @@
-"""MISPEL's Step 1 on a GPU, beside what that GPU does on a plain convolution and on a copy.
+"""MISPEL on a GPU, everything in one command of at most nine minutes: how fast it is, and how fast it could be.
 
-    python -m benchmarks.gpu
-    python -m benchmarks.gpu --device cpu --height 16 --width 16 --slices 8 --steps 2     how it works, anywhere
+    python -m benchmarks.gpu --out FOLDER
+    python -m benchmarks.gpu --device cpu --small --out FOLDER      every part, in small, on any machine
 
-Slices are random: the arithmetic does not depend on what they show. The floor is the time that the
-convolutions' multiplications would take at the plain convolution's rate. `the paper's job` is 18 people
-x 4 scanners at 1 mm, 100 epochs of Step 1.
+Needs torch, numpy, scipy, numba, pandas, safetensors and nibabel. Every part runs in a process of its own with a time
+limit of its own, so that one that fails leaves the others; what is measured is printed as it comes:
+
+1. what the card does at most (products, convolutions, copies), by events on the device;
+2. Step 1 of the paper's size (4 slices x 4 scanners, width 32) in float32, operation by operation: the reference;
+3. the same in each version of `mispel.graph_steps.VERSIONS`, 0 being operation by operation: milliseconds a step on
+   two sizes of slices, memory, kernels a step, the share of the time in which one runs, whether two trainings of 50
+   steps have equal bits, and how far the losses of 20 steps are from the reference's;
+4. batches of 4 to 32 slices, and float32, TF32 and bfloat16;
+5. the paper's job, 2570 slices x 4 scanners, two epochs of each step, and what 100 + 100 would take;
+6. scans harmonized.
+
+FOLDER/versions.tsv has a row a version, with its shares of the two floors: the time that the multiplications would
+take at the rate of a large product, and that of moving every map as often as must be at the rate of a copy.
+FOLDER/figures.tsv has everything, FOLDER/kernels-version*.txt the longest kernels of each.
 """
 
 from __future__ import annotations
 
 import argparse
-import tempfile
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
+from importlib.metadata import PackageNotFoundError
+from importlib.metadata import version as installed
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
-from torch import nn
-from torch.utils.flop_counter import FlopCounterMode
 
+from benchmarks.gpu_parts import SMALL, Figures, Sizes
+from core.files import write_table
 from core.jobs.command import run
-from mispel.batches import Batches
-from mispel.bench import SCANNERS, random_store
-from mispel.collapse import OutputWatch
-from mispel.compute import choose_device, choose_precision, working_threads
-from mispel.parameters import Parameters
-from mispel.steps import EmbeddingLearning
-from mispel.training import untrained_model
+from mispel.compute import choose_device
+from mispel.graph_steps import VERSIONS
 
-PAPER_SLICES = 18 * 150
-"""Of each scanner: axial slices with brain, 18 people at 1 mm."""
-BACKWARD = 3
-"""A training step multiplies three times as much as its forward pass."""
+MINUTES = 9
+NEEDED = ("torch", "numpy", "scipy", "numba", "pandas", "safetensors", "nibabel")
+REFERENCE = "reference: float32, operation by operation"
+LIMITS = {"ceilings": 45, "version": 60, "job": 120, "harmonize": 45, "batch_sizes": 60}
+"""Seconds of each part."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Print the table; returns the exit status."""
+    """Measure all parts; returns the exit status, 1 where a part failed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cuda")
-    parser.add_argument("--height", type=int, default=184, help="of the slices (default: 184)")
-    parser.add_argument("--width", type=int, default=224, help="of the slices (default: 224)")
-    parser.add_argument("--slices", type=int, default=200, help="in the store (default: 200)")
-    parser.add_argument("--steps", type=int, default=50, help="timed, after 5 that warm up (default: 50)")
+    parser.add_argument("--small", action="store_true", help="small slices, few steps: to try it")
+    parser.add_argument("--out", type=Path, required=True, help="folder for the tables")
     given = parser.parse_args(argv)
     device = choose_device(given.device)
-    shape = (given.height, given.width)
-    multiplications, bytes_a_second = convolution_rate(device, shape), copy_rate(device)
-    seconds, needed = training_step(device, shape, slices=given.slices, steps=given.steps)
-    steps = 100 * PAPER_SLICES // Parameters().batch_size
-    name = torch.cuda.get_device_name() if device.type == "cuda" else "CPU"
-    rows = [
-        ("device", name),
-        ("plain convolution", f"{multiplications / 1e12:.3g} T multiply-adds/s"),
-        ("copy", f"{bytes_a_second / 1e9:.3g} GB/s"),
-        ("a step of 4 x 4 slices", f"{1e3 * seconds:.3g} ms"),
-        ("of it multiplications, at the plain rate", f"{needed / multiplications / seconds:.1%}"),
-        (f"Step 1 of the paper's job on slices of {given.height} x {given.width}", f"{steps * seconds:.0f} s"),
-        ("its floor by multiplications", f"{steps * needed / multiplications:.0f} s"),
+    given.out.mkdir(parents=True, exist_ok=True)
+    card = torch.cuda.get_device_name() if device.type == "cuda" else f"CPU ({platform.machine()})"
+    print(f"{card}; Python {platform.python_version()}, {', '.join(versions_of(NEEDED))}")
+    if shutil.which("nvidia-smi") and device.type == "cuda":
+        print(subprocess.run(["nvidia-smi"], capture_output=True, text=True).stdout)
+    found: dict[str, Figures] = {}
+    failed = []
+    for name, figures in measured(device, given.out, small=given.small):
+        print(f"\n{name}")
+        for what, value in figures.items():
+            if what != "losses":
+                print(f"  {what:45} {value:.4g}" if isinstance(value, float) else f"  {what:45} {value}")
+        sys.stdout.flush()
+        found[name] = figures
+        failed += [name] * ("failed" in figures)
+    rows = [(card, name, what, value) for name, figures in found.items() for what, value in figures.items()]
+    write_table(given.out / "figures.tsv", pd.DataFrame(rows, columns=["card", "part", "what", "value"]))
+    table = versions_table(found, (SMALL if given.small else Sizes()).shapes)
+    table.insert(0, "card", card)
+    write_table(given.out / "versions.tsv", table)
+    print(f"\n{table.to_string(index=False, float_format=lambda value: f'{value:.3g}')}")
+    if failed:
+        print(f"failed: {', '.join(failed)}", file=sys.stderr)
+    return 1 if failed else 0
+
+
+def versions_of(names: Sequence[str]) -> Iterator[str]:
+    """The installed version of each distribution."""
+    for name in names:
+        try:
+            yield f"{name} {installed(name)}"
+        except PackageNotFoundError:
+            yield f"{name} of no version"
+
+
+def plans() -> list[tuple[str, str, dict[str, Any]]]:
+    """What is measured, what must be known first: (name, part, its options)."""
+    return [
+        ("ceilings", "ceilings", {}),
+        (REFERENCE, "version", {"number": 0, "precision": "float32", "tf32": False}),
+        *((f"version {number}", "version", {"number": number}) for number in (0, *VERSIONS)),
+        ("the paper's job", "job", {}),
+        ("batches", "batch_sizes", {}),
+        ("harmonizing", "harmonize", {}),
     ]
-    print(pd.DataFrame(rows, columns=["what", "measured"]).to_string(index=False))
-    return 0
 
 
-def seconds_of(work: Callable[[], object], device: torch.device, repeats: int) -> float:
-    """Median seconds of `work`, the device waited for."""
-    times = []
-    for _ in range(repeats):
-        begin = time.perf_counter()
-        work()
-        if device.type == "cuda":
-            torch.cuda.synchronize()
-        times.append(time.perf_counter() - begin)
-    return float(np.median(times[len(times) // 5 :]))
+def measured(device: torch.device, out: Path, *, small: bool) -> Iterator[tuple[str, Figures]]:
+    """Each part's name and figures, in turn; "failed" says why where it has none."""
+    end = time.monotonic() + 60 * MINUTES
+    for name, part, options in plans():
+        limit = min(LIMITS[part], end - time.monotonic())
+        command = [sys.executable, "-m", "benchmarks.gpu_parts", part, device.type, str(out), json.dumps(options)]
+        if small:
+            command.append("small")
+        begin = time.monotonic()
+        try:
+            ended = subprocess.run(
+                command, capture_output=True, text=True, timeout=limit, env={**os.environ, "PYTHONWARNINGS": "default"}
+            )
+        except subprocess.TimeoutExpired:
+            yield name, {"failed": f"stopped after {limit:.0f} s"}
+            continue
+        told = ended.stderr.strip().splitlines()
+        (out / f"{part}-{options.get('number', '')}.log").write_text(ended.stderr)
+        if ended.returncode != 0:
+            yield name, {"failed": told[-1] if told else f"exit status {ended.returncode}"}
+            continue
+        figures = json.loads(ended.stdout.splitlines()[-1])
+        yield name, {**figures, "whole part [s]": time.monotonic() - begin}
 
 
-def convolution_rate(device: torch.device, shape: tuple[int, int]) -> float:
-    """Multiply-adds a second of one 3x3 convolution, 64 to 64 channels, bfloat16, channels last."""
-    layer = nn.Conv2d(64, 64, 3, padding=1).to(device, torch.bfloat16, memory_format=torch.channels_last)
-    images = torch.randn(16, 64, *shape, device=device, dtype=torch.bfloat16)
-    images = images.contiguous(memory_format=torch.channels_last)
-    with torch.no_grad():
-        seconds = seconds_of(lambda: layer(images), device, repeats=15)
-    return 16 * shape[0] * shape[1] * 64 * 64 * 9 / seconds
-
-
-def copy_rate(device: torch.device) -> float:
-    """Bytes a second read and written by a copy within the device's memory."""
-    source = torch.zeros(1 << (28 if device.type == "cuda" else 24), dtype=torch.uint8, device=device)
-    target = torch.empty_like(source)
-    return 2 * source.numel() / seconds_of(lambda: target.copy_(source), device, repeats=15)
-
-
-def training_step(device: torch.device, shape: tuple[int, int], *, slices: int, steps: int) -> tuple[float, float]:
-    """Seconds of a step of Step 1 with the paper's parameters, and the multiply-adds of its convolutions."""
-    parameters = Parameters()
-    with tempfile.TemporaryDirectory() as folder, working_threads(1) as for_each:
-        store = random_store(Path(folder), slices, *shape)
-        model = untrained_model(store, parameters, seed=0, device=device)
-        batches = Batches(store, device, region=parameters.loss_region)
-        precision = choose_precision(parameters.precision, device)
-        learning = EmbeddingLearning(model, batches, parameters, precision=precision, for_each=for_each)
-        watch = OutputWatch(SCANNERS, device)
-        random = np.random.default_rng(0)
-
-        def step() -> None:
-            learning.train(np.sort(random.choice(slices, parameters.batch_size, replace=False)), watch)
-
-        needed = BACKWARD * multiply_adds(model.encoders[0], shape) * len(SCANNERS) * parameters.batch_size
-        seconds_of(step, device, repeats=min(5, steps))
-        return seconds_of(step, device, repeats=steps), needed
-
-
-def multiply_adds(encoder: nn.Module, shape: tuple[int, int]) -> int:
-    """Of the convolutions in a forward pass of one slice."""
-    device = next(encoder.parameters()).device
-    with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        encoder(torch.zeros(1, 1, *shape, device=device))
-    # it counts a multiplication and its addition as two
-    return counter.get_total_flops() // 2
+def versions_table(found: dict[str, Figures], shapes: Sequence[tuple[int, int]]) -> pd.DataFrame:
+    """A row a version and size of slices: its time beside the floors, and what else tells them apart."""
+    ceilings = found.get("ceilings", {})
+    rate = ceilings.get("GEMM bfloat16 [T multiply-adds/s]", np.nan) * 1e12
+    copied = ceilings.get("copy [GB/s]", np.nan) * 1e9
+    wanted = np.array(found.get(REFERENCE, {}).get("losses", []))
+    rows = []
+    for name, figures in found.items():
+        for height, width in shapes:
+            size = f"{height} x {width}"
+            if f"{size} [ms]" not in figures:
+                continue
+            taken, losses = figures[f"{size} [ms]"], np.array(figures["losses"])
+            rows.append(
+                {
+                    "version": name,
+                    "slices": size,
+                    "ms": taken,
+                    "share_of_multiplications": 1e3 * figures[f"{size} [multiply-adds]"] / rate / taken,
+                    "share_of_bytes": 1e3 * figures[f"{size} [bytes]"] / copied / taken,
+                    "kernels": figures.get("kernels a step", figures.get("operations a step")),
+                    "busy": figures.get("busy share"),
+                    "mb": figures[f"{size} [MB]"],
+                    "repeats_bitwise": figures["repeats bitwise"],
+                    "largest_difference_of_losses": np.abs(losses / wanted - 1).max() if wanted.size else np.nan,
+                }
+            )
+    return pd.DataFrame(rows)
 
 
 if __name__ == "__main__":

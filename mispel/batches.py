@@ -21,25 +21,30 @@ class Batches:
         self.device = device
         self.region_kind = region
         self.present = torch.from_numpy(store.present.astype(np.float32)).to(device)
-        self._resident: dict[str, list[Tensor]] = {}
+        self._resident: dict[str, Tensor] = {}
         if is_resident(device):
             for kind in ("images", "depths"):
                 arrays = getattr(store, kind)
-                self._resident[kind] = [torch.from_numpy(np.array(array)).to(device) for array in arrays]
+                dtype = torch.from_numpy(np.array(arrays[0][:0])).dtype
+                kept = torch.empty(len(arrays), *arrays[0].shape, dtype=dtype, device=device)
+                for of_scanner, array in zip(kept, arrays, strict=True):
+                    of_scanner.copy_(torch.from_numpy(np.array(array)))
+                self._resident[kind] = kept
 
-    def images(self, indices: np.ndarray) -> Tensor:
-        """Slices (B, M, H, W), float32."""
+    def images(self, indices: np.ndarray | Tensor) -> Tensor:
+        """Slices (B, M, H, W), float32, by their numbers: an array, or a tensor on the device."""
         return self._chosen("images", indices)
 
-    def depths(self, indices: np.ndarray) -> Tensor:
+    def depths(self, indices: np.ndarray | Tensor) -> Tensor:
         """How deep in the brain their voxels lie (B, M, H, W), uint8; 0 is no brain."""
         return self._chosen("depths", indices)
 
-    def _chosen(self, kind: str, indices: np.ndarray) -> Tensor:
+    def _chosen(self, kind: str, indices: np.ndarray | Tensor) -> Tensor:
         if self._resident:
-            chosen = torch.from_numpy(indices).to(self.device)
-            return torch.stack([array[chosen] for array in self._resident[kind]], dim=1)
-        return torch.from_numpy(np.stack([array[indices] for array in getattr(self.store, kind)], axis=1))
+            chosen = torch.as_tensor(indices, device=self.device)
+            return self._resident[kind].index_select(1, chosen).transpose(0, 1)
+        numbers = np.asarray(indices)
+        return torch.from_numpy(np.stack([array[numbers] for array in getattr(self.store, kind)], axis=1))
 
     def region(self, depths: Tensor) -> Tensor | None:
         """The pixels that the losses count (B, H, W), by the depths of their voxels, or None for all."""

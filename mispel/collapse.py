@@ -31,10 +31,7 @@ class OutputWatch:
 
     def add(self, images: Tensor, outputs: Tensor, depths: Tensor) -> None:
         """Count a batch: images and outputs (B, M, H, W), and how deep in the brain their voxels lie."""
-        brain = depths.gt(0)
-        inside, scans = outputs.detach() * brain, images * brain
-        terms = (brain, inside.abs() > 1e-6, inside, inside.square(), scans, scans.square())
-        self.sums += torch.stack([term.sum(dim=(0, 2, 3), dtype=torch.float64) for term in terms])
+        self.sums += output_sums(images, outputs, depths)
 
     def check(self, when: str, *, settled: bool = True) -> None:
         """Raise `TrainingError` naming scanner, time and number when an output died or lost its contrast.
@@ -52,6 +49,14 @@ class OutputWatch:
                 raise TrainingError(f"{when}: the output of scanner '{scanner}' {fault}")
             if fault is not None:
                 warnings.warn(f"{when}: the output of scanner '{scanner}' {fault}", Caution, stacklevel=2)
+
+
+def output_sums(images: Tensor, outputs: Tensor, depths: Tensor) -> Tensor:
+    """Of a batch's voxels in the brain, by scanner (6, M): how many, how many of them active, and both moments."""
+    brain = depths.gt(0)
+    inside, scans = outputs.detach() * brain, images * brain
+    terms = (brain, inside.abs() > 1e-6, inside, inside.square(), scans, scans.square())
+    return torch.stack([term.sum(dim=(0, 2, 3), dtype=torch.float64) for term in terms])
 
 
 def rise(totals: Sequence[float]) -> bool:

@@ -7,6 +7,7 @@ another order than one after the other: on one processor the results are bitwise
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
@@ -57,7 +58,16 @@ def choose_device(device: str) -> torch.device:
     """
     if device == "cuda" and not torch.cuda.is_available():
         raise InputError("device is cuda, but torch sees no GPU here; use --device cpu or auto")
-    return torch.device("cuda" if device != "cpu" and torch.cuda.is_available() else "cpu")
+    if device == "cpu" or not torch.cuda.is_available():
+        return torch.device("cpu")
+    # cuBLAS multiplies matrices in the same order every time only where this is set before it is first used
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    return torch.device("cuda")
+
+
+def on_gpu(device: torch.device) -> bool:
+    """Whether `device` is a GPU."""
+    return device.type == "cuda"
 
 
 def is_resident(device: torch.device) -> bool:

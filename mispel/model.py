@@ -96,17 +96,22 @@ class Model:
         with torch.no_grad(), torch.autocast(self.device.type, torch.bfloat16, enabled=half, cache_enabled=False):
             return self.encoders[number](slices.contiguous(memory_format=torch.channels_last))
 
-    def harmonize_slices(self, number: int, slices: np.ndarray, for_each: ForEach) -> np.ndarray:
-        """Harmonized slices (S, H, W) of scanner `number`, float32; H and W divisible by 4 (Eq. 1)."""
-        coefficients = self.coefficients.detach()[number : number + 1]
-        starts = range(0, len(slices), INFERENCE_BATCH)
+    def harmonize_slices(
+        self, number: int, slices: np.ndarray, for_each: ForEach, *, batch: int = INFERENCE_BATCH
+    ) -> np.ndarray:
+        """Harmonized slices (S, H, W) of scanner `number`, float32; H and W divisible by 4 (Eq. 1).
 
-        def batch(index: int) -> np.ndarray:
-            part = torch.from_numpy(slices[starts[index] : starts[index] + INFERENCE_BATCH])
+        They are computed `batch` at a time.
+        """
+        coefficients = self.coefficients.detach()[number : number + 1]
+        starts = range(0, len(slices), batch)
+
+        def harmonized(index: int) -> np.ndarray:
+            part = torch.from_numpy(slices[starts[index] : starts[index] + batch])
             embeddings = self.encode(number, part[:, None].to(self.device), precision=self.precision)
             return decode(embeddings[:, None], coefficients, relu=self.relu)[:, 0].cpu().numpy()
 
-        return np.concatenate(for_each(batch, len(starts)))
+        return np.concatenate(for_each(harmonized, len(starts)))
 
     def harmonize(
         self, scanner: str, image: np.ndarray, mask: np.ndarray, affine: np.ndarray, for_each: ForEach

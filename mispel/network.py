@@ -7,6 +7,8 @@ upsampling and a 3x3 convolution without activation before each skip concatenati
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -14,6 +16,8 @@ from torch.nn import functional
 SLOPE = 0.3
 SIZE_STEP = 4
 """Height and width must be divisible by this, for the two max-pools."""
+ENLARGING = (6, 9)
+"""Which of an encoder's layers enlarge their maps twofold."""
 
 
 def activate(values: Tensor) -> Tensor:
@@ -27,16 +31,12 @@ def convolution(channels_in: int, channels_out: int) -> nn.Conv2d:
 
 
 class Level(nn.Module):
-    """Two 3x3 convolutions, each followed by LeakyReLU."""
+    """The weights of two 3x3 convolutions, each followed by LeakyReLU."""
 
     def __init__(self, channels_in: int, channels_out: int) -> None:
         super().__init__()
         self.first = convolution(channels_in, channels_out)
         self.second = convolution(channels_out, channels_out)
-
-    def forward(self, values: Tensor) -> Tensor:
-        """Features (B, C, H, W) of the same height and width."""
-        return activate(self.second(activate(self.first(values))))
 
 
 class Encoder(nn.Module):
@@ -53,26 +53,53 @@ class Encoder(nn.Module):
         self.up1 = Level(2 * width, width)
         self.last = convolution(width, embeddings)
 
+    def layers(self) -> list[nn.Conv2d]:
+        """In the order in which slices go through them, which is that of the parameters."""
+        return [layer for layer in self.modules() if isinstance(layer, nn.Conv2d)]
+
     def forward(self, slices: Tensor) -> Tensor:
         """Embeddings (B, L, H, W) of slices (B, 1, H, W)."""
-        fine = self.down1(slices)
-        middle = self.down2(functional.max_pool2d(fine, 2))
-        coarse = self.bottom(functional.max_pool2d(middle, 2))
-        middle = self.up2(torch.cat([middle, enlarged(coarse, self.widen2)], dim=1))
-        fine = self.up1(torch.cat([fine, enlarged(middle, self.widen1)], dim=1))
-        # the decoder sums embeddings of both signs: rounding them to 8 bits would show in the image
-        with torch.autocast(slices.device.type, enabled=False):
-            return activate(self.last(fine.float()))
+        kernels = [
+            (enlarging_kernel(layer.weight) if number in ENLARGING else layer.weight, layer.bias)
+            for number, layer in enumerate(self.layers())
+        ]
+        return unet(slices, kernels)
 
 
-def enlarged(values: Tensor, layer: nn.Conv2d) -> Tensor:
-    """The 3x3 convolution `layer` of features (B, C, H, W) enlarged twofold by nearest neighbors, (B, C', 2H, 2W).
+def unet(slices: Tensor, kernels: Sequence[tuple[Tensor, Tensor | None]]) -> Tensor:
+    """What an encoder computes: embeddings (B, L, H, W), float32, of slices (B, 1, H, W).
+
+    kernels: weights and bias of each layer in turn; those of layers that enlarge as `enlarging_kernel` makes them.
+    """
+    layers = iter(kernels)
+
+    def level(values: Tensor) -> Tensor:
+        for _ in range(2):
+            values = activate(functional.conv2d(values, *next(layers), padding=1))
+        return values
+
+    fine = level(slices)
+    middle = level(functional.max_pool2d(fine, 2))
+    coarse = level(functional.max_pool2d(middle, 2))
+    middle = level(torch.cat([middle, enlarged(coarse, *next(layers))], dim=1))
+    fine = level(torch.cat([fine, enlarged(middle, *next(layers))], dim=1))
+    # the decoder sums embeddings of both signs: rounding them to 8 bits would show in the image
+    with torch.autocast(slices.device.type, enabled=False):
+        return activate(functional.conv2d(fine.float(), *next(layers), padding=1))
+
+
+def enlarged(values: Tensor, kernel: Tensor, bias: Tensor | None) -> Tensor:
+    """A 3x3 convolution of features (B, C, H, W) enlarged twofold by nearest neighbors, (B, C', 2H, 2W).
 
     The enlarged features are never made. A pixel's nine neighbors in them are copies of at most four, whose
     weights add up: that is a transposed convolution with a 4x4 kernel and stride 2, with fewer multiplications.
     """
-    kernel = _summed(_summed(layer.weight, dim=2), dim=3).transpose(0, 1)
-    return functional.conv_transpose2d(values, kernel, layer.bias, stride=2, padding=1)
+    return functional.conv_transpose2d(values, kernel, bias, stride=2, padding=1)
+
+
+def enlarging_kernel(weight: Tensor) -> Tensor:
+    """The kernel (C, C', 4, 4) of `enlarged` that weights (C', C, 3, 3) give."""
+    return _summed(_summed(weight, dim=2), dim=3).transpose(0, 1)
 
 
 def _summed(weights: Tensor, dim: int) -> Tensor:

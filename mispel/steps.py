@@ -5,7 +5,7 @@ from __future__ import annotations
 import abc
 import contextlib
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -52,6 +52,9 @@ class Step(abc.ABC):
         finally:
             self.precision = usual
 
+    def begin_epoch(self, order: Sequence[np.ndarray]) -> None:
+        """Be told the epoch's batches, before `train` is given them one after the other."""
+
     @abc.abstractmethod
     def train(self, indices: np.ndarray, watch: OutputWatch) -> Tensor:
         """Train on a batch of slices, show its outputs to `watch`.
@@ -69,19 +72,37 @@ class Step(abc.ABC):
         """Take over what `tensors` gave."""
 
 
-class EmbeddingLearning(Step):
+class FirstStep(Step):
     """Step 1 (Algorithm 1, lines 1 to 11): encoders and decoders by Eq. 4."""
 
     number = 1
 
-    def __init__(
-        self, model: Model, batches: Batches, parameters: Settings, *, precision: str, for_each: ForEach
-    ) -> None:
+    def __init__(self, model: Model, batches: Batches, parameters: Settings, *, precision: str) -> None:
         super().__init__(model, batches, parameters)
-        self.precision, self.for_each = precision, for_each
+        self.precision = precision
         self.epochs = parameters.step1_epochs
         self.tolerance = ("reconstruction", parameters.reconstruction_tolerance * len(model.encoders))
         self.coefficients = model.coefficients.requires_grad_()
+
+    def losses(
+        self, images: Tensor, embeddings: Tensor, outputs: Tensor, present: Tensor, region: Tensor | None
+    ) -> tuple[Tensor, ...]:
+        """Reconstruction, coupling, harmonization, which isn't learned from, and the total, Eq. 4."""
+        reconstruction = reconstruction_loss(images, outputs, present, region)
+        coupling = coupling_loss(embeddings, present, region)
+        harmonization = harmonization_loss(outputs.detach(), present, region)
+        total = step1_loss(reconstruction, coupling, lambda1=self.parameters.lambda1, lambda2=self.parameters.lambda2)
+        return reconstruction, coupling, harmonization, total
+
+
+class EmbeddingLearning(FirstStep):
+    """Step 1 operation by operation, on any device, the scanners side by side on several threads."""
+
+    def __init__(
+        self, model: Model, batches: Batches, parameters: Settings, *, precision: str, for_each: ForEach
+    ) -> None:
+        super().__init__(model, batches, parameters, precision=precision)
+        self.for_each = for_each
         self.encoders = [Adam(encoder.parameters(), parameters.learning_rate) for encoder in model.encoders]
         self.decoders = Adam([self.coefficients], parameters.learning_rate)
         self.optimizers = {f"optimizer.{i}": used for i, used in enumerate([*self.encoders, self.decoders])}
@@ -98,11 +119,9 @@ class EmbeddingLearning(Step):
         leaves = [embeddings.detach().requires_grad_() for embeddings in made]
         embeddings = torch.stack(leaves, dim=1)
         outputs = decode(embeddings, self.coefficients, relu=self.model.relu)
-        reconstruction = reconstruction_loss(images, outputs, present, region)
-        coupling = coupling_loss(embeddings, present, region)
-        total = step1_loss(reconstruction, coupling, lambda1=self.parameters.lambda1, lambda2=self.parameters.lambda2)
+        losses = self.losses(images, embeddings, outputs, present, region)
         self.decoders.zero_grad()
-        total.backward()
+        losses[-1].backward()
         scanned = batches.store.present[indices].any(axis=0)
 
         def update(number: int) -> None:
@@ -113,10 +132,8 @@ class EmbeddingLearning(Step):
 
         self.for_each(update, len(encoders))
         self.decoders.step()
-        outputs = outputs.detach()
-        watch.add(images, outputs, depths)
-        harmonization = harmonization_loss(outputs, present, region)
-        return torch.stack([reconstruction.detach(), coupling.detach(), harmonization, total.detach()])
+        watch.add(images, outputs.detach(), depths)
+        return torch.stack(losses).detach()
 
     def _encode(self, number: int, images: Tensor) -> Tensor:
         slices = images[:, number : number + 1].contiguous(memory_format=torch.channels_last)
@@ -162,17 +179,21 @@ class DecoderFitting(Step):
         present = self.batches.present[indices]
         region = self.batches.region(depths)
         outputs = decode(self.cache.embeddings(indices), self.coefficients, relu=self.model.relu)
+        losses = self.losses(images, outputs, present, region)
+        self.optimizer.zero_grad()
+        losses[-1].backward()
+        self.optimizer.step()
+        watch.add(images, outputs.detach(), depths)
+        return torch.stack(losses).detach()
+
+    def losses(self, images: Tensor, outputs: Tensor, present: Tensor, region: Tensor | None) -> tuple[Tensor, ...]:
+        """Reconstruction, NaN for the coupling, harmonization and the total, Eq. 6."""
         reconstruction = reconstruction_loss(images, outputs, present, region)
         harmonization = harmonization_loss(outputs, present, region)
         total = step2_loss(
             reconstruction, harmonization, lambda3=self.parameters.lambda3, lambda4=self.parameters.lambda4
         )
-        self.optimizer.zero_grad()
-        total.backward()
-        self.optimizer.step()
-        watch.add(images, outputs.detach(), depths)
-        none = torch.full_like(total, math.nan)
-        return torch.stack([reconstruction, none, harmonization, total]).detach()
+        return reconstruction, torch.full_like(total, math.nan), harmonization, total
 
     def tensors(self) -> dict[str, Tensor]:
         """Decoders and their Adam's state; the encoders stay as they are."""

@@ -24,12 +24,13 @@ from mispel.compute import ForEach, choose_precision, working_threads
 from mispel.edge_watch import EdgeWatch, edge_caution
 from mispel.embedding_cache import EmbeddingCache, build_cache
 from mispel.forecast import Forecast
+from mispel.graph_steps import first_step, second_step
 from mispel.model import Model, new_model
 from mispel.network import decode
 from mispel.parameters import Settings
 from mispel.slices import SliceStore
 from mispel.step2_optimum import Problem, solve
-from mispel.steps import DecoderFitting, EmbeddingLearning, Step
+from mispel.steps import Step
 
 PLATEAU_CHANGE = 1e-3
 """A loss that fell by less than this share has not fallen."""
@@ -84,15 +85,18 @@ def train(
     """
     model = untrained_model(store, parameters, seed=seed, device=device)
     batches = Batches(store, device, region=parameters.loss_region)
-    with working_threads(min(threads, len(store.scanners))) as for_each:
-        learning = EmbeddingLearning(model, batches, parameters, precision=model.precision, for_each=for_each)
+    # a GPU's work is started by one thread
+    threads = 1 if device.type == "cuda" else min(threads, len(store.scanners))
+    with working_threads(threads) as for_each:
+        learning = first_step(model, batches, parameters, precision=model.precision, for_each=for_each)
         step1 = run_step(learning, seed=seed, checkpoints=checkpoints)
+        del learning  # and its memory on a GPU
         settled = step1.epoch * batches_a_pass(store, parameters) >= WARM_UP_STEPS
         cache = build_cache(model, store, folder, limit_gb=parameters.cache_limit_gb, for_each=for_each)
         if parameters.step2_solver == "exact":
             step2, gap = solve_decoders(model, batches, cache, parameters, seed=seed, for_each=for_each)
         else:
-            fitting = DecoderFitting(model, batches, parameters, cache=cache)
+            fitting = second_step(model, batches, parameters, cache=cache)
             step2, gap = run_step(fitting, seed=seed, checkpoints=checkpoints, settled=settled), None
         edge_biases = look_at_outputs(model, batches, cache, parameters, settled=settled)
     facts = {
@@ -244,6 +248,7 @@ def _run_epoch(
     watch = OutputWatch(store.scanners, device)
     losses = torch.zeros(len(LOSSES), dtype=torch.float64, device=device)
     order = shuffled_batches(len(store), size=step.parameters.batch_size, seed=seed, step=step.number, epoch=epoch)
+    step.begin_epoch(order)
     for indices in order:
         losses += step.train(indices, watch).double()
         batch_is_done()

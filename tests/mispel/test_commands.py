@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import runpy
+import subprocess
 import sys
 from pathlib import Path
 
 import pandas as pd
 import pytest
+import torch
 
-from benchmarks import gpu
+from benchmarks import gpu, gpu_parts
 from core.sheet import read_sheet
 from mispel import bench
 from mispel.network import new_encoder
+from mispel.training import LOSS_COLUMNS
 from tests.support.mispel_data import write_study
 
 SETTINGS = ["width=4", "embeddings=3", "step1_epochs=3", "precision=float32", "learning_rate=0.01"]
@@ -40,15 +44,7 @@ def test_fit_then_harmonize_people_never_seen(sheet, tmp_path, monkeypatch, caps
     assert "step 1: 3 passes over 21 slices of 4 scanners" in told
     assert "step 1: 18 batches at" in told
     losses = pd.read_csv(model / "losses.tsv", sep="\t")
-    assert list(losses.columns) == [
-        "step",
-        "epoch",
-        "reconstruction",
-        "coupling",
-        "harmonization",
-        "total",
-        "precision",
-    ]
+    assert list(losses.columns) == list(LOSS_COLUMNS)
     assert list(losses["epoch"][losses["step"] == 1]) == [1, 2, 3]
 
     new = write_study(tmp_path / "new", subjects=1, scanners=("Philips",), shape=(20, 24, 16), first_seed=30)
@@ -109,10 +105,51 @@ def test_the_bench_compares_with_a_groups_first_variant(monkeypatch, capsys, tmp
     assert all(task in bench.TASKS for _, _, task, _ in bench.plans(small=False))
 
 
-def test_the_gpu_benchmark_runs_on_the_cpu(capsys):
+@pytest.mark.parametrize(
+    ("part", "options"),
+    [
+        ("ceilings", {}),
+        ("version", {"number": 0, "precision": "float32", "tf32": False}),
+        ("version", {"number": 3}),
+        ("batch_sizes", {}),
+        ("job", {}),
+        ("harmonize", {}),
+    ],
+)
+def test_each_part_of_the_gpu_benchmark_runs_on_the_cpu(part, options, tmp_path):
     """Where no GPU is at hand, at least its code is tried."""
-    gpu.main(["--device", "cpu", "--height", "16", "--width", "16", "--slices", "8", "--steps", "2"])
-    assert "ms" in capsys.readouterr().out
+    figures = gpu_parts.PARTS[part](gpu_parts.SMALL, torch.device("cpu"), tmp_path, **options)
+    assert all(value > 0 for value in figures.values() if isinstance(value, float))
+    assert figures.get("repeats bitwise", True)
+
+
+def test_the_gpu_benchmark_goes_on_after_a_part_that_fails(tmp_path, monkeypatch, capsys):
+    def ended(command, timeout, **_):
+        part, _, _, options, _ = command[3:]
+        number = json.loads(options).get("number")
+        if number == 5:
+            raise subprocess.TimeoutExpired(command, timeout)
+        if part == "job":
+            return subprocess.CompletedProcess(command, 1, "", "Traceback\nRuntimeError: out of memory")
+        figures = {"GEMM bfloat16 [T multiply-adds/s]": 1.0, "copy [GB/s]": 1000.0}
+        if part == "version":
+            reference = json.loads(options).get("precision") == "float32"
+            figures = {"losses": [2.0, 1.0 if reference else 1.1], "repeats bitwise": True}
+            for size in ("16 x 20", "16 x 24"):
+                counts = {f"{size} [multiply-adds]": 1e9, f"{size} [bytes]": 5e8}
+                figures |= {f"{size} [ms]": 2.0, f"{size} [MB]": 10.0, **counts}
+        return subprocess.CompletedProcess(command, 0, f"told\n{json.dumps(figures)}\n", "")
+
+    monkeypatch.setattr(gpu.subprocess, "run", ended)
+    assert gpu.main(["--device", "cpu", "--small", "--out", str(tmp_path)]) == 1
+    told = capsys.readouterr()
+    assert "failed: version 5, the paper's job" in told.err
+    assert "out of memory" in told.out
+    table = pd.read_csv(tmp_path / "versions.tsv", sep="\t").set_index("version")
+    assert set(table.index) == {gpu.REFERENCE, *(f"version {number}" for number in range(5))}
+    row = table.loc["version 3"].iloc[0]
+    assert (row["share_of_multiplications"], row["share_of_bytes"]) == (0.5, 0.25)
+    assert row["largest_difference_of_losses"] == pytest.approx(0.1)
 
 
 def test_multiplications_are_counted():
@@ -126,4 +163,6 @@ def test_multiplications_are_counted():
     }
     expected = sum(9 * a * b * pixels for pixels, convolutions in pairs.items() for a, b in convolutions)
     expected += 4 * 8 * 4 * fine + 4 * 16 * 8 * middle
-    assert gpu.multiply_adds(encoder, (16, 16)) == expected
+    # every map of 2 bytes is moved five times
+    maps = fine * (4 + 4 + 4 + 4 + 4 + 3) + middle * (4 * 8 + 8) + coarse * 32
+    assert gpu_parts.floors(encoder, (16, 16)) == (3 * expected, 5 * 2 * maps)

@@ -1,0 +1,294 @@
+"""The two steps of Algorithm 1 on a GPU, where a batch waits for nothing: see `mispel.steps` for what they compute.
+
+A batch is a function of memory on the device alone, the numbers of its slices among it, so that the host only
+starts it. Encoders' weights are one array, and so are their gradients and Adam's moments. Checkpoints are those of
+`mispel.steps`: a training may go on either way.
+"""
+
+from __future__ import annotations
+
+import abc
+import contextlib
+import math
+import warnings
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.optim import Adam
+
+from core.errors import Caution
+from mispel.batches import Batches
+from mispel.collapse import OutputWatch, output_sums
+from mispel.compute import ForEach, on_gpu
+from mispel.embedding_cache import EmbeddingCache
+from mispel.flat_weights import CastOnce, CastWhereUsed, Computed, FlatWeights
+from mispel.model import Model
+from mispel.network import decode, unet
+from mispel.parameters import Settings
+from mispel.recording import RUNS_BEFORE, Outputs, Recorder
+from mispel.steps import DecoderFitting, EmbeddingLearning, FirstStep, Step
+
+
+@dataclass(frozen=True)
+class Version:
+    """How Step 1 is computed.
+
+    record: batches as CUDA graphs. cast_once: weights cast once a batch, not where they are used. padded: the last
+    layer filled up to a multiple of 8 maps, as tensor cores take them. streams: the encoders side by side. compiled:
+    the encoder by torch.compile.
+    """
+
+    record: bool = True
+    cast_once: bool = False
+    padded: bool = False
+    streams: bool = False
+    compiled: bool = False
+
+
+VERSIONS: Mapping[int, Version] = {
+    1: Version(),
+    2: Version(cast_once=True),
+    3: Version(cast_once=True, padded=True),
+    4: Version(cast_once=True, padded=True, streams=True),
+    5: Version(cast_once=True, padded=True, streams=True, compiled=True),
+}
+"""By their numbers in `benchmarks/gpu.py`, which compares them."""
+IN_TRAINING = VERSIONS[3]
+"""The last that needs neither several streams nor a compiler."""
+MAPS_STEP = 8
+
+
+class Order:
+    """The slices of an epoch in their order, on the device, which moves on through it by itself."""
+
+    def __init__(self, count: int, size: int, device: torch.device) -> None:
+        self.numbers = torch.zeros(count, dtype=torch.int64, device=device)
+        self.place = torch.zeros(1, dtype=torch.int64, device=device)
+        self.within = torch.arange(size, device=device)
+
+    def begin(self, batches: Sequence[np.ndarray]) -> None:
+        """Take over the batches of an epoch."""
+        numbers = np.concatenate(batches)
+        self.numbers[: len(numbers)].copy_(torch.from_numpy(numbers))
+        self.place.zero_()
+
+    def next(self, size: int) -> Tensor:
+        """The numbers of the next batch (size,)."""
+        numbers = self.numbers.index_select(0, self.place + self.within[:size])
+        self.place += size
+        return numbers
+
+
+class GraphStep(Step):
+    """A step whose batches are functions of memory on the device, recorded where `record` says so."""
+
+    def prepare(self, *, record: bool = True) -> None:
+        """Allot what a batch reads and writes; to be called once."""
+        self.order = Order(len(self.batches.store), self.parameters.batch_size, self.batches.device)
+        self.recorder = Recorder(self.batches.device, record=record)
+
+    def begin_epoch(self, order: Sequence[np.ndarray]) -> None:
+        """Take over the epoch's batches, which `train` must then be given one after the other."""
+        self.order.begin(order)
+
+    def train(self, indices: np.ndarray, watch: OutputWatch) -> Tensor:
+        """Train on the order's next batch: `indices` say how large it is and which scanners have a scan in it."""
+        scanned = tuple(np.flatnonzero(self.batches.store.present[indices].any(axis=0)).tolist())
+        size = len(indices)
+        losses, sums = self.recorder((size, scanned, self.precision), lambda: self.update(size, scanned))
+        watch.sums += sums
+        return losses
+
+    @abc.abstractmethod
+    def update(self, size: int, scanned: tuple[int, ...]) -> Outputs:
+        """One update by the order's next batch: the losses that `train` gives, and `output_sums`."""
+
+    def rehearse(self) -> None:
+        """Train on a batch until it is recorded, and undo it: what can't be done here shows before the training."""
+        indices = np.arange(min(self.parameters.batch_size, len(self.batches.store)))
+        before = {name: tensor.clone() for name, tensor in self.tensors().items()}
+        watch = OutputWatch(self.model.scanners, self.batches.device)
+        try:
+            for _ in range(RUNS_BEFORE + 1):
+                self.begin_epoch([indices])
+                self.train(indices, watch)
+            watch.sums.cpu()  # waits for them
+        finally:
+            self.restore(before)
+
+
+class GraphLearning(GraphStep, FirstStep):
+    """Step 1; all encoders' weights are one array, and so are their gradients and Adam's moments."""
+
+    def __init__(
+        self,
+        model: Model,
+        batches: Batches,
+        parameters: Settings,
+        *,
+        precision: str,
+        version: Version = IN_TRAINING,
+    ) -> None:
+        super().__init__(model, batches, parameters, precision=precision)
+        self.prepare(record=version.record)
+        self.version = version
+        self.flat = FlatWeights(model.encoders)
+        self.rows = [torch.nn.Parameter(row) for row in self.flat.values]
+        self.adam = new_adam([*self.rows, self.coefficients], parameters.learning_rate)
+        self.computed: dict[str, Computed] = {}
+        side_by_side = version.streams and on_gpu(batches.device)
+        self.streams = [torch.cuda.Stream() for _ in self.rows] if side_by_side else []
+
+    def update(self, size: int, scanned: tuple[int, ...]) -> Outputs:
+        """One update of encoders and decoders by Eq. 4."""
+        indices = self.order.next(size)
+        images, depths = self.batches.images(indices), self.batches.depths(indices)
+        present, region = self.batches.present[indices], self.batches.region(depths)
+        computed = self._computed()
+        computed.refresh()
+        embeddings = torch.stack(self._encode(computed, images, scanned), dim=1)
+        outputs = decode(embeddings, self.coefficients, relu=self.model.relu)
+        losses = self.losses(images, embeddings, outputs, present, region)
+        leaves = [leaf for number in scanned for leaf in computed.leaves[number]]
+        *found, of_decoders = torch.autograd.grad(losses[-1], [*leaves, self.coefficients])
+        gradients = dict(zip(scanned, computed.gradients(found), strict=True))
+        for number, row in enumerate(self.rows):
+            # an encoder without a scan in the batch is not updated
+            row.grad = gradients.get(number)
+        self.coefficients.grad = of_decoders
+        self.adam.step()
+        return torch.stack(losses).detach(), output_sums(images, outputs.detach(), depths)
+
+    def _computed(self) -> Computed:
+        """By precision, since an epoch may be done again in another."""
+        if self.precision not in self.computed:
+            dtype: torch.dtype = getattr(torch, self.precision)
+            if self.version.cast_once:
+                step = MAPS_STEP if self.version.padded else 1
+                maps = math.ceil(self.parameters.embeddings / step) * step
+                network = torch.compile(unet) if self.version.compiled else unet
+                self.computed[self.precision] = CastOnce(self.flat, dtype, maps=maps, network=network)
+            else:
+                self.computed[self.precision] = CastWhereUsed(self.model.encoders, dtype)
+        return self.computed[self.precision]
+
+    def _encode(self, computed: Computed, images: Tensor, scanned: tuple[int, ...]) -> list[Tensor]:
+        """Embeddings of all scanners (B, L, H, W) each; 0 of those without a scan in the batch, which count nowhere."""
+        slices, _, *plane = images.shape
+        made = [images.new_zeros(slices, self.parameters.embeddings, *plane) for _ in self.rows]
+        for number in scanned:
+            # one channel, in the strides that tell convolutions that channels lie last
+            single = images[:, number].contiguous()[..., None].permute(0, 3, 1, 2)
+            with self._stream(number):
+                made[number] = computed.encode(number, single)
+        for stream in self.streams:
+            torch.cuda.current_stream().wait_stream(stream)
+        return made
+
+    def _stream(self, number: int) -> contextlib.AbstractContextManager[object]:
+        if not self.streams:
+            return contextlib.nullcontext()
+        self.streams[number].wait_stream(torch.cuda.current_stream())
+        return torch.cuda.stream(self.streams[number])
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Encoders, decoders and the state of Adam."""
+        return self.model.tensors() | {name: value.detach().cpu().contiguous() for name, value in self._moments()}
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        """Take over what `tensors` gave, in place: a graph knows its memory by the address."""
+        self.model.load_tensors(state)
+        copy_in_place(self._moments(), state)
+
+    def _moments(self) -> Iterator[tuple[str, Tensor]]:
+        """Adam's state under the names of `mispel.steps`, an optimizer an encoder and one for the decoders; views."""
+        for number, row in enumerate(self.rows):
+            for name, value in self.adam.state[row].items():
+                views = self.flat.views(value) if value.dim() else [value] * len(self.flat.shapes)
+                yield from ((f"optimizer.{number}.{place}.{name}", view) for place, view in enumerate(views))
+        for name, value in self.adam.state[self.coefficients].items():
+            yield f"optimizer.{len(self.rows)}.0.{name}", value
+
+
+class GraphFitting(GraphStep, DecoderFitting):
+    """Step 2 by Adam, from embeddings that are kept on the device."""
+
+    def __init__(self, model: Model, batches: Batches, parameters: Settings, *, cache: EmbeddingCache) -> None:
+        super().__init__(model, batches, parameters, cache=cache)
+        self.prepare()
+        self.optimizer = new_adam([self.coefficients], parameters.learning_rate)
+
+    def update(self, size: int, scanned: tuple[int, ...]) -> Outputs:
+        """One update of the decoders by Eq. 6."""
+        indices = self.order.next(size)
+        images, depths = self.batches.images(indices), self.batches.depths(indices)
+        present, region = self.batches.present[indices], self.batches.region(depths)
+        outputs = decode(self.cache.embeddings(indices), self.coefficients, relu=self.model.relu)
+        losses = self.losses(images, outputs, present, region)
+        (self.coefficients.grad,) = torch.autograd.grad(losses[-1], [self.coefficients])
+        self.optimizer.step()
+        return torch.stack(losses).detach(), output_sums(images, outputs.detach(), depths)
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        """Take over what `tensors` gave, in place."""
+        moments = self.optimizer.state[self.coefficients].items()
+        copy_in_place([("coefficients", self.coefficients.detach())], state)
+        copy_in_place(((f"optimizer.0.{name}", value) for name, value in moments), state)
+
+
+def new_adam(parameters: Sequence[Tensor], learning_rate: float) -> Adam:
+    """Adam in one kernel, its state allotted already and 0."""
+    adam = Adam(parameters, learning_rate, fused=True, capturable=parameters[0].is_cuda)
+    for parameter in parameters:
+        adam.state[parameter] = {
+            "step": torch.zeros((), device=parameter.device),
+            "exp_avg": torch.zeros_like(parameter, requires_grad=False),
+            "exp_avg_sq": torch.zeros_like(parameter, requires_grad=False),
+        }
+    return adam
+
+
+def copy_in_place(named: Iterable[tuple[str, Tensor]], state: Mapping[str, Tensor]) -> None:
+    """Into each tensor what `state` has under its name, 0 where it has nothing: an optimizer that made no step yet."""
+    for name, value in named:
+        if name in state:
+            value.copy_(state[name])
+        else:
+            value.zero_()
+
+
+def first_step(model: Model, batches: Batches, parameters: Settings, *, precision: str, for_each: ForEach) -> FirstStep:
+    """Step 1 by graphs on a GPU, operation by operation on a CPU and where a GPU can't do the other."""
+    if on_gpu(batches.device):
+        try:
+            learning = GraphLearning(model, batches, parameters, precision=precision)
+            learning.rehearse()
+        except RuntimeError as error:
+            _warn_of(error)
+        else:
+            return learning
+    return EmbeddingLearning(model, batches, parameters, precision=precision, for_each=for_each)
+
+
+def second_step(model: Model, batches: Batches, parameters: Settings, *, cache: EmbeddingCache) -> DecoderFitting:
+    """Step 2 by Adam; the way it is done is chosen as that of `first_step`."""
+    if on_gpu(batches.device):
+        try:
+            fitting = GraphFitting(model, batches, parameters, cache=cache)
+            fitting.rehearse()
+        except RuntimeError as error:
+            _warn_of(error)
+        else:
+            return fitting
+    return DecoderFitting(model, batches, parameters, cache=cache)
+
+
+def _warn_of(error: RuntimeError) -> None:
+    warnings.warn(
+        f"MISPEL's faster way of training on a GPU fails here ({str(error).splitlines()[0]}); the slower one is taken",
+        Caution,
+        stacklevel=3,
+    )
