@@ -74,7 +74,8 @@ def check_losses(when: str, totals: Sequence[float], *, last: bool) -> None:
     told = f"{when}: the loss rose from {min(totals[:-1]):.3g} to {totals[-1]:.3g}"
     if last or rise(totals[:-1]):
         raise TrainingError(
-            f"{told}: the training diverged; use a lower --param learning_rate (the paper's is 0.001), or another seed"
+            f"{told}: the training diverged; use --param learning_rate=0.0001 (the paper has 0.001, its code's README "
+            "0.0001) or another seed"
         )
     warnings.warn(f"{told}; the training ends if it stays there", Caution, stacklevel=2)
 
