@@ -37,8 +37,9 @@ class Checkpoints:
     identity: Mapping[str, Any]
 
     def save(self, step: str, checkpoint: Checkpoint) -> None:
-        """Write a checkpoint of `step`, whole or not at all, and remove those before the last two.
+        """Write a checkpoint of `step`, whole or not at all, and remove all but it and the one before it.
 
+        One of a later epoch is another training's, which was begun anew.
         Raises `TrainingError` when the disk is full; the checkpoint before is still good then.
         """
         about = {
@@ -55,7 +56,8 @@ class Checkpoints:
                 f"{path}: the checkpoint could not be written ({error.strerror or error}); the one before it is still "
                 "good: make room and start again to go on from there"
             ) from error
-        for old in self._paths(step)[KEPT:]:
+        kept = [there for there in self._paths(step) if there <= path][:KEPT]
+        for old in set(self._paths(step)).difference(kept):
             old.unlink()
 
     def latest(self, step: str) -> Checkpoint | None:

@@ -167,6 +167,11 @@ def test_a_checkpoint_of_another_training_is_not_gone_on_from(store, tmp_path):
     other = Checkpoints(tmp_path / "checkpoint", {"seed": 2, "width": 4})
     with pytest.warns(UserWarning, match="other settings.*seed"):
         assert other.latest("step1") is None
+    # nor does it stand in the way of this training's own, though it came farther
+    other.save("step1", Checkpoint(1, {"weights": torch.zeros(1)}, [], None))
+    found = other.latest("step1")
+    assert found is not None
+    assert found.epoch == 1
 
 
 def test_the_identity_of_a_training_is_in_its_checkpoints(sheet, tmp_path):
