@@ -6,7 +6,7 @@ VENV := .venv
 INSTALLED := $(VENV)/installed
 RUN := . $(VENV)/bin/activate &&
 
-.PHONY: demo test quick check install clean
+.PHONY: demo test quick check docs install clean
 
 demo: $(INSTALLED)
 	$(RUN) snakemake --cores $(CORES) --quiet rules host reason
@@ -27,6 +27,9 @@ check: $(INSTALLED)
 	$(RUN) lint-imports
 	$(RUN) mypy
 	$(RUN) codespell *.md docs core segmentation studies baselines mispel evaluation workflow tests benchmarks config
+
+docs: $(INSTALLED)
+	$(RUN) python -m workflow.site
 
 install: $(INSTALLED)
 
