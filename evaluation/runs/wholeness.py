@@ -7,8 +7,7 @@ from functools import cache
 from pathlib import Path
 
 from core.errors import InputError
-from core.files import read_json
-from core.jobs.made import digest_of_records, read_record, read_records, why_false
+from core.jobs.made import digest_of_records, read_record, read_records, read_sealed, why_false
 from core.run_folder import RunFolder
 
 RESULTS = ("study", "images", "segmentations", "models", "intensities", "parts", "metrics", "statistics", "tables")
@@ -18,12 +17,14 @@ RESULTS = ("study", "images", "segmentations", "models", "intensities", "parts",
 def planned_jobs(run: Path) -> dict[str, str]:
     """By the name of each job of the run its identity, as it was planned last.
 
-    Raises `InputError` for a folder without a plan.
+    Raises `InputError` for a folder without a plan, or with a broken one.
     """
     path = RunFolder(run).planned
     if not path.is_file():
         raise InputError(f"{path}: no such file, so nothing is known of what was made; start the run again")
-    planned: dict[str, str] = read_json(path)
+    planned = read_sealed(path)
+    if planned is None:
+        raise InputError(f"{path}: isn't as it was written, so nothing is known of what was made; start the run again")
     return planned
 
 
