@@ -33,6 +33,7 @@ from core.jobs.cost import say_earlier, spent
 from core.run_folder import RunFolder
 
 OPTION = "--made"
+NO_RECORD = "its record is missing or broken"
 Entry = dict[str, Any]
 _read: dict[Path, os.stat_result] = {}
 
@@ -235,7 +236,7 @@ def why_false(
     counts as unchanged where size and time are, unless `thorough` asks for its checksum.
     """
     if record is None:
-        return "its record is missing or broken"
+        return NO_RECORD
     if record["identity"] != identity:
         return "made by another configuration or code"
     for name, entry in (record["files"] | record["read"]).items():
