@@ -72,8 +72,13 @@ def write_text(path: Path | str, text: str) -> None:
 
 
 def write_json(path: Path | str, content: Any) -> None:
-    """Write `content` as indented JSON with sorted keys; NaN is refused."""
-    write_text(path, json.dumps(content, indent=2, sort_keys=True, allow_nan=False) + "\n")
+    """Write `content` as `json_text` gives it."""
+    write_text(path, json_text(content))
+
+
+def json_text(content: Any) -> str:
+    """Indented JSON with sorted keys; NaN is refused."""
+    return json.dumps(content, indent=2, sort_keys=True, allow_nan=False) + "\n"
 
 
 def read_json(path: Path | str) -> Any:

@@ -16,8 +16,16 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from core.files import write_json
-from core.jobs.made import Making, digest, digest_of_records, put_aside, read_record, read_records, why_false
+from core.jobs.made import (
+    Making,
+    digest,
+    digest_of_records,
+    put_aside,
+    read_record,
+    read_records,
+    why_false,
+    write_sealed,
+)
 from core.run_folder import RunFolder
 
 Value = Any
@@ -118,7 +126,7 @@ class Identities:
 
     def write_plan(self) -> None:
         """Write what each job is planned with, for `python -m evaluation check`."""
-        write_json(self.at.planned, self.planned)
+        write_sealed(self.at.planned, self.planned)
 
     def _jobs(self) -> Iterator[tuple[str, str, Any]]:
         """Every job of the run: its name, its rule's name with wildcards, and those."""

@@ -10,6 +10,7 @@ comes from elsewhere, and where a job failed it may call the old results of othe
                 (`core.jobs.record`) also told, a digest without the time it took, by which others go
     read        by path, absolute or from the run's folder, each file of the user's that it read, likewise
     failed      whether it recorded a failure
+    digest      of all this: a record that was edited or broken is as good as none
 
 A record that is true makes its job's results true; `why_false` says why one isn't.
 """
@@ -27,11 +28,12 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import InputError
-from core.files import checksum, read_json, write_json
+from core.files import checksum, json_text, read_json, write_json
 from core.jobs.cost import say_earlier, spent
 from core.run_folder import RunFolder
 
 OPTION = "--made"
+NO_RECORD = "its record is missing or broken"
 Entry = dict[str, Any]
 _read: dict[Path, os.stat_result] = {}
 
@@ -95,7 +97,7 @@ def recorded(job: Making | None, work: Callable[[], int]) -> int:
     if last and not last["failed"] and not why_false(last, job.run, *known, thorough=True):
         print(f"{job.record.stem}: made before, and still true", file=sys.stderr)
         say_earlier(last.pop("cost", {}))
-        write_json(job.run / job.record, last)
+        write_sealed(job.run / job.record, last)
         return 0
     for path in list(_matching(job.run, job.files)):
         path.unlink()
@@ -111,9 +113,9 @@ def recorded(job: Making | None, work: Callable[[], int]) -> int:
         "read": {_path_from(path, job.run): _entry_of_read(path, earlier) for path, earlier in _read.items()},
         "failed": any(_tells_of_failure(job.run / name) for name in files),
     }
-    write_json(job.run / job.record, content)
+    write_sealed(job.run / job.record, content)
     if job.lasting:
-        write_json(lasting, content | {"cost": spent()})
+        write_sealed(lasting, content | {"cost": spent()})
     put_aside(job.run / job.record).unlink(missing_ok=True)
     return status
 
@@ -181,12 +183,27 @@ def read_records(root: Path, patterns: Iterable[str]) -> dict[str, Any]:
 
 
 def read_record(path: Path) -> dict[str, Any] | None:
-    """A record; None where there is none, or it can't be read."""
+    """A record; None where there is none, or it isn't as it was written."""
+    content = read_sealed(path)
+    known = {"identity", "from", "files", "read", "failed"}
+    return content if content and content.keys() - {"cost"} == known else None
+
+
+def write_sealed(path: Path, content: Mapping[str, Any]) -> None:
+    """Write JSON with a digest of its own."""
+    write_json(path, {**content, "digest": digest(content)})
+
+
+def read_sealed(path: Path) -> dict[str, Any] | None:
+    """What `write_sealed` wrote; None where there is no file, or it isn't byte for byte as it was written."""
     try:
         content = read_json(path)
-        return content if {"identity", "from", "files", "read", "failed"} <= content.keys() else None
-    except (InputError, AttributeError):
+        as_written = path.read_bytes() == json_text(content).encode()
+        given = content.pop("digest", None)
+    except (InputError, OSError, ValueError, AttributeError, TypeError):
         return None
+    # before records had one, there was none
+    return content if as_written and given in (None, digest(content)) else None
 
 
 def digest_of_records(records: Mapping[str, dict[str, Any] | None]) -> str:
@@ -219,7 +236,7 @@ def why_false(
     counts as unchanged where size and time are, unless `thorough` asks for its checksum.
     """
     if record is None:
-        return "its record is missing"
+        return NO_RECORD
     if record["identity"] != identity:
         return "made by another configuration or code"
     for name, entry in (record["files"] | record["read"]).items():
@@ -242,4 +259,7 @@ def why_changed(path: Path, entry: Entry, *, thorough: bool = False) -> str | No
         return "its content changed"
     if not thorough and stat.st_mtime_ns == entry["mtime_ns"]:
         return None
-    return None if checksum(path) == entry["sha256"] else "its content changed"
+    try:
+        return None if checksum(path) == entry["sha256"] else "its content changed"
+    except OSError as error:
+        return f"it cannot be read ({error.strerror})"

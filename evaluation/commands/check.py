@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Collection
+from pathlib import Path
 
-from core.files import read_table
+from core.files import read_table, write_text
+from core.jobs.made import NO_RECORD
 from core.run_folder import RunFolder
 from core.scan_quality import sentences
 from evaluation.commands._run import add_run_argument
@@ -20,6 +23,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Which run, how closely."""
     add_run_argument(parser)
     parser.add_argument("--quick", action="store_true", help="by sizes and times of files, not by their checksums")
+    parser.add_argument("--complete", type=Path, metavar="FILE", help="what a run writes last: made if all is well")
 
 
 def main(arguments: argparse.Namespace) -> int:
@@ -29,10 +33,10 @@ def main(arguments: argparse.Namespace) -> int:
     seen = false_jobs(at.root, planned)
     false = seen if arguments.quick else false_jobs(at.root, planned, thorough=True)
     unseen = [name for name in false if name not in seen]
-    told = failures(read_table(at.status)) if at.status.is_file() else []
-    if at.study.quality.is_file():
-        told += sentences(read_table(at.study.quality), "failed")
-    left = [f"{path}: made by no job of this run" for path in strangers(at.root, planned)]
+    told = failed_steps(at, false)
+    # without its record a job's files can't be told from others
+    foreign = () if NO_RECORD in false.values() else strangers(at.root, planned)
+    left = [f"{path}: made by no job of this run" for path in foreign]
     for lines in (told, [f"{name}: {why}" for name, why in false.items()], left):
         for line in lines[:SHOWN]:
             print(line)
@@ -45,6 +49,20 @@ def main(arguments: argparse.Namespace) -> int:
         print(f"Changed without a trace in size or time: start the run again with --forcerun {records}")
     if left:
         print("Move away what no job made.")
-    if not (told or false or left):
-        print(f"{at.root}: whole; {len(planned)} jobs of one configuration, code and input")
-    return 1 if told or false or left else 0
+    if told or false or left:
+        return 1
+    if arguments.complete:
+        write_text(arguments.complete, "")
+    elif not at.complete.is_file():
+        print(f"{at.complete}: gone, so this run didn't come to its end. Start it again with its configuration.")
+        return 1
+    print(f"{at.root}: whole; {len(planned)} jobs of one configuration, code and input")
+    return 0
+
+
+def failed_steps(at: RunFolder, false: Collection[str]) -> list[str]:
+    """A sentence for each arm and scan of which a step failed, from the tables that are as their jobs made them."""
+    told = failures(read_table(at.status)) if at.status.is_file() and "status/all" not in false else []
+    if at.study.quality.is_file() and "quality/all" not in false:
+        told += sentences(read_table(at.study.quality), "failed")
+    return told

@@ -7,23 +7,36 @@ from functools import cache
 from pathlib import Path
 
 from core.errors import InputError
-from core.files import read_json
-from core.jobs.made import digest_of_records, read_record, read_records, why_false
+from core.jobs.made import digest_of_records, read_record, read_records, read_sealed, why_false
 from core.run_folder import RunFolder
 
-RESULTS = ("study", "images", "segmentations", "models", "intensities", "parts", "metrics", "statistics", "tables")
+RESULTS = (
+    "study",
+    "images",
+    "segmentations",
+    "models",
+    "intensities",
+    "parts",
+    "status",
+    "metrics",
+    "statistics",
+    "tables",
+    "figures",
+)
 """Folders of a run that hold what its jobs made and nothing else."""
 
 
 def planned_jobs(run: Path) -> dict[str, str]:
     """By the name of each job of the run its identity, as it was planned last.
 
-    Raises `InputError` for a folder without a plan.
+    Raises `InputError` for a folder without a plan, or with a broken one.
     """
     path = RunFolder(run).planned
     if not path.is_file():
         raise InputError(f"{path}: no such file, so nothing is known of what was made; start the run again")
-    planned: dict[str, str] = read_json(path)
+    planned = read_sealed(path)
+    if planned is None:
+        raise InputError(f"{path}: isn't as it was written, so nothing is known of what was made; start the run again")
     return planned
 
 
@@ -49,11 +62,11 @@ def false_jobs(
 
 
 def strangers(run: Path, planned: Iterable[str]) -> Iterator[Path]:
-    """Files in the folders of results that no job of the run made."""
-    at = RunFolder(run)
-    known = {name for job in planned for name in (read_record(at.made(job)) or {"files": ()})["files"]}
-    for folder in RESULTS:
+    """Files in the folders of results that no job of the run made, and records of others' jobs."""
+    at, planned = RunFolder(run), list(planned)
+    made = {name for job in planned for name in (read_record(at.made(job)) or {"files": ()})["files"]}
+    known = {at.planned, at.complete, at.study.atlas, *map(at.made, planned), *(run / name for name in made)}
+    for folder in (*RESULTS, at.made_folder.name):
         for path in sorted((run / folder).rglob("*")):
-            relative = path.relative_to(run).as_posix()
-            if path.is_file() and relative not in known and path != at.study.atlas and not path.name.startswith("."):
+            if path.is_file() and path not in known and path.suffix != ".was" and not path.name.startswith("."):
                 yield path

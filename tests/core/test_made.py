@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from core.errors import InputError
@@ -48,7 +48,7 @@ def test_a_record_is_true_until_a_file_or_the_identity_is_another(tmp_path):
     assert "content changed" in why(record, tmp_path)
     (tmp_path / "out").unlink()
     assert "gone" in why(record, tmp_path)
-    assert why(None, tmp_path) == "its record is missing"
+    assert why(None, tmp_path) == "its record is missing or broken"
 
 
 def test_a_files_same_size_and_time_hide_nothing_from_a_thorough_look(tmp_path):
@@ -94,6 +94,21 @@ def test_an_input_that_changes_while_it_is_read_is_refused(tmp_path):
     with pytest.raises(InputError, match="given: changed while it was read"):
         recorded(job(tmp_path), work)
     assert not RunFolder(tmp_path).made("step/part").exists()
+
+
+@given(place=st.floats(0, 1, exclude_max=True), of_record=st.booleans())
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_a_flipped_bit_is_noticed_wherever_it_is(place, of_record, tmp_path):
+    make(tmp_path, "a result")
+    record = RunFolder(tmp_path).made("step/part")
+    path = record if of_record else tmp_path / "out"
+    content, stat = bytearray(path.read_bytes()), path.stat()
+    bit = int(place * 8 * len(content))
+    content[bit // 8] ^= 1 << bit % 8
+    path.write_bytes(content)
+    os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    told = "its record is missing or broken" if of_record else f"{path}: its content changed"
+    assert why(read_record(record), tmp_path, thorough=True) == told
 
 
 @given(st.dictionaries(st.text(min_size=1), st.text(), max_size=8), st.integers(1, 4))

@@ -182,11 +182,11 @@ rule whole:
         status=rules.status.output.status,
         quality=QUALITY,
     output:
-        complete=touch(AT.complete),
+        complete=AT.complete,
     log:
         AT.log("whole"),
     params:
         run=subpath(input.page, parent=True),
         code=verb_hash("evaluation", "check"),
     shell:
-        "python -m evaluation check {params.run} --quick > {log} 2>&1"
+        "python -m evaluation check {params.run} --quick --complete {output.complete} > {log} 2>&1"
