@@ -15,6 +15,7 @@ A saved model says which line it was fitted with, and doesn't bring it: `apply` 
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import shlex
@@ -122,6 +123,14 @@ class Command(Method):
         self.model = folder / MODEL_FOLDER
         # an empty folder may have been lost on the way
         self.model.mkdir(exist_ok=True)
+
+    def reads(self, study: Study) -> list[Path]:
+        """The files that its command lines name, such as a script; what those read in turn isn't known."""
+        words: list[str] = []
+        for line in (self.parameters.fit, self.parameters.apply):
+            with contextlib.suppress(ValueError):  # a quote of the shell's that isn't closed
+                words += shlex.split(line)
+        return [Path(word) for word in dict.fromkeys(words) if Path(word).is_file()]
 
     def path_of(self, scan: Scan) -> Path:
         """Where the program was to write that scan."""

@@ -152,8 +152,12 @@ class Method(abc.ABC):
         """
 
     def reads(self, study: Study) -> list[Path]:
-        """Files of the user's that it reads beside the study's scans: a run then makes them again where one changes."""
-        return []
+        """Files of the user's that it reads beside the study's scans: a run fits it again where one changes.
+
+        By default its parameters that are paths of files.
+        """
+        given = (getattr(self.parameters, field.name) for field in dataclasses.fields(self.parameters))
+        return [path for path in given if isinstance(path, Path) and path.is_file()]
 
     def takes(self, scan: Scan) -> bool:
         """Whether it can be asked for this scan; a rescan may be beyond a method that only has files."""

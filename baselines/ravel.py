@@ -20,7 +20,7 @@ from scipy.ndimage import distance_transform_edt
 from baselines._covariates import is_constant, read_columns
 from baselines.interface import Method, Plan
 from baselines.whitestripe import WhiteStripe
-from core.errors import InputError, nearest
+from core.errors import InputError
 from core.images import scale_to_mean, to_mask, voxel_sizes
 from core.jobs.command import progress
 from core.names import SEGMENTER_SCALE, TISSUES
@@ -28,7 +28,7 @@ from core.paths import check_is_file
 from core.run_folder import hard_labels_name
 from core.study import Scan, Study
 from segmentation import segment
-from segmentation.interface import engines
+from segmentation.interface import check_engine
 
 MODEL_FILE = "ravel.npz"
 CSF = TISSUES.index("CSF") + 1
@@ -125,9 +125,7 @@ class Ravel(Method):
     def check_plan(self, plan: Plan) -> None:
         """A covariate that no scan has, an engine or a mask that isn't there."""
         plan.check_covariates(self.parameters.covariates, "ravel.covariates")
-        if self.parameters.engine not in engines():
-            engine = self.parameters.engine[:80]
-            raise InputError(f"ravel.engine: there is no '{engine}'{nearest(engine, engines())}")
+        check_engine(self.parameters.engine, "ravel.engine")
         if self.parameters.control_mask is not None:
             check_is_file(self.parameters.control_mask)
 

@@ -102,6 +102,10 @@ class Shuffle(Method):
         """What the method wants to know."""
         self.inner.prepare(study)
 
+    def reads(self, study: Study) -> list[Path]:
+        """What the method reads."""
+        return self.inner.reads(study)
+
     def takes(self, scan: Scan) -> bool:
         """What the method takes."""
         return self.inner.takes(scan)

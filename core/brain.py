@@ -19,24 +19,32 @@ WHOLE_HEAD = 0.5
 half of a brain is the least that the rest of a head has."""
 
 SAMPLE = 20_000
-"""Voxels by which the background's value is found."""
+"""Voxels by which the background's values are found."""
+
+NEARLY_ONE_VALUE = 0.02
+"""Share of the brain's mean that a background of nearly one value may lie beside it, as the ringing of an image that
+was resampled after its extraction. Air in a whole head has noise of more, and no brain is that dark."""
+
+SPREADS = 8
+"""How many times the median distance from the median most of such a background lies from it: of noise of any sign 5.4
+standard deviations, of a magnitude's 3.6."""
 
 
 def brain_of(image: np.ndarray, mask: np.ndarray, where: str) -> np.ndarray:
-    """The brain of an image (X, Y, Z) under its mask (X, Y, Z), bool: what is neither 0 nor the background's value.
+    """The brain of an image (X, Y, Z) under its mask (X, Y, Z), bool: what is neither 0 nor of the background's values.
 
     What the image says against the mask is told as a remark that begins with `where`: voxels of the mask that are
     background, and voxels of a brain-extracted image that lie outside the mask. Raises `InputError` for a mask that is
     far too wide, or that isn't this image's.
     """
-    value = background_of(image, mask)
+    values = background_of(image, mask)
     there = image != 0
-    if value:
-        there &= image != value
+    if values is not None and any(values):
+        there &= (image < values[0]) | (image > values[1])
     brain: np.ndarray = mask & there
     size = int(np.count_nonzero(mask))
     background = size - int(np.count_nonzero(brain))
-    left_out = 0 if value is None else int(np.count_nonzero(there & ~mask))
+    left_out = 0 if values is None else int(np.count_nonzero(there & ~mask))
     if left_out > WHOLE_HEAD * size:
         left_out = 0
     told = []
@@ -65,13 +73,26 @@ def brain_of(image: np.ndarray, mask: np.ndarray, where: str) -> np.ndarray:
     return brain
 
 
-def background_of(image: np.ndarray, mask: np.ndarray) -> float | None:
-    """The one value that more than half of the voxels outside a mask (X, Y, Z) have, by a sample; None: none has."""
+def background_of(image: np.ndarray, mask: np.ndarray) -> tuple[float, float] | None:
+    """The lowest and highest value of the background outside a mask (X, Y, Z), by a sample; None: it has no such.
+
+    They are the one value that more than half of the voxels there have, or what lies around their median where that
+    is next to nothing beside the brain (`NEARLY_ONE_VALUE`).
+    """
     step = max(1, round((image.size / SAMPLE) ** (1 / 3)))
     few = (slice(None, None, step),) * 3
-    outside = image[few][~mask[few]]
+    outside, inside = image[few][~mask[few]], image[few][mask[few]]
     if not outside.size:
         return None
     # what more than half of them are is their median
-    median = float(np.partition(outside, outside.size // 2)[outside.size // 2])
-    return median if 2 * np.count_nonzero(outside == median) > outside.size else None
+    median = _middle(outside)
+    if 2 * np.count_nonzero(outside == median) > outside.size:
+        return median, median
+    distance = SPREADS * _middle(np.abs(outside - median))
+    near = inside.size > 0 and distance <= NEARLY_ONE_VALUE * abs(float(inside.mean(dtype=np.float64)) - median)
+    return (median - distance, median + distance) if near else None
+
+
+def _middle(values: np.ndarray) -> float:
+    """The value in the middle of some, one of them."""
+    return float(np.partition(values, values.size // 2)[values.size // 2])

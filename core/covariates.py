@@ -62,6 +62,14 @@ class Covariate:
                 if not is_missing(cell.text):
                     raise InputError(f"{cell.where}: {self.name} is {shown(cell.text)}, which is no number; {remedy}")
 
+    def check_range(self, lowest: float, highest: float, remedy: str) -> None:
+        """Refuse a number outside `lowest` to `highest`; there is none in text."""
+        for cell, number in zip(self.cells, self.numbers or (), strict=False):
+            if number < lowest or number > highest:
+                raise InputError(
+                    f"{cell.where}: {self.name} is {shown(cell.text)}, not from {lowest:g} to {highest:g}; {remedy}"
+                )
+
     def of_people(self) -> dict[str, float] | dict[str, str]:
         """Each person's value: the mean of the numbers of their scans, such as ages, or their one text.
 

@@ -64,6 +64,18 @@ def gives_partial_volumes(engine: str) -> bool:
     return bool(getattr(importlib.import_module(f"{ENGINES}.{engine}"), "PARTIAL_VOLUMES", True))
 
 
+def check_engine(engine: str, where: str) -> None:
+    """Refuse an engine that there isn't, or whose program isn't installed; `where` names the option."""
+    if engine not in engines():
+        raise InputError(f"{where}: there is no '{engine[:80]}'{nearest(engine[:80], engines())}")
+    module = importlib.import_module(f"{ENGINES}.{engine}")
+    if hasattr(module, "check"):
+        try:
+            module.check()
+        except InputError as error:
+            raise InputError(f"{where}: {error}") from None
+
+
 def check_segmentable(image: np.ndarray, mask: np.ndarray, voxel_sizes: Sequence[float] | np.ndarray) -> np.ndarray:
     """Refuse what cannot be segmented, with the reason, and say which voxels can be modeled.
 

@@ -219,7 +219,7 @@ class Configuration:
         from baselines.harness.registry import method
         from baselines.interface import Plan
         from evaluation.verdicts import check_primary
-        from segmentation.interface import engines, gives_partial_volumes
+        from segmentation.interface import check_engine, gives_partial_volumes
         from segmentation.thresholds import check_rule
 
         plan = Plan(self.scanners, cache(lambda: self.source.covariates(self.options)))
@@ -237,8 +237,7 @@ class Configuration:
         primary, segmentation = self.content["evaluation"]["primary"], self.content["segmentation"]
         check_primary(primary["measure"], primary["tissue"] or "")
         engine = segmentation["engine"]
-        if engine not in engines():
-            raise InputError(f"segmentation.engine: there is no '{engine}'{nearest(engine, engines())}")
+        check_engine(engine, "segmentation.engine")
         check_rule(segmentation["rule"], segmentation["threshold"])
         if segmentation["rule"] == "partial_volume" and not gives_partial_volumes(engine):
             raise InputError(f"segmentation.rule: engine {engine} estimates no partial volumes; give posterior or hard")

@@ -32,6 +32,9 @@ TRUTH = "truth"
 """What stands for the true anatomy in the column of methods."""
 
 COVARIATES = ("age", "diagnosis")
+
+OLDEST = 130
+"""Years; a number beyond is in another unit, or a code for a missing one."""
 FEWEST_PEOPLE = 6
 FEWEST_IN_A_GROUP = 3
 CONFIDENCE = 0.95
@@ -173,10 +176,11 @@ def contrasts(covariate: Covariate, people: Sequence[str]) -> tuple[np.ndarray, 
 
     Of somebody whose scans have several ages it is their mean. Text stands for groups; of more than two, the two
     largest are compared (the first in the alphabet is the one compared with). Raises `InputError` for an age that is
-    no number, and for somebody who is in two groups.
+    no number or that nobody has, such as -999, and for somebody who is in two groups.
     """
     if covariate.name == "age":
         covariate.check_numeric("write age in years, as 61.5, or give the column another name")
+        covariate.check_range(0, OLDEST, "write years, and n/a where it isn't known, or give the column another name")
     values = covariate.of_people()
     if covariate.is_numeric:
         numbers = {person: float(value) for person, value in values.items()}

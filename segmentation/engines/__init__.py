@@ -8,5 +8,6 @@ It gets what `segmentation.interface.segment` has checked: ``image`` float32
 (X, Y, Z), with intensities as they were given; ``mask`` bool (X, Y, Z), true only where the
 image is above 0; ``voxel_sizes`` three sizes in mm; ``threads`` the threads it may use;
 ``partial_volumes`` whether to estimate these, if it can; a module that can't says
-``PARTIAL_VOLUMES = False``. It returns classes in the order CSF, GM, WM, with 0 outside the mask.
+``PARTIAL_VOLUMES = False``. A module whose program may be missing has ``check()``, asked while a run is
+planned, which raises ``InputError`` then. It returns classes in the order CSF, GM, WM, with 0 outside the mask.
 """

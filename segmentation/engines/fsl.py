@@ -35,7 +35,7 @@ def segment(
     InputError
         FSL isn't installed, or FAST left no result.
     """
-    _check_installed()
+    check()
     # Nipype asks a server for its newest version when it is imported.
     os.environ.setdefault("NIPYPE_NO_ET", "1")
     from nipype.interfaces.fsl import FAST
@@ -82,7 +82,8 @@ def segment(
     )
 
 
-def _check_installed() -> None:
+def check() -> None:
+    """Refuse to begin where FSL isn't installed."""
     missing = []
     if not os.environ.get("FSLDIR"):
         missing.append("FSLDIR is not set")

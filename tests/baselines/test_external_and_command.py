@@ -105,6 +105,18 @@ def test_a_shell_script_is_a_method_too(study, tmp_path):
         np.testing.assert_allclose(load_image(tmp_path / "out" / f"{scan.name}_T1w.nii.gz")[0], scan.read(), rtol=1e-6)
 
 
+def test_what_a_program_and_a_parameter_name_are_inputs(study, tmp_path):
+    script, mask = tmp_path / "my copy.sh", tmp_path / "csf.nii.gz"
+    script.write_text(SHELL)
+    mask.touch()
+    line = f"sh {shlex.quote(str(script))} {{scans}} {{out}} 'no file'"
+    assert Command(Command.Parameters(apply=line)).reads(study) == [script]
+    assert Command(Command.Parameters(apply="it's {scans} {out}")).reads(study) == []
+    chosen = method("shuffle")
+    settings = f"control_mask={shlex.quote(str(mask))}"
+    assert chosen(make_parameters(chosen, {"base": "ravel", "settings": settings})).reads(study) == [mask]
+
+
 @pytest.mark.parametrize("name", ["command", "shuffle"])
 def test_a_models_folder_brings_no_command(name, study, sheet, tmp_path):
     """Neither its own nor one in the parameters of a method that it wraps; given again it is run."""

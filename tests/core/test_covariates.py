@@ -88,6 +88,14 @@ def test_what_cannot_be_told_is_refused_with_its_cell(values, message):
     assert message in str(caught.value)
 
 
+def test_a_number_beyond_its_range_is_refused_with_its_cell():
+    found = column(["61", "n/a", "-999"])
+    found.check_range(-1000, 61, "mend it")
+    column(["AD", "HC"]).check_range(0, 1, "mend it")
+    with pytest.raises(InputError, match="row 2: age is '-999', not from 0 to 130; mend it"):
+        found.check_range(0, 130, "mend it")
+
+
 def test_a_persons_value_is_the_mean_age_or_the_one_word():
     assert column(["61", "62", "n/a", "70", "n/a", ""]).of_people() == {"0": 61.5, "1": 70.0}
     assert column(["AD", "AD", "n/a", "HC"]).of_people() == {"0": "AD", "1": "HC"}

@@ -162,12 +162,14 @@ def test_methods_and_parameters_are_checked(config, methods, message):
     ("block", "settings", "message"),
     [
         ("segmentation", {"threshold": 0.3}, "threshold 0.3; it must be from 0.51"),
+        ("segmentation", {"engine": "fsl"}, "segmentation.engine: engine fsl: .*install FSL"),
         ("segmentation", {"rule": "partial_volume", "engine": "gmm"}, "engine gmm estimates no partial volumes"),
         ("evaluation", {"primary": {"measure": "ssim", "tissue": "GM"}}, "'GM' for ssim; give null"),
         ("evaluation", {"primary": {"measure": "dice", "tissue": None}}, "'null' for dice; give one of CSF, GM, WM"),
     ],
 )
-def test_what_the_evaluation_would_refuse_is_refused_while_planning(config, block, settings, message):
+def test_what_the_evaluation_would_refuse_is_refused_while_planning(config, block, settings, message, monkeypatch):
+    monkeypatch.delenv("FSLDIR", raising=False)
     config[block] |= settings
     with pytest.raises(InputError, match=message):
         Configuration(config).check_arms()
