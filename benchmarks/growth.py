@@ -139,7 +139,7 @@ def chain(rows: list[Row], cores: int) -> float:
     return sum(max(row.one, row.hours / cores) for row in rows)
 
 
-def longest(rows: list[Row], labelled: set[str], cores: int) -> tuple[float, float, str]:
+def longest(rows: list[Row], labeled: set[str], cores: int) -> tuple[float, float, str]:
     """Hours of the longest chain of jobs, those of its arm's fit, and which arm that is."""
     shared = [row for row in rows if not row.arm]
     of = {arm: [row for row in rows if row.arm == arm] for arm in dict.fromkeys(row.arm for row in rows if row.arm)}
@@ -148,7 +148,7 @@ def longest(rows: list[Row], labelled: set[str], cores: int) -> tuple[float, flo
     for arm, own in of.items():
         # the arms' jobs share the cores
         crowded = [Row(row.step, arm, row.hours * (len(of) if row.jobs > 1 else 1), row.one, row.jobs) for row in own]
-        waits = chain(before, cores) if arm in labelled else 0.0
+        waits = chain(before, cores) if arm in labeled else 0.0
         fit = sum(row.one for row in own if row.step == "fit")
         found.append((chain([*shared, *crowded], cores) + waits, fit, arm))
     return max(found)
@@ -174,10 +174,10 @@ def main() -> None:
         row, line = extended(part, given)
         rows.append(row)
         print(line)
-    labelled = set(table["arm"][table["after_labels"]])
-    one, _, _ = longest(rows, labelled, given.cores)
+    labeled = set(table["arm"][table["after_labels"]])
+    one, _, _ = longest(rows, labeled, given.cores)
     one = max(one, sum(row.hours for row in rows) / given.cores)
-    many, fit, arm = longest(rows, labelled, given.nodes * given.cores)
+    many, fit, arm = longest(rows, labeled, given.nodes * given.cores)
     print(f"\n{given.scans} scans of {given.million_voxels:g} million voxels, {given.people_per_job} people a job:")
     print(f"{sum(row.hours for row in rows):.1f} CPU h; {one:.1f} h on one machine of {given.cores} cores;")
     print(f"{60 * many:.0f} min on {given.nodes} nodes, of which the fit of {arm} takes {60 * fit:.1f}.")
