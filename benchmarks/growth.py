@@ -6,10 +6,10 @@ Time is CPU time from the jobs' logs (user and system, so that a busy machine do
 job held, disk what the step left. The runs have several batches of people each (`people_per_job`), since their jobs
 are told from those that are one for the whole study or arm by their names.
 
-A batch's job grows with the scans of a batch and their voxels, a fit with those of the study; a job on tables grows
-with the scans alone, along the line through the runs. An exponent is that of a line through the logarithms, over runs
-whose arm has the parameters of the largest's. Starting Python makes small runs look flat, so that batches and fits
-are extended from the largest run at least in proportion.
+A job's time is that of the line through the runs' jobs, whose start is what starting Python takes: by scans of the
+job and their voxels, or by scans alone where it reads no images. So the runs differ in the scans of a batch too. An
+exponent is that of a line through the logarithms of a step's time together, over runs whose arm has the parameters of
+the largest's; where it is above 1, a job grows at least in proportion. Memory is what the runs' jobs held.
 
 A study on many nodes takes its longest chain of jobs: what is one job, and of what goes by batches one job, or as many
 one after the other as there are more jobs than cores. A fit that takes RAW's labels waits for these.
@@ -36,7 +36,7 @@ FOLDERS = {"prepare": "study", "fit": "models", "apply": "images", "segment": "s
 """What each step writes its files into."""
 BATCH = r"(?:^|-)\d{4}$"
 """How the names of jobs end that are about a batch of people."""
-BY_SLICES = ("fit", "apply", "intensities", "segment", "measure", "prepare", "check_study", "provenance")
+BY_VOXELS = ("fit", "apply", "intensities", "segment", "measure", "prepare", "check_study", "provenance")
 """Steps that read images: they grow with the voxels, not just the scans."""
 JOINED = "join"
 """What is said after the step of an arm that joins what its batches made."""
@@ -87,51 +87,51 @@ def folder_mb(folder: Path) -> float:
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 1e6
 
 
-def growth(sizes: np.ndarray, values: np.ndarray, size: float, *, least: float) -> tuple[float, float]:
-    """The exponent of `values` (N,) by `sizes` (N,), ascending, and the value at `size`.
-
-    The exponent is NaN with fewer than two sizes. The value is extended from the largest size, by the
-    exponent or, where that is smaller or unknown, by `least`.
-    """
+def exponent_of(sizes: np.ndarray, values: np.ndarray) -> float:
+    """The exponent of positive `values` (N,) by `sizes` (N,); NaN with fewer than two sizes."""
     usable = values > 0
-    sizes, values = sizes[usable], values[usable]
-    if values.size == 0:
-        return float("nan"), 0.0
-    exponent = float("nan")
-    if np.unique(sizes).size > 1:
-        exponent = float(np.polyfit(np.log(sizes), np.log(values), 1)[0])
-    return exponent, float(values[-1] * (size / sizes[-1]) ** np.fmax(exponent, least))
+    if np.unique(sizes[usable]).size < 2:
+        return float("nan")
+    return float(np.polyfit(np.log(sizes[usable]), np.log(values[usable]), 1)[0])
 
 
-def along_line(sizes: np.ndarray, values: np.ndarray, size: float) -> float:
-    """The value at `size` on the rising line through `values` (N,) at `sizes` (N,); of one, in proportion."""
+def extended(sizes: np.ndarray, values: np.ndarray, size: float) -> float:
+    """The value at `size` on the line through `values` (N,) at `sizes` (N,), ascending, which has a start of its own.
+
+    In proportion to the last value, where that is the only one or the line falls; and by a power where that is more
+    than one.
+    """
+    proportional = float(values[-1] * size / sizes[-1])
     if np.unique(sizes).size < 2:
-        return float(values[-1] * size / sizes[-1])
+        return proportional
     slope, start = np.polyfit(sizes, values, 1)
-    return float(start + slope * size) if slope > 0 else float(values.max())
+    if slope <= 0:
+        return proportional
+    return max(float(start + slope * size), proportional if exponent_of(sizes, values) > 1 else 0.0)
 
 
-def extended(part: pd.DataFrame, given: argparse.Namespace) -> tuple[Row, str]:
+def at_size(part: pd.DataFrame, given: argparse.Namespace) -> tuple[Row, str]:
     """A step of an arm, in runs of several sizes, at the size that is asked for; and a table's row of it."""
     part = part.sort_values("scans")
     last = part.iloc[-1]
     part = part[part["parameters"] == last["parameters"]]
-    by_voxels = last["step"] in BY_SLICES and not (last["step"] == "intensities" and not last["batches"])
-    unit, factor = (part["voxels"].to_numpy(), given.million_voxels) if by_voxels else (np.ones(len(part)), 1.0)
-    sizes, size = part["scans"].to_numpy() * unit, given.scans * factor
-    least = {"cpu_s": 1.0, "peak_mb": 0.0, "disk_mb": 1.0}
-    found = [growth(sizes, part[name].to_numpy(), size, least=power) for name, power in least.items()]
-    seconds = found[0][1]
-    if not (last["batches"] or last["step"] == "fit"):
-        seconds = along_line(sizes, part["cpu_s"].to_numpy(), size)
     people = given.scans * last["people"] / last["scans"]
     jobs = int(np.ceil(people / given.people_per_job)) if last["batches"] else int(last["jobs"])
-    row = Row(last["step"], last["arm"], seconds / 3600, seconds / 3600 / jobs, jobs)
+    by_voxels = last["step"] in BY_VOXELS and (last["batches"] or last["step"] != "intensities")
+    voxels = part["voxels"].to_numpy() if by_voxels else np.ones(len(part))
+    of_study, there = part["scans"].to_numpy() * voxels, part["jobs"].to_numpy()
+    size = given.scans * (given.million_voxels if by_voxels else 1.0)
+    one = extended(of_study / there, part["cpu_s"].to_numpy() / there, size / jobs) / 3600
+    row = Row(last["step"], last["arm"], one * jobs, one, jobs)
+    held = float(part["peak_mb"].max())
+    written = float(last["disk_mb"] * size / of_study[-1])
+    names = ("cpu_s", "peak_mb", "disk_mb")
+    exponents = [exponent_of(of_study, part[name].to_numpy()) for name in names]
     told = "; ".join(f"{r.scans}: {r.cpu_s:.1f}, {r.peak_mb:.0f}, {r.disk_mb:.1f}" for r in part.itertuples())
-    exponents = ", ".join("n/a" if np.isnan(exponent) else f"{exponent:.2f}" for exponent, _ in found)
-    numbers = f"{row.hours:.2f}, {jobs}, {60 * row.one:.1f}, {found[1][1] / 1000:.1f}, {found[2][1] / 1000:.1f}"
+    powers = ", ".join("n/a" if np.isnan(exponent) else f"{exponent:.2f}" for exponent in exponents)
+    numbers = f"{row.hours:.2f}, {jobs}, {60 * row.one:.1f}, {held:.0f}, {written / 1000:.1f}"
     name = row.step if last["batches"] or row.step != "intensities" else f"{row.step}, {JOINED}"
-    return row, f"| {name} | {row.arm} | {told} | {exponents} | {numbers} |"
+    return row, f"| {name} | {row.arm} | {told} | {powers} | {numbers} |"
 
 
 def chain(rows: list[Row], cores: int) -> float:
@@ -139,7 +139,7 @@ def chain(rows: list[Row], cores: int) -> float:
     return sum(max(row.one, row.hours / cores) for row in rows)
 
 
-def longest(rows: list[Row], labelled: set[str], cores: int) -> tuple[float, float, str]:
+def longest(rows: list[Row], labeled: set[str], cores: int) -> tuple[float, float, str]:
     """Hours of the longest chain of jobs, those of its arm's fit, and which arm that is."""
     shared = [row for row in rows if not row.arm]
     of = {arm: [row for row in rows if row.arm == arm] for arm in dict.fromkeys(row.arm for row in rows if row.arm)}
@@ -148,7 +148,7 @@ def longest(rows: list[Row], labelled: set[str], cores: int) -> tuple[float, flo
     for arm, own in of.items():
         # the arms' jobs share the cores
         crowded = [Row(row.step, arm, row.hours * (len(of) if row.jobs > 1 else 1), row.one, row.jobs) for row in own]
-        waits = chain(before, cores) if arm in labelled else 0.0
+        waits = chain(before, cores) if arm in labeled else 0.0
         fit = sum(row.one for row in own if row.step == "fit")
         found.append((chain([*shared, *crowded], cores) + waits, fit, arm))
     return max(found)
@@ -166,18 +166,18 @@ def main() -> None:
     given = parser.parse_args()
     table = pd.concat([measured(run) for run in given.runs], ignore_index=True)
     print(
-        "| step | arm | scans: CPU s, MB held, MB written | exponents | CPU h, jobs, min a job, GB held, GB written |"
+        "| step | arm | scans: CPU s, MB held, MB written | exponents | CPU h, jobs, min a job, MB held, GB written |"
     )
     print("|---|---|---|---|---|")
     rows = []
     for _, part in table.groupby(["step", "arm", "batches"], sort=False):
-        row, line = extended(part, given)
+        row, line = at_size(part, given)
         rows.append(row)
         print(line)
-    labelled = set(table["arm"][table["after_labels"]])
-    one, _, _ = longest(rows, labelled, given.cores)
+    labeled = set(table["arm"][table["after_labels"]])
+    one, _, _ = longest(rows, labeled, given.cores)
     one = max(one, sum(row.hours for row in rows) / given.cores)
-    many, fit, arm = longest(rows, labelled, given.nodes * given.cores)
+    many, fit, arm = longest(rows, labeled, given.nodes * given.cores)
     print(f"\n{given.scans} scans of {given.million_voxels:g} million voxels, {given.people_per_job} people a job:")
     print(f"{sum(row.hours for row in rows):.1f} CPU h; {one:.1f} h on one machine of {given.cores} cores;")
     print(f"{60 * many:.0f} min on {given.nodes} nodes, of which the fit of {arm} takes {60 * fit:.1f}.")

@@ -105,6 +105,11 @@ def training(study: Study, fold: str) -> Study:
     return study.where(lambda scan: fold_of(scan) != fold)
 
 
+def parted(study: Study, fold: str) -> tuple[Study, Study]:
+    """The people of a fold, and the others; nobody, where the study holds some of the people alone."""
+    return study.where(lambda scan: fold_of(scan) == fold), study.where(lambda scan: fold_of(scan) != fold)
+
+
 def by_fold(study: Study) -> Iterator[tuple[str, Study]]:
     """Each fold with its people; all of them under the name "" where people aren't divided."""
     for fold in sorted({fold_of(scan) for scan in study.scans}, key=lambda name: (len(name), name)):

@@ -89,8 +89,7 @@ def apply_by_fold(
         seen = [subject for subject in people.subjects if subject in read_description(model)["subjects"]]
         if seen:
             raise InputError(f"{model}: was fitted on {', '.join(seen)} of fold {fold}; fit it again without that fold")
-        inside = chosen.select(set(chosen.subjects) & set(people.subjects))
-        outside = chosen.select(set(chosen.subjects) - set(people.subjects))
+        inside, outside = folds.parted(chosen, fold)
         if inside.scans:
             devices.append(apply_method(name, model, inside, out, context=context, given=given))
         if outside.scans and method(name).fits_on == "study":

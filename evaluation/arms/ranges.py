@@ -51,7 +51,7 @@ class ArmImages:
         chosen = self.study if subjects is None else self.study.select(subjects)
         folder = self.images
         if self.training is not None:
-            chosen = chosen.where(lambda scan: folds.fold_of(scan) != fold)
+            _, chosen = folds.parted(chosen, fold)
             own = self.training / folds.folder_name(fold)
             folder = own if own.is_dir() else folder
 

@@ -5,19 +5,24 @@ from __future__ import annotations
 import argparse
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from baselines.harness.commands import add_apply_options, add_fit_options, fit_from, harmonize_from
 from core.errors import InputError
-from core.files import read_json, read_table
+from core.files import read_json, read_table, write_table
 from core.jobs.child import Ended, in_child
 from core.jobs.record import run_step
+from core.run_folder import RunFolder
+from evaluation.runs.finished_run import read_run
 from tests.support.made_up_study import write_study
 from tests.support.paths import ROOT
 from tests.support.processes import is_alive, needs_proc, wait_until
@@ -47,7 +52,7 @@ def program(tmp_path_factory) -> str:
     return f"{sys.executable} {script} {{scans}} {{out}}"
 
 
-def apply(sheet: Path, folder: Path, line: str, *words: str) -> dict:
+def apply(sheet: Path, folder: Path, line: str, *words: str, left: Sequence[str] = ()) -> dict:
     """Fit and apply a program as a run's rules do; the record of `apply`."""
     fit, harmonize = argparse.ArgumentParser(), argparse.ArgumentParser()
     add_fit_options(fit)
@@ -64,7 +69,7 @@ def apply(sheet: Path, folder: Path, line: str, *words: str) -> dict:
         f"apply={line}",
     ]
     harmonize_from(harmonize.parse_args([*places, *status, "--out", str(folder / "out"), *words]), "command")
-    assert list((folder / "out").iterdir()) == [], "images of an arm that failed are left"
+    assert [path.name for path in (folder / "out").iterdir()] == list(left), "images of people that failed are left"
     return read_json(folder / "apply.json")
 
 
@@ -79,6 +84,21 @@ def test_nonsense_is_recorded_and_none_of_it_kept(sheet, program, tmp_path, faul
     record = apply(sheet, tmp_path, f"{program} {fault}")
     assert record["status"] == "failed"
     assert re.search(reason, record["reason"]), record["reason"]
+
+
+def test_of_a_batch_that_fails_no_image_is_kept_and_of_its_arm_none_shown(sheet, program, tmp_path):
+    name = "sub-01_scanner-Alpha_T1w.nii.gz"
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / name).write_text("another batch's")
+    record = apply(sheet, tmp_path, f"{program} nan", "--subjects", "02", "03", left=[name])
+    assert record["status"] == "failed"
+    run = RunFolder(tmp_path / "run")
+    run.images("bad").parent.mkdir(parents=True)
+    (tmp_path / "out").rename(run.images("bad"))
+    shutil.copy(sheet, run.sheet)
+    for ended, shown in (("failed", None), ("ok", run.images("bad") / name)):
+        write_table(run.status, pd.DataFrame([record | {"status": ended}]))
+        assert read_run(run.root).image_path("bad", "01", "Alpha") == shown
 
 
 def test_a_program_that_fails_is_recorded(sheet, tmp_path):
