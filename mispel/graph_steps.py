@@ -27,6 +27,7 @@ from mispel.embedding_cache import EmbeddingCache
 from mispel.flat_weights import CastOnce, CastWhereUsed, Computed, FlatWeights
 from mispel.model import Model
 from mispel.network import decode, unet
+from mispel.parallel import ALONE, Ranks
 from mispel.parameters import Settings
 from mispel.recording import RUNS_BEFORE, Outputs, Recorder
 from mispel.steps import DecoderFitting, EmbeddingLearning, FirstStep, Step
@@ -36,12 +37,10 @@ from mispel.steps import DecoderFitting, EmbeddingLearning, FirstStep, Step
 class Version:
     """How Step 1 is computed.
 
-    record: batches as CUDA graphs. cast_once: weights cast once a batch, not where they are used. padded: the last
-    layer filled up to a multiple of 8 maps, as tensor cores take them. streams: the encoders side by side. compiled:
-    the encoder by torch.compile.
+    cast_once: weights cast once a batch, not where they are used. padded: the last layer filled up to a multiple of
+    8 maps, as tensor cores take them. streams: the encoders side by side. compiled: the encoder by torch.compile.
     """
 
-    record: bool = True
     cast_once: bool = False
     padded: bool = False
     streams: bool = False
@@ -82,28 +81,46 @@ class Order:
         return numbers
 
 
+@dataclass(frozen=True)
+class Batch:
+    """What decides which operations a batch takes: two that are equal here take the same.
+
+    size: slices of this process. scanned, updated: scanners with a scan in those, and in the whole batch. share:
+    of the whole batch's slices. precision: of the step.
+    """
+
+    size: int
+    scanned: tuple[int, ...]
+    updated: tuple[int, ...]
+    share: float
+    precision: str
+
+
 class GraphStep(Step):
-    """A step whose batches are functions of memory on the device, recorded where `record` says so."""
+    """A step whose batches are functions of memory on the device."""
 
     def prepare(self, *, record: bool = True) -> None:
-        """Allot what a batch reads and writes; to be called once."""
+        """Allot what a batch reads; to be called once. record: whether batches may be recorded."""
         self.order = Order(len(self.batches.store), self.parameters.batch_size, self.batches.device)
         self.recorder = Recorder(self.batches.device, record=record)
 
     def begin_epoch(self, order: Sequence[np.ndarray]) -> None:
         """Take over the epoch's batches, which `train` must then be given one after the other."""
-        self.order.begin(order)
+        self.order.begin([self.ranks.share(indices) for indices in order])
 
     def train(self, indices: np.ndarray, watch: OutputWatch) -> Tensor:
         """Train on the order's next batch: `indices` say how large it is and which scanners have a scan in it."""
-        scanned = tuple(np.flatnonzero(self.batches.store.present[indices].any(axis=0)).tolist())
-        size = len(indices)
-        losses, sums = self.recorder((size, scanned, self.precision), lambda: self.update(size, scanned))
+        own = self.ranks.share(indices)
+        batch = Batch(len(own), self._scanned(own), self._scanned(indices), len(own) / len(indices), self.precision)
+        losses, sums = self.recorder(batch, lambda: self.update(batch))
         watch.sums += sums
         return losses
 
+    def _scanned(self, indices: np.ndarray) -> tuple[int, ...]:
+        return tuple(np.flatnonzero(self.batches.store.present[indices].any(axis=0)).tolist())
+
     @abc.abstractmethod
-    def update(self, size: int, scanned: tuple[int, ...]) -> Outputs:
+    def update(self, batch: Batch) -> Outputs:
         """One update by the order's next batch: the losses that `train` gives, and `output_sums`."""
 
     def rehearse(self) -> None:
@@ -131,36 +148,68 @@ class GraphLearning(GraphStep, FirstStep):
         *,
         precision: str,
         version: Version = IN_TRAINING,
+        ranks: Ranks = ALONE,
     ) -> None:
         super().__init__(model, batches, parameters, precision=precision)
-        self.prepare(record=version.record)
+        self.ranks = ranks
+        # processes wait for each other within a batch, of which no graph is made
+        self.prepare(record=ranks.count == 1)
         self.version = version
         self.flat = FlatWeights(model.encoders)
         self.rows = [torch.nn.Parameter(row) for row in self.flat.values]
         self.adam = new_adam([*self.rows, self.coefficients], parameters.learning_rate)
+        self.no_gradients = list(torch.zeros_like(self.flat.values))
         self.computed: dict[str, Computed] = {}
         side_by_side = version.streams and on_gpu(batches.device)
         self.streams = [torch.cuda.Stream() for _ in self.rows] if side_by_side else []
 
-    def update(self, size: int, scanned: tuple[int, ...]) -> Outputs:
+    def update(self, batch: Batch) -> Outputs:
         """One update of encoders and decoders by Eq. 4."""
-        indices = self.order.next(size)
+        outputs, gradients = self._learned(batch) if batch.size else self._nothing()
+        if self.ranks.count > 1:
+            outputs, gradients = self._of_all_ranks(batch, outputs, gradients)
+        *of_encoders, self.coefficients.grad = gradients
+        for number, row in enumerate(self.rows):
+            # an encoder without a scan in the batch is not updated
+            row.grad = of_encoders[number] if number in batch.updated else None
+        self.adam.step()
+        return outputs
+
+    def _learned(self, batch: Batch) -> tuple[Outputs, list[Tensor]]:
+        """What `update` returns, and the gradients: an encoder's each, zeros without a scan, and the decoders'."""
+        indices = self.order.next(batch.size)
         images, depths = self.batches.images(indices), self.batches.depths(indices)
         present, region = self.batches.present[indices], self.batches.region(depths)
         computed = self._computed()
         computed.refresh()
-        embeddings = torch.stack(self._encode(computed, images, scanned), dim=1)
+        embeddings = torch.stack(self._encode(computed, images, batch.scanned), dim=1)
         outputs = decode(embeddings, self.coefficients, relu=self.model.relu)
         losses = self.losses(images, embeddings, outputs, present, region)
-        leaves = [leaf for number in scanned for leaf in computed.leaves[number]]
+        leaves = [leaf for number in batch.scanned for leaf in computed.leaves[number]]
         *found, of_decoders = torch.autograd.grad(losses[-1], [*leaves, self.coefficients])
-        gradients = dict(zip(scanned, computed.gradients(found), strict=True))
-        for number, row in enumerate(self.rows):
-            # an encoder without a scan in the batch is not updated
-            row.grad = gradients.get(number)
-        self.coefficients.grad = of_decoders
-        self.adam.step()
-        return torch.stack(losses).detach(), output_sums(images, outputs.detach(), depths)
+        gradients = [*self.no_gradients, of_decoders]
+        for number, gradient in zip(batch.scanned, computed.gradients(found), strict=True):
+            gradients[number] = gradient
+        return (torch.stack(losses).detach(), output_sums(images, outputs.detach(), depths)), gradients
+
+    def _nothing(self) -> tuple[Outputs, list[Tensor]]:
+        """The same of a rank without a slice in the batch."""
+        losses = torch.zeros(4, device=self.coefficients.device)
+        sums = torch.zeros_like(OutputWatch(self.model.scanners, losses.device).sums)
+        return (losses, sums), [*self.no_gradients, torch.zeros_like(self.coefficients)]
+
+    def _of_all_ranks(self, batch: Batch, outputs: Outputs, gradients: list[Tensor]) -> tuple[Outputs, list[Tensor]]:
+        """Gradients of the whole batch, by one exchange, and this rank's part of its losses.
+
+        Losses are means over slices, so that a rank weighs as much as it has slices.
+        """
+        flat = torch.cat([gradient.reshape(-1) for gradient in gradients]) * batch.share
+        self.ranks.add_up(flat)
+        parts = flat.split([gradient.numel() for gradient in gradients])
+        losses, sums = outputs
+        return (losses * batch.share, sums), [
+            part.view_as(gradient) for part, gradient in zip(parts, gradients, strict=True)
+        ]
 
     def _computed(self) -> Computed:
         """By precision, since an epoch may be done again in another."""
@@ -178,14 +227,18 @@ class GraphLearning(GraphStep, FirstStep):
     def _encode(self, computed: Computed, images: Tensor, scanned: tuple[int, ...]) -> list[Tensor]:
         """Embeddings of all scanners (B, L, H, W) each; 0 of those without a scan in the batch, which count nowhere."""
         slices, _, *plane = images.shape
-        made = [images.new_zeros(slices, self.parameters.embeddings, *plane) for _ in self.rows]
-        for number in scanned:
+        made = []
+        for number in range(len(self.rows)):
+            if number not in scanned:
+                made.append(images.new_zeros(slices, self.parameters.embeddings, *plane))
+                continue
             # one channel, in the strides that tell convolutions that channels lie last
             single = images[:, number].contiguous()[..., None].permute(0, 3, 1, 2)
             with self._stream(number):
-                made[number] = computed.encode(number, single)
-        for stream in self.streams:
-            torch.cuda.current_stream().wait_stream(stream)
+                made.append(computed.encode(number, single))
+        if self.streams:
+            for number in scanned:
+                torch.cuda.current_stream().wait_stream(self.streams[number])
         return made
 
     def _stream(self, number: int) -> contextlib.AbstractContextManager[object]:
@@ -221,9 +274,9 @@ class GraphFitting(GraphStep, DecoderFitting):
         self.prepare()
         self.optimizer = new_adam([self.coefficients], parameters.learning_rate)
 
-    def update(self, size: int, scanned: tuple[int, ...]) -> Outputs:
+    def update(self, batch: Batch) -> Outputs:
         """One update of the decoders by Eq. 6."""
-        indices = self.order.next(size)
+        indices = self.order.next(batch.size)
         images, depths = self.batches.images(indices), self.batches.depths(indices)
         present, region = self.batches.present[indices], self.batches.region(depths)
         outputs = decode(self.cache.embeddings(indices), self.coefficients, relu=self.model.relu)
@@ -241,6 +294,8 @@ class GraphFitting(GraphStep, DecoderFitting):
 
 def new_adam(parameters: Sequence[Tensor], learning_rate: float) -> Adam:
     """Adam in one kernel, its state allotted already and 0."""
+    # it is recorded, after the first runs
+    warnings.filterwarnings("ignore", "This instance was constructed with capturable=True")
     adam = Adam(parameters, learning_rate, fused=True, capturable=parameters[0].is_cuda)
     for parameter in parameters:
         adam.state[parameter] = {
@@ -260,8 +315,15 @@ def copy_in_place(named: Iterable[tuple[str, Tensor]], state: Mapping[str, Tenso
             value.zero_()
 
 
-def first_step(model: Model, batches: Batches, parameters: Settings, *, precision: str, for_each: ForEach) -> FirstStep:
-    """Step 1 by graphs on a GPU, operation by operation on a CPU and where a GPU can't do the other."""
+def first_step(
+    model: Model, batches: Batches, parameters: Settings, *, precision: str, for_each: ForEach, ranks: Ranks = ALONE
+) -> FirstStep:
+    """Step 1 by graphs on a GPU, operation by operation on a CPU and where a GPU can't do the other.
+
+    Of several ranks each takes the first way, not recorded, since it has the gradients in one array.
+    """
+    if ranks.count > 1:
+        return GraphLearning(model, batches, parameters, precision=precision, ranks=ranks)
     if on_gpu(batches.device):
         try:
             learning = GraphLearning(model, batches, parameters, precision=precision)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -46,17 +46,29 @@ class Mispel(Method):
 
     def fit(self, study: Study) -> None:
         """Train on `study` (Algorithm 1); goes on from the checkpoints of a training that was killed."""
-        from mispel.checkpoints import Checkpoints
         from mispel.compute import choose_device
-        from mispel.slices import build_store
-        from mispel.training import example_slice, train
+        from mispel.parallel import together
 
         device = choose_device(self.context.device)
         self.used_device = device.type
+        with together(device) as ranks:
+            self._fit(study, device, ranks)
+
+    def _fit(self, study: Study, device: Any, ranks: Any) -> None:
+        """`fit` as one of several ranks, of which the first writes all files and has the model in the end."""
+        from mispel.checkpoints import Checkpoints
+        from mispel.slices import build_store, mapped
+        from mispel.training import example_slice, train
+
         folder = self.context.checkpoint
-        working = Path(tempfile.mkdtemp(prefix="mispel-")) if folder is None else folder / "working"
+        working = store = None
         try:
-            store = build_store(study, working, outside=self.parameters.settings().outside)
+            if ranks.first:
+                working = Path(tempfile.mkdtemp(prefix="mispel-")) if folder is None else folder / "working"
+                store = build_store(study, working, outside=self.parameters.settings().outside)
+            where, described = ranks.of_first(store and (working, replace(store, images=(), depths=())))
+            if store is None:
+                store = replace(described, **mapped(where, len(described.scanners)))
             checkpoints = None if folder is None else Checkpoints(folder, self._identity(store, device.type))
             self._training = train(
                 store,
@@ -66,12 +78,16 @@ class Mispel(Method):
                 device=device,
                 folder=working,
                 checkpoints=checkpoints,
+                ranks=ranks,
             )
+            if not ranks.first:
+                return
             self._model = self._training.model
             self.passes = float(self._training.facts["step1_epochs"])
             self._example = example_slice(self._model, store)
         finally:
-            shutil.rmtree(working, ignore_errors=True)
+            if working is not None:
+                shutil.rmtree(working, ignore_errors=True)
 
     def transform(self, scan: Scan) -> np.ndarray:
         """The harmonized scan.

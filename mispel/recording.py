@@ -50,6 +50,7 @@ class Recorder:
         return outputs
 
     def _record(self, key: Hashable, work: Callable[[], Outputs]) -> None:
+        usual = torch.cuda.current_stream() if self.stream is not None else None
         try:
             graph = torch.cuda.CUDAGraph()
             # one pool for all: no two run at once, and none keeps anything but its outputs
@@ -57,9 +58,12 @@ class Recorder:
                 outputs = work()
         except RuntimeError as error:
             self.recording = False
+            if usual is not None:
+                torch.cuda.set_stream(usual)  # a recording that broke off leaves its own
+            reason = str(error.__context__ or error).splitlines()[0]
             warnings.warn(
-                f"MISPEL's batches can't be recorded as CUDA graphs here ({str(error).splitlines()[0]}); they are run "
-                "kernel by kernel, which takes longer",
+                f"MISPEL's batches can't be recorded as CUDA graphs here ({reason}); they are run kernel by kernel, "
+                "which takes longer",
                 Caution,
                 stacklevel=2,
             )

@@ -209,6 +209,15 @@ def new_array(path: Path, shape: tuple[int, ...], dtype: np.dtype | type) -> np.
     return array
 
 
+def mapped(folder: Path, scanners: int) -> dict[str, tuple[np.ndarray, ...]]:
+    """A store's images and depths by scanner, mapped from the files that `build_store` wrote into `folder`."""
+    names = {"images": "scanner", "depths": "depth"}
+    return {
+        kind: tuple(np.load(folder / f"{name}-{number}.npy", mmap_mode="c") for number in range(scanners))
+        for kind, name in names.items()
+    }
+
+
 def build_store(study: Study, folder: Path, *, outside: Outside) -> SliceStore:
     """Read every scan once and write its slices, cut to the masks' common box, into `folder`.
 
@@ -232,7 +241,6 @@ def build_store(study: Study, folder: Path, *, outside: Outside) -> SliceStore:
     counts = [len(positions[subject]) for subject in study.subjects]
     total = sum(counts)
     present = np.zeros((total, len(scanners)), bool)
-    images, depths = [], []
     digest = 0
     for number, scanner in enumerate(scanners):
         array = new_array(folder / f"scanner-{number}.npy", (total, *box.shape), np.float32)
@@ -253,12 +261,9 @@ def build_store(study: Study, folder: Path, *, outside: Outside) -> SliceStore:
             begin += count
         array.flush()
         layers.flush()
-        images.append(np.load(folder / f"scanner-{number}.npy", mmap_mode="c"))
-        depths.append(np.load(folder / f"depth-{number}.npy", mmap_mode="c"))
     return SliceStore(
         scanners=scanners,
-        images=tuple(images),
-        depths=tuple(depths),
+        **mapped(folder, len(scanners)),
         present=present,
         subjects=np.repeat(study.subjects, counts),
         positions=np.concatenate([positions[subject] for subject in study.subjects]),

@@ -20,6 +20,7 @@ from mispel.embedding_cache import EmbeddingCache
 from mispel.losses import coupling_loss, harmonization_loss, reconstruction_loss, step1_loss, step2_loss
 from mispel.model import Model
 from mispel.network import decode
+from mispel.parallel import ALONE
 from mispel.parameters import Settings
 
 
@@ -27,13 +28,14 @@ class Step(abc.ABC):
     """One of the two steps.
 
     number: 1 or 2. epochs: at most so many. tolerance: the loss, and the value below which the step ends.
-    precision: what it computes in, float32 or bfloat16.
+    precision: what it computes in, float32 or bfloat16. ranks: the processes that do it together.
     """
 
     number: int
     epochs: int
     tolerance: tuple[str, float]
     precision = "float32"
+    ranks = ALONE
 
     def __init__(self, model: Model, batches: Batches, parameters: Settings) -> None:
         self.model, self.batches, self.parameters = model, batches, parameters
@@ -60,7 +62,7 @@ class Step(abc.ABC):
         """Train on a batch of slices, show its outputs to `watch`.
 
         Returns reconstruction, coupling (NaN where the step has none), harmonization and total (4,), on the
-        model's device: nothing waits for them.
+        model's device: nothing waits for them. Of several ranks, what they and `watch` have adds up to the whole.
         """
 
     @abc.abstractmethod

@@ -27,6 +27,7 @@ from mispel.forecast import Forecast
 from mispel.graph_steps import first_step, second_step
 from mispel.model import Model, new_model
 from mispel.network import decode
+from mispel.parallel import ALONE, Ranks
 from mispel.parameters import Settings
 from mispel.slices import SliceStore
 from mispel.step2_optimum import Problem, solve
@@ -76,9 +77,11 @@ def train(
     device: torch.device,
     folder: Path,
     checkpoints: Checkpoints | None = None,
+    ranks: Ranks = ALONE,
 ) -> Training:
     """Algorithm 1 on a store of slices; `folder` takes the embeddings between the steps.
 
+    Of several `ranks` each does its share of Step 1, and the first all that follows; the others' training ends there.
     On the CPU the weights depend on slices, parameters and seed alone: neither on `threads` nor on
     whether the training was killed and resumed from `checkpoints`.
     Raises `TrainingError` for a dead, collapsed or diverged output.
@@ -88,8 +91,10 @@ def train(
     # a GPU's work is started by one thread
     threads = 1 if device.type == "cuda" else min(threads, len(store.scanners))
     with working_threads(threads) as for_each:
-        learning = first_step(model, batches, parameters, precision=model.precision, for_each=for_each)
+        learning = first_step(model, batches, parameters, precision=model.precision, for_each=for_each, ranks=ranks)
         step1 = run_step(learning, seed=seed, checkpoints=checkpoints)
+        if not ranks.first:
+            return Training(model, step1.history)
         del learning  # and its memory on a GPU
         settled = step1.epoch * batches_a_pass(store, parameters) >= WARM_UP_STEPS
         cache = build_cache(model, store, folder, limit_gb=parameters.cache_limit_gb, for_each=for_each)
@@ -231,7 +236,7 @@ def run_step(
             # copies: a later epoch writes into its tensors in place, and may have to be undone
             tensors = {name: tensor.clone() for name, tensor in step.tensors().items()}
             state = Checkpoint(epoch, tensors, history, _reason_to_stop(history, step))
-            if checkpoints is not None:
+            if checkpoints is not None and step.ranks.first:
                 checkpoints.save(step.name, state)
             bar.set_description_str(f"{what}, epoch {epoch} of {step.epochs}, loss {row['total']:.4f}", refresh=False)
             if state.stopped is not None:
@@ -252,6 +257,8 @@ def _run_epoch(
     for indices in order:
         losses += step.train(indices, watch).double()
         batch_is_done()
+    step.ranks.add_up(losses)
+    step.ranks.add_up(watch.sums)
     # None for a loss that the step has not
     values = [
         None if math.isnan(value) and name == "coupling" else value

@@ -13,12 +13,14 @@ from baselines.interface import Context
 from core import folds
 from core.errors import InputError, NotApplicable
 from core.files import beside, write_json
+from core.jobs.ranks import rank
 from core.study import Study
 
 
 def fit_method(name: str, study: Study, folder: Path, *, parameters: Any = None, context: Context | None = None) -> str:
     """Fit method `name` on `study` and save it into `folder`, whole or not at all.
 
+    A process beside the first of several (`core.jobs.ranks`) saves nothing.
     Returns the device that was used. Raises `NotApplicable` with the method's reason, `InputError` for
     unusable scans.
     """
@@ -29,6 +31,8 @@ def fit_method(name: str, study: Study, folder: Path, *, parameters: Any = None,
     if reason is not None:
         raise NotApplicable(reason)
     arm.fit(study)
+    if rank() > 0:
+        return arm.used_device
     unfinished = beside(folder)
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir(parents=True)

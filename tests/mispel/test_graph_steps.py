@@ -138,7 +138,7 @@ def test_recorded_batches_are_those_that_were_not(store, monkeypatch):
     assert recorded.history == plain.history
     assert all(torch.equal(value, recorded.tensors[name]) for name, value in plain.tensors.items())
     # whole and short batches, each after the runs before
-    assert {size for size, *_ in step.recorder.recorded} == {4, 1}
+    assert {batch.size for batch in step.recorder.recorded} == {4, 1}
 
 
 def test_a_rehearsal_leaves_no_trace(store, monkeypatch):
