@@ -76,7 +76,7 @@ class Mispel(Method):
                 seed=self.context.seed,
                 threads=self.context.threads,
                 device=device,
-                folder=working,
+                folder=where,
                 checkpoints=checkpoints,
                 ranks=ranks,
             )
