@@ -10,7 +10,6 @@ RUN := . $(VENV)/bin/activate &&
 
 demo: $(INSTALLED)
 	$(RUN) snakemake --cores $(CORES) --quiet rules host reason
-	@echo "The report is results/demo/report.html"
 
 test: $(INSTALLED)
 	$(RUN) python -m pytest --numprocesses $(CORES)

@@ -59,6 +59,7 @@ def finished(tmp_path_factory) -> Path:
     (folder / "sitecustomize.py").write_text(spy)
     done = snakemake(folder, "--configfile", write_config(folder, people_per_job=2), also=folder)
     assert done.returncode == 0, done.stderr[-3000:]
+    assert "Report: results/small/report.html" in done.stderr
     return folder
 
 
@@ -217,6 +218,8 @@ def test_a_broken_scan_stops_before_any_work(tmp_path):
     assert "row 9" in log
     assert "03_1.nii.gz" in log
     assert "Traceback" not in log
+    (told,) = [line for line in done.stderr.splitlines() if line.startswith("check_study: ")]
+    assert "row 9" in told
     assert not (tmp_path / "results" / "small" / "scans.tsv").exists()
 
 

@@ -14,6 +14,7 @@ from core.scan_quality import sentences
 from workflow.configuration import Configuration, prepare_environment
 from workflow.configuration_files import check_files
 from workflow.identity import Identities
+from workflow.last_words import failures, found
 from workflow.leftovers import take_out
 from workflow.slurm import asked_first, end_earlier_jobs
 from workflow.source_hash import configured_modules, method_hash, verb_hash
@@ -91,6 +92,12 @@ onsuccess:
         doubt = doubt_note(read_table(AT.metric("volumes")), str)
         if doubt:
             print(doubt, file=sys.stderr)
+    print(*found(RUN), sep="\n", file=sys.stderr)
+
+
+onerror:
+    for path in log:
+        print(*failures(Path(path).read_text(encoding="utf-8")), sep="\n", file=sys.stderr)
 
 
 QUALITY = [AT.study.quality] if STUDY.source.has_quality else []
