@@ -29,7 +29,7 @@ def run(tmp_path) -> Path:
     for job, name in JOBS.items():
         path = at.root / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        text = {".tsv": STATUS, ".json": '{"status": "ok"}'}.get(path.suffix, "drawn")
+        text = {".tsv": STATUS, ".json": '{"status": "ok", "reason": ""}'}.get(path.suffix, "drawn")
         making = Making(at.root, at.made(job).relative_to(at.root), "abc", [name], [])
         assert recorded(making, lambda path=path, text=text: int(path.write_text(text) == 0)) == 0
     write_sealed(at.planned, dict.fromkeys(JOBS, "abc"))
