@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from datetime import UTC, datetime
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -50,7 +49,6 @@ def publish(folder: Path | str, out: Path) -> Path:
         costs=content.costs(run),
         figures=_pictures(run, out),
         tables=_tables(run, out),
-        made=datetime.fromtimestamp(run.files.provenance.stat().st_mtime, UTC).date().isoformat(),
         told=told,
     )
     path = out / "README.md"
