@@ -66,7 +66,8 @@ class Mispel(Method):
             if ranks.first:
                 working = Path(tempfile.mkdtemp(prefix="mispel-")) if folder is None else folder / "working"
                 store = build_store(study, working, outside=self.parameters.settings().outside)
-            where, described = ranks.of_first(store and (working, replace(store, images=(), depths=())))
+            own = None if store is None else (working, replace(store, images=(), depths=()))
+            where, described = ranks.of_first(own)
             if store is None:
                 store = replace(described, **mapped(where, len(described.scanners)))
             checkpoints = None if folder is None else Checkpoints(folder, self._identity(store, device.type))
