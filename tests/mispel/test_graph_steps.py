@@ -185,6 +185,7 @@ def test_where_the_faster_way_fails_the_slower_one_is_taken(store, monkeypatch):
     torch.testing.assert_close(found, losses_of(eager(store), epochs_of(store)[:1]))
 
 
+@pytest.mark.filterwarnings("ignore:MISPEL step 2, epoch")  # so short a training is flat
 def test_step_2_is_that_of_the_plain_way(store, tmp_path, monkeypatch):
     """From embeddings mapped from disk, and from those kept on the device; resumed after an epoch, too."""
     outcomes = []
