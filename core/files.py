@@ -40,9 +40,12 @@ def write_beside(path: Path | str) -> Iterator[Path]:
     """A temporary path in the folder of `path`, renamed onto it when the block succeeds.
 
     The suffix is kept, since libraries choose a format by it. On any error the temporary file is
-    removed and whatever stood under `path` stays as it was.
+    removed and whatever stood under `path` stays as it was. Raises `InputError` for a device or a pipe, in whose place
+    a file would come to lie.
     """
     path = Path(path)
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise InputError(f"{path}: no file but a device or a pipe; give the path of a file")
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = beside(path)
     try:

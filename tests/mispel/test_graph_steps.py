@@ -29,6 +29,9 @@ from tests.support.mispel_data import make_study
 CPU = torch.device("cpu")
 SETTINGS = Parameters(width=4, embeddings=3, learning_rate=3e-3, step1_epochs=4, step2_epochs=3).settings()
 SCANNERS = ("GE", "Philips", "Trio")
+COMPILED = pytest.mark.skipif(
+    not torch.cuda.is_available(), reason="compiled for a CPU it is another program, made in minutes"
+)
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +82,7 @@ def expected(store):
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-@pytest.mark.parametrize("number", [1, 2, 3, 4, pytest.param(5, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("number", [1, 2, 3, 4, pytest.param(5, marks=COMPILED)])
 def test_losses_of_20_steps_are_those_of_the_plain_way(store, expected, number, precision):
     """Float32 differs by the order of sums alone; bfloat16 rounds at 1/256, and 20 updates go on from that."""
     found, sums = losses_of(by_graph(store, precision, VERSIONS[number]), epochs_of(store))

@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 
 from core.files import read_table
+from evaluation.figures import draw_one
 from tests.support.made_up_study import write_study
 from tests.support.paths import ROOT
 from tests.support.runs import planned, snakemake, write_config
@@ -183,9 +184,12 @@ def test_code_that_a_run_uses_plans_what_stands_on_it(finished, copy, path, rule
 
 def test_tables_and_figures_are_redrawn_without_the_dag(finished):
     run = finished / "results" / "small"
-    before = {path: path.read_bytes() for path in (run / "figures").glob("figure[1-6]*.png")}
-    for verb in ("tables", "figures"):
-        subprocess.run([sys.executable, "-m", "evaluation", verb, str(run)], check=True, cwd=finished)
+    made = [*(run / "tables").iterdir(), *(run / "figures").glob("figure5_rmse.*")]
+    before = {path: path.read_bytes() for path in made}
+    for path in made:
+        path.unlink()
+    subprocess.run([sys.executable, "-m", "evaluation", "tables", str(run)], check=True, cwd=finished)
+    draw_one(run, "figure5_rmse")
     assert {path: path.read_bytes() for path in before} == before
 
 
