@@ -14,12 +14,12 @@ LONGEST = 110
 """Letters of a line about an arm."""
 
 
-def found(run: Path) -> list[str]:
+def found(run: Path | str) -> list[str]:
     """The answer, a line an arm, and the report's path, of a run with a report; else nothing."""
     from evaluation.report.first_screen import first_screen
     from evaluation.runs.finished_run import read_run, shorten
 
-    at = RunFolder(run)
+    at = RunFolder(Path(run))
     if not at.report.is_file():
         return []
     told = first_screen(read_run(run))
