@@ -180,6 +180,17 @@ def test_one_image_in_two_rows_is_refused_by_both(how, own):
         read_sheet(sheet)
 
 
+@pytest.mark.parametrize("change", [lambda image: 2 * image, np.round, lambda image: np.where(image > 0, image, 3)])
+def test_one_image_on_two_scales_is_told(change, own):
+    sheet, table = own
+    image, affine = load_image(sheet.parent / table["image"][0])
+    save_image(sheet.parent / "changed.nii.gz", change(image).astype(np.float32), affine)
+    table.loc[3, "image"] = "changed.nii.gz"
+    table.to_csv(sheet, sep="\t", index=False)
+    with pytest.warns(Remark, match=r"row 5: .*changed.nii.gz is .* \(.*row 2\) but for its scale or rounding"):
+        read_sheet(sheet)
+
+
 def test_noise_free_simulated_rescans_may_be_alike(own):
     sheet, table = own
     image, affine = load_image(sheet.parent / table["image"][0])

@@ -92,7 +92,7 @@ onsuccess:
         doubt = doubt_note(read_table(AT.metric("volumes")), str)
         if doubt:
             print(doubt, file=sys.stderr)
-    print(*found(RUN), sep="\n", file=sys.stderr)
+    print(*found(AT.root), sep="\n", file=sys.stderr)
 
 
 onerror:
