@@ -97,7 +97,11 @@ onsuccess:
 
 onerror:
     for path in log:
-        print(*failures(Path(path).read_text(encoding="utf-8")), sep="\n", file=sys.stderr)
+        print(
+            *failures(Path(path).read_text(encoding="utf-8")),
+            sep="\n",
+            file=sys.stderr,
+        )
 
 
 QUALITY = [AT.study.quality] if STUDY.source.has_quality else []
