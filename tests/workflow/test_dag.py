@@ -227,7 +227,7 @@ def test_a_broken_scan_stops_before_any_work(tmp_path):
     assert not (tmp_path / "results" / "small" / "scans.tsv").exists()
 
 
-@pytest.mark.parametrize(("name", "jobs", "arms"), [("config", 1, 14), ("paper", 3, 10)])
+@pytest.mark.parametrize(("name", "jobs", "arms"), [("config", 1, 14), ("paper", 3, 10), ("paper-2mm", 3, 10)])
 def test_shipped_configurations_plan(tmp_path, name, jobs, arms):
     counts = planned(snakemake(tmp_path, "-n", "--configfile", str(ROOT / "config" / f"{name}.yaml")))
     assert counts["prepare"] >= jobs
