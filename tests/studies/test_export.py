@@ -110,8 +110,8 @@ def test_an_export_is_replaced_and_anything_else_is_left(tmp_path):
     (tmp_path / "thesis" / "chapter.md").write_text("mine")
     with pytest.raises(InputError, match="no export of a run"):
         export(run, tmp_path / "thesis")
-    with pytest.raises(InputError, match="no images of an arm 'mispell'"):
-        export(run, tmp_path / "other", arms=["mispell"])
+    with pytest.raises(InputError, match="no images of an arm 'mispal'"):
+        export(run, tmp_path / "other", arms=["mispal"])
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "results", "thesis"]
 
 
