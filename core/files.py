@@ -59,6 +59,23 @@ def write_beside(path: Path | str) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+@contextlib.contextmanager
+def write_folder_beside(folder: Path) -> Iterator[Path]:
+    """A new folder beside `folder`, which takes its place when the block succeeds.
+
+    On any error it is removed and whatever stood under `folder` stays as it was.
+    """
+    unfinished = beside(folder)
+    shutil.rmtree(unfinished, ignore_errors=True)
+    unfinished.mkdir(parents=True)
+    try:
+        yield unfinished
+        shutil.rmtree(folder, ignore_errors=True)
+        unfinished.rename(folder)
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+
+
 def remove_unfinished(folder: Path | str) -> None:
     """Remove what killed processes left anywhere under `folder`: files and folders that `beside` named."""
     for path in list(Path(folder).rglob(".*-*")):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from typing import Any
 import pandas as pd
 
 from core.errors import InputError
-from core.files import beside, read_json, read_table, write_json, write_table, write_text
+from core.files import read_json, read_table, write_folder_beside, write_json, write_table, write_text
 from core.images import load_image, save_image, save_labels
 from core.jobs.command import progress
 from core.run_folder import RunFolder, image_name, labels_name, scan_name
@@ -66,10 +65,9 @@ def export(run: Path, out: Path, *, arms: Sequence[str] = (), native: bool = Fal
     read_by = source(read_json(at.provenance)["config"]["study"]["source"])
     scans, labels = exported_scans(at), arms_with_images(at, arms)
     simulated = "simulated" in set(read_rows(at.sheet).get("simulated", ()))
-    made = beside(out)
     space = "" if native else read_by.space(options)
     about = {"SkullStripped": True, "Simulated": simulated}
-    try:
+    with write_folder_beside(out) as made:
         for arm in progress(labels, what="arms", total=len(labels)):
             told = about | {"Description": f"Harmonized by {labels[arm]}", "Arm": arm}
             if native:
@@ -83,10 +81,6 @@ def export(run: Path, out: Path, *, arms: Sequence[str] = (), native: bool = Fal
             _write_masks(scans, made, space)
         write_text(made / "README.md", readme(at.root.name, labels, simulated=simulated))
         write_json(made / DESCRIPTION, about_dataset(at.root, options, simulated=simulated))
-        shutil.rmtree(out, ignore_errors=True)
-        made.rename(out)
-    finally:
-        shutil.rmtree(made, ignore_errors=True)
     return out
 
 

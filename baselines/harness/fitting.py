@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from baselines.harness.saved import MODEL_FILE, write_checksums
 from baselines.interface import Context
 from core import folds
 from core.errors import InputError, NotApplicable
-from core.files import beside, write_json
+from core.files import write_folder_beside, write_json
 from core.jobs.ranks import rank
 from core.study import Study
 
@@ -33,29 +32,25 @@ def fit_method(name: str, study: Study, folder: Path, *, parameters: Any = None,
     arm.fit(study)
     if rank() > 0:
         return arm.used_device
-    unfinished = beside(folder)
-    shutil.rmtree(unfinished, ignore_errors=True)
-    unfinished.mkdir(parents=True)
-    arm.save(unfinished)
-    write_json(
-        unfinished / MODEL_FILE,
-        {
-            "method": name,
-            "control": arm.control,
-            "parameters": {key: _plain(value) for key, value in arm.describe_parameters().items()},
-            "seed": arm.context.seed,
-            "passes": arm.passes,
-            "subjects": study.subjects,
-            "scanners": study.scanners,
-            "scale": study.scans[0].scale,
-            "shape": list(study.shape),
-            "affine": study.affine.tolist(),
-            "numpy": version("numpy"),
-        },
-    )
-    write_checksums(unfinished)
-    shutil.rmtree(folder, ignore_errors=True)
-    unfinished.rename(folder)
+    with write_folder_beside(folder) as unfinished:
+        arm.save(unfinished)
+        write_json(
+            unfinished / MODEL_FILE,
+            {
+                "method": name,
+                "control": arm.control,
+                "parameters": {key: _plain(value) for key, value in arm.describe_parameters().items()},
+                "seed": arm.context.seed,
+                "passes": arm.passes,
+                "subjects": study.subjects,
+                "scanners": study.scanners,
+                "scale": study.scans[0].scale,
+                "shape": list(study.shape),
+                "affine": study.affine.tolist(),
+                "numpy": version("numpy"),
+            },
+        )
+        write_checksums(unfinished)
     return arm.used_device
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -11,11 +10,12 @@ import yaml
 from PIL import Image
 
 from core.errors import InputError
-from core.files import read_json, write_beside, write_json, write_text
+from core.files import read_json, write_beside, write_folder_beside, write_json, write_text
 from evaluation.report import content, first_screen
 from evaluation.runs.finished_run import FinishedRun, read_run
 
 FOLDER = Path(__file__).parent
+PAGE = "README.md"
 FIGURES = ("figure_verdict", "figure4_slices", "figure_edge", "figure_mispel_training", "figure_summary")
 """The figures that a page shows, in this order."""
 COLORS = 128
@@ -36,24 +36,23 @@ def publish(folder: Path | str, out: Path) -> Path:
         raise InputError(f"{run.folder}: no report with verdicts; finish the run first")
     if out.exists() and not (out / "provenance.json").is_file():
         raise InputError(f"{out}: holds something else than a page of a run; give a folder of its own")
-    shutil.rmtree(out, ignore_errors=True)
     told = read_json(run.files.provenance)
-    write_json(out / "provenance.json", {name: value for name, value in told.items() if name not in OF_THE_USER})
-    write_text(out / "configuration.yaml", yaml.safe_dump(without_folders(told["config"]), sort_keys=False))
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(FOLDER), trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
     )
-    page = environment.get_template("page.md.j2").render(
-        run=content.overview(run),
-        verdict=verdict,
-        costs=content.costs(run),
-        figures=_pictures(run, out),
-        tables=_tables(run, out),
-        told=told,
-    )
-    path = out / "README.md"
-    write_text(path, page)
-    return path
+    with write_folder_beside(out) as made:
+        page = environment.get_template("page.md.j2").render(
+            run=content.overview(run),
+            verdict=verdict,
+            costs=content.costs(run),
+            figures=_pictures(run, made),
+            tables=_tables(run, made),
+            told=told,
+        )
+        write_text(made / PAGE, page)
+        write_text(made / "configuration.yaml", yaml.safe_dump(without_folders(told["config"]), sort_keys=False))
+        write_json(made / "provenance.json", {name: value for name, value in told.items() if name not in OF_THE_USER})
+    return out / PAGE
 
 
 def without_folders(value: Any) -> Any:
