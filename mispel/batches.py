@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mispel.compute import is_resident
+from mispel.compute import on_gpu
 from mispel.slices import SliceStore
 
 
@@ -22,7 +22,7 @@ class Batches:
         self.region_kind = region
         self.present = torch.from_numpy(store.present.astype(np.float32)).to(device)
         self._resident: dict[str, Tensor] = {}
-        if is_resident(device):
+        if on_gpu(device):
             for kind in ("images", "depths"):
                 arrays = getattr(store, kind)
                 dtype = torch.from_numpy(np.array(arrays[0][:0])).dtype

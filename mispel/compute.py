@@ -66,12 +66,7 @@ def choose_device(device: str) -> torch.device:
 
 
 def on_gpu(device: torch.device) -> bool:
-    """Whether `device` is a GPU."""
-    return device.type == "cuda"
-
-
-def is_resident(device: torch.device) -> bool:
-    """Whether slices and embeddings are kept on `device`, so that no step waits for the host."""
+    """Whether `device` is a GPU: slices and embeddings are kept there, so that no step waits for the host."""
     return device.type == "cuda"
 
 
@@ -79,5 +74,5 @@ def choose_precision(precision: str, device: torch.device) -> str:
     """The precision of the encoders that "auto", "float32" or "bfloat16" means on `device`."""
     if precision != "auto":
         return precision
-    fast = torch.cuda.is_bf16_supported() if device.type == "cuda" else processor_computes_bfloat16()
+    fast = torch.cuda.is_bf16_supported() if on_gpu(device) else processor_computes_bfloat16()
     return "bfloat16" if fast else "float32"

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mispel.compute import ForEach, is_resident
+from mispel.compute import ForEach, on_gpu
 from mispel.model import Model
 from mispel.slices import SliceStore, new_array
 
@@ -78,6 +78,6 @@ def build_cache(model: Model, store: SliceStore, folder: Path, *, limit_gb: floa
         array.flush()
         return np.load(path, mmap_mode="c")
 
-    if is_resident(model.device):
+    if on_gpu(model.device):
         return EmbeddingCache((), tuple(for_each(on_device, len(store.scanners))))
     return EmbeddingCache(tuple(for_each(on_disk, len(store.scanners))))

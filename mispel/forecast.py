@@ -6,6 +6,8 @@ import time
 
 import torch
 
+from mispel.compute import on_gpu
+
 TIMED_BATCHES = 3
 """Which the forecast goes by, after the first, which is slower."""
 LONG_HOURS = 3
@@ -25,7 +27,7 @@ class Forecast:
         """To be called after each batch; the sentence, when it is time to say it."""
         self.done += 1
         if self.done in (1, 1 + TIMED_BATCHES):
-            if self.device.type == "cuda":
+            if on_gpu(self.device):
                 torch.cuda.synchronize(self.device)
             before, self.begun = self.begun, time.perf_counter()
             if self.done > 1:
@@ -35,7 +37,7 @@ class Forecast:
     def sentence(self, seconds: float) -> str:
         """How long it will take at so many seconds a batch."""
         whole = self.count * seconds
-        long = self.device.type == "cpu" and whole > LONG_HOURS * 3600
+        long = not on_gpu(self.device) and whole > LONG_HOURS * 3600
         shorter = "; the presets laptop and demo, or fewer epochs, take less" if long else ""
         return f"{self.count} batches at {seconds:.2g} s: about {in_words(whole)}{shorter}"
 

@@ -11,8 +11,9 @@ import abc
 import contextlib
 import math
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -135,6 +136,9 @@ class GraphStep(Step):
             watch.sums.cpu()  # waits for them
         finally:
             self.restore(before)
+
+
+Recorded = TypeVar("Recorded", bound=GraphStep)
 
 
 class GraphLearning(GraphStep, FirstStep):
@@ -324,33 +328,29 @@ def first_step(
     """
     if ranks.count > 1:
         return GraphLearning(model, batches, parameters, precision=precision, ranks=ranks)
-    if on_gpu(batches.device):
-        try:
-            learning = GraphLearning(model, batches, parameters, precision=precision)
-            learning.rehearse()
-        except RuntimeError as error:
-            _warn_of(error)
-        else:
-            return learning
-    return EmbeddingLearning(model, batches, parameters, precision=precision, for_each=for_each)
+    recorded = _rehearsed(batches, lambda: GraphLearning(model, batches, parameters, precision=precision))
+    return recorded or EmbeddingLearning(model, batches, parameters, precision=precision, for_each=for_each)
 
 
 def second_step(model: Model, batches: Batches, parameters: Settings, *, cache: EmbeddingCache) -> DecoderFitting:
     """Step 2 by Adam; the way it is done is chosen as that of `first_step`."""
-    if on_gpu(batches.device):
-        try:
-            fitting = GraphFitting(model, batches, parameters, cache=cache)
-            fitting.rehearse()
-        except RuntimeError as error:
-            _warn_of(error)
-        else:
-            return fitting
-    return DecoderFitting(model, batches, parameters, cache=cache)
+    recorded = _rehearsed(batches, lambda: GraphFitting(model, batches, parameters, cache=cache))
+    return recorded or DecoderFitting(model, batches, parameters, cache=cache)
 
 
-def _warn_of(error: RuntimeError) -> None:
-    warnings.warn(
-        f"MISPEL's faster way of training on a GPU fails here ({str(error).splitlines()[0]}); the slower one is taken",
-        Caution,
-        stacklevel=3,
-    )
+def _rehearsed(batches: Batches, make: Callable[[], Recorded]) -> Recorded | None:
+    """The step that `make` gives, rehearsed; None on a CPU, and where a GPU can't do it, which is warned of."""
+    if not on_gpu(batches.device):
+        return None
+    try:
+        step = make()
+        step.rehearse()
+    except RuntimeError as error:
+        warnings.warn(
+            f"MISPEL's faster way of training on a GPU fails here ({str(error).splitlines()[0]}); the slower one is "
+            "taken",
+            Caution,
+            stacklevel=3,
+        )
+        return None
+    return step

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from core.errors import Caution
+from mispel.compute import on_gpu
 
 Outputs = tuple[torch.Tensor, ...]
 RUNS_BEFORE = 3
@@ -25,8 +26,8 @@ class Recorder:
     """
 
     def __init__(self, device: torch.device, *, record: bool = True) -> None:
-        self.recording = record and device.type == "cuda"
-        self.stream = torch.cuda.Stream(device) if device.type == "cuda" else None
+        self.recording = record and on_gpu(device)
+        self.stream = torch.cuda.Stream(device) if on_gpu(device) else None
         self.pool: Any = None
         self.runs: Counter[Hashable] = Counter()
         self.graphs: dict[Hashable, tuple[Any, Outputs]] = {}

@@ -20,7 +20,7 @@ from core.kernels import announced
 from mispel.batches import Batches, shuffled_batches
 from mispel.checkpoints import Checkpoint, Checkpoints
 from mispel.collapse import OutputWatch, check_losses, rise
-from mispel.compute import ForEach, choose_precision, working_threads
+from mispel.compute import ForEach, choose_precision, on_gpu, working_threads
 from mispel.edge_watch import EdgeWatch, edge_caution
 from mispel.embedding_cache import EmbeddingCache, build_cache
 from mispel.forecast import Forecast
@@ -89,7 +89,7 @@ def train(
     model = untrained_model(store, parameters, seed=seed, device=device)
     batches = Batches(store, device, region=parameters.loss_region)
     # a GPU's work is started by one thread
-    threads = 1 if device.type == "cuda" else min(threads, len(store.scanners))
+    threads = 1 if on_gpu(device) else min(threads, len(store.scanners))
     with working_threads(threads) as for_each:
         learning = first_step(model, batches, parameters, precision=model.precision, for_each=for_each, ranks=ranks)
         step1 = run_step(learning, seed=seed, checkpoints=checkpoints)

@@ -194,7 +194,7 @@ def test_step_2_is_that_of_the_plain_way(store, tmp_path, monkeypatch):
     outcomes = []
     with working_threads(1) as for_each:
         for kind, resident in ((DecoderFitting, False), (GraphFitting, False), (GraphFitting, True)):
-            monkeypatch.setattr("mispel.embedding_cache.is_resident", lambda device, resident=resident: resident)
+            monkeypatch.setattr("mispel.embedding_cache.on_gpu", lambda device, resident=resident: resident)
             model = untrained_model(store, SETTINGS, seed=1, device=CPU)
             cache = build_cache(model, store, tmp_path, limit_gb=0, for_each=for_each)
             assert cache.dtype == np.float16

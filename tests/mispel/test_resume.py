@@ -259,7 +259,7 @@ def test_the_cache_holds_the_bits_of_encoding_the_same_batches(store, tmp_path):
 def test_a_gpus_code_path_computes_the_same(store, tmp_path, monkeypatch):
     """Slices and embeddings resident on the device, indexed there; the device here is the CPU."""
     expected = fit(store, tmp_path).model.tensors()
-    monkeypatch.setattr("mispel.batches.is_resident", lambda device: True)
-    monkeypatch.setattr("mispel.embedding_cache.is_resident", lambda device: True)
+    monkeypatch.setattr("mispel.batches.on_gpu", lambda device: True)
+    monkeypatch.setattr("mispel.embedding_cache.on_gpu", lambda device: True)
     found = fit(store, tmp_path).model.tensors()
     assert same(expected, found)
