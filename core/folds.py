@@ -90,24 +90,27 @@ def fold_of(scan: Scan) -> str:
     return scan.covariates.get(COLUMN, "")
 
 
-def held_out(study: Study, fold: str) -> Study:
-    """The people of a fold. Raises `InputError` for a fold that the sheet doesn't know."""
-    found = study.where(lambda scan: fold_of(scan) == fold)
-    if not found.scans:
+def parted(study: Study, fold: str) -> tuple[Study, Study]:
+    """The people of a fold, and the others; nobody, where the study holds some of the people alone."""
+    return study.where(lambda scan: fold_of(scan) == fold), study.where(lambda scan: fold_of(scan) != fold)
+
+
+def _known(study: Study, fold: str) -> tuple[Study, Study]:
+    inside, others = parted(study, fold)
+    if not inside.scans:
         known = ", ".join(dict.fromkeys(map(fold_of, study.scans)))
         raise InputError(f"the sheet has no fold '{fold}' (column {COLUMN}: {known or 'absent'})")
-    return found
+    return inside, others
+
+
+def held_out(study: Study, fold: str) -> Study:
+    """The people of a fold. Raises `InputError` for a fold that the sheet doesn't know."""
+    return _known(study, fold)[0]
 
 
 def training(study: Study, fold: str) -> Study:
     """Everyone but the people of a fold. Raises `InputError` for a fold that the sheet doesn't know."""
-    held_out(study, fold)
-    return study.where(lambda scan: fold_of(scan) != fold)
-
-
-def parted(study: Study, fold: str) -> tuple[Study, Study]:
-    """The people of a fold, and the others; nobody, where the study holds some of the people alone."""
-    return study.where(lambda scan: fold_of(scan) == fold), study.where(lambda scan: fold_of(scan) != fold)
+    return _known(study, fold)[1]
 
 
 def by_fold(study: Study) -> Iterator[tuple[str, Study]]:
