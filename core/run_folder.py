@@ -210,7 +210,7 @@ class RunFolder:
 
     def images_of(self, arm: str, subject: str) -> Path:
         """An arm's images of a person, as a pattern."""
-        return self.images(arm) / image_name(f"sub-{subject}_scanner-*")
+        return self.images(arm) / image_name(scan_name(subject, "*"))
 
     def segmentations(self, arm: str) -> Path:
         """The folder of an arm's labels."""

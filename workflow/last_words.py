@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from core.jobs.cost import MARK
 from core.run_folder import RunFolder
 
 FAILED = re.compile(r"^Error in rule (\S+):$(.*?)(?=^\S)", re.DOTALL | re.MULTILINE)
@@ -52,6 +53,6 @@ def last_sentence(path: Path) -> str:
     lines = [
         line.strip() for line in path.read_text(encoding="utf-8", errors="replace").replace("\r", "\n").splitlines()
     ]
-    lines = [line for line in lines if line and not line.startswith("cost: ")]
+    lines = [line for line in lines if line and not line.startswith(MARK)]
     errors = [line for line in lines if line.startswith("error: ")]
     return (errors or lines or ["it said nothing"])[-1].removeprefix("error: ")

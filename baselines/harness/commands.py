@@ -17,7 +17,7 @@ from core import folds
 from core.errors import InputError
 from core.jobs.made import reads
 from core.jobs.record import run_step
-from core.run_folder import image_name
+from core.run_folder import image_name, scan_name
 from core.sheet import read_sheet
 
 
@@ -148,5 +148,5 @@ def harmonize_from(given: argparse.Namespace, name: str) -> None:
 
 def images_of(folder: Path, subjects: Sequence[str] | None) -> list[Path]:
     """The images in a folder, or those of these subjects."""
-    stems = ["*"] if subjects is None else [f"sub-{subject}_scanner-*" for subject in subjects]
+    stems = ["*"] if subjects is None else [scan_name(subject, "*") for subject in subjects]
     return [path for stem in stems for path in folder.glob(image_name(stem))]

@@ -15,7 +15,8 @@ import time
 ASKED = "BENCHMARK_COSTS"
 """The environment variable under which commands say what they took; the workflow sets it."""
 
-_MARK = "cost: "
+MARK = "cost: "
+"""What a line of a log begins with that tells what its command took."""
 _BEGUN = time.monotonic()
 _of_earlier: dict[str, float] = {}
 
@@ -30,7 +31,7 @@ def peak_mb() -> float:
 def say_cost() -> None:
     """Say on standard error what this command has taken, where that is asked for."""
     if os.environ.get(ASKED):
-        print(_MARK + json.dumps(_of_earlier or spent()), file=sys.stderr)
+        print(MARK + json.dumps(_of_earlier or spent()), file=sys.stderr)
 
 
 def spent() -> dict[str, float]:
@@ -47,7 +48,7 @@ def say_earlier(cost: dict[str, float]) -> None:
 def read_cost(log: str) -> dict[str, float] | None:
     """What the command that wrote this log took: seconds, cpu_s and peak_mb; None where it doesn't say."""
     for line in reversed(log.splitlines()):
-        if line.startswith(_MARK):
-            told: dict[str, float] = json.loads(line.removeprefix(_MARK))
+        if line.startswith(MARK):
+            told: dict[str, float] = json.loads(line.removeprefix(MARK))
             return told
     return None
