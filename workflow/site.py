@@ -6,7 +6,6 @@ the configuration from where each is defined.
 
 from __future__ import annotations
 
-import dataclasses
 import re
 import shutil
 import subprocess
@@ -14,7 +13,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from baselines.harness.registry import method, methods
+from baselines.harness.registry import methods
 from core.files import write_text
 from evaluation.measures.registry import measures
 
@@ -80,11 +79,9 @@ def lay_out(folder: Path) -> None:
     """Write the site's settings into `folder`, and its pages into `folder/pages`."""
     pages = folder / "pages"
     shutil.copytree(ROOT / "docs", pages)
-    for source, name in PAGES.items():
+    own = {f"docs/{path.name}": path.name for path in (ROOT / "docs").glob("*.md")}
+    for source, name in (PAGES | own).items():
         write_text(pages / name, moved((ROOT / source).read_text(encoding="utf-8"), source))
-    for path in sorted(pages.glob("*.md")):
-        if (ROOT / "docs" / path.name).is_file():
-            write_text(path, moved(path.read_text(encoding="utf-8"), f"docs/{path.name}"))
     write_text(pages / "measures.md", measures_page())
     write_text(pages / "methods.md", methods_page())
     write_text(pages / "configuration.md", configuration_page())
@@ -129,23 +126,15 @@ def measures_page() -> str:
 def methods_page() -> str:
     """Every method that comes with the project, from its own file."""
     lines = ["# Every method", "", "`python -m baselines list` says the same, with those that you added.", ""]
-    for name in methods():
-        kind = method(name)
-        about = [kind.citation, kind.limits, getattr(kind, "cost", "")]
-        lines += [f"## {kind.label}", "", f"`{name}`", "", *(f"{text}\n" for text in about if text)]
-        fields = dataclasses.fields(kind.Parameters)
-        if fields:
+    for name, method in methods().items():
+        about = [method.citation, method.limits, method.cost]
+        lines += [f"## {method.label}", "", f"`{name}`", "", *(f"{text}\n" for text in about if text)]
+        settings = method().describe_parameters()
+        if settings:
             lines += ["| Parameter | Default |", "| --- | --- |"]
-            lines += [f"| `{field.name}` | {default_of(field)} |" for field in fields]
+            lines += [f"| `{key}` | {f'`{value}`' if value != '' else ''} |" for key, value in settings.items()]
             lines.append("")
     return "\n".join(lines)
-
-
-def default_of(field: dataclasses.Field) -> str:
-    """A parameter's default in words."""
-    if field.default is not dataclasses.MISSING:
-        return f"`{field.default}`" if field.default is not None else "the preset's, or none"
-    return "required" if field.default_factory is dataclasses.MISSING else f"`{field.default_factory()}`"
 
 
 def configuration_page() -> str:
