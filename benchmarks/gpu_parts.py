@@ -26,7 +26,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from mispel.batches import Batches, shuffled_batches
-from mispel.bench import SCANNERS, peak_mb, random_store
+from mispel.bench import SCANNERS, chosen_slices, peak_mb, random_store
 from mispel.collapse import OutputWatch
 from mispel.compute import choose_device, choose_precision, working_threads
 from mispel.embedding_cache import build_cache
@@ -391,16 +391,8 @@ class Maps(TorchDispatchMode):
 
 
 def repeated(store: SliceStore, count: int) -> SliceStore:
-    """A store of `count` slices: its own again and again."""
-    numbers = np.arange(count) % len(store)
-    return replace(
-        store,
-        images=tuple(array[numbers] for array in store.images),
-        depths=tuple(array[numbers] for array in store.depths),
-        present=store.present[numbers],
-        subjects=store.subjects[numbers],
-        positions=np.arange(count),
-    )
+    """A store of `count` slices: its own again and again, each at a place of its own."""
+    return replace(chosen_slices(store, np.arange(count) % len(store)), positions=np.arange(count))
 
 
 @contextmanager

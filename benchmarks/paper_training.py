@@ -14,7 +14,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +23,7 @@ import torch
 from core.jobs.command import progress
 from core.sheet import read_sheet
 from mispel.batches import Batches
-from mispel.bench import anonymous_mb, peak_mb
+from mispel.bench import anonymous_mb, chosen_slices, peak_mb
 from mispel.collapse import OutputWatch
 from mispel.compute import choose_precision, working_threads
 from mispel.embedding_cache import build_cache
@@ -84,15 +83,7 @@ def run(step: Step, count: int, what: str) -> None:
 
 def middle_slices(store: SliceStore, count: int) -> SliceStore:
     """The store's middle slices, so many."""
-    chosen = slice(len(store) // 2, len(store) // 2 + count)
-    return replace(
-        store,
-        images=tuple(array[chosen] for array in store.images),
-        depths=tuple(array[chosen] for array in store.depths),
-        present=store.present[chosen],
-        subjects=store.subjects[chosen],
-        positions=store.positions[chosen],
-    )
+    return chosen_slices(store, slice(len(store) // 2, len(store) // 2 + count))
 
 
 class Meter:

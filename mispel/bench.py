@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +85,18 @@ class Meter:
         figures["cpu_s"] = time.process_time() - cpu
         figures["wall_s"] = time.perf_counter() - wall
         figures["peak_mb"] = peak_mb() - self.before_mb
+
+
+def chosen_slices(store: SliceStore, chosen: slice | np.ndarray) -> SliceStore:
+    """A store of some of a store's slices, by their numbers; one may be there several times."""
+    return replace(
+        store,
+        images=tuple(array[chosen] for array in store.images),
+        depths=tuple(array[chosen] for array in store.depths),
+        present=store.present[chosen],
+        subjects=store.subjects[chosen],
+        positions=store.positions[chosen],
+    )
 
 
 def peak_mb() -> float:
