@@ -19,7 +19,7 @@ PAGE = "README.md"
 FIGURES = ("figure_verdict", "figure4_slices", "figure_edge", "figure_mispel_training", "figure_summary")
 """The figures that a page shows, in this order."""
 COLORS = 128
-"""Of a picture on the page: two fifths of its bytes, and no difference that a reader sees."""
+"""Of a picture on the page: two fifths of its bytes. Beside gray slices the badge loses its color, not its word."""
 OF_THE_USER = ("config", "inputs")
 """What of a provenance may hold paths on the user's machine."""
 
