@@ -8,7 +8,7 @@ starts it. Encoders' weights are one array, and so are their gradients and Adam'
 from __future__ import annotations
 
 import abc
-import contextlib
+import functools
 import math
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -46,6 +46,7 @@ class Version:
     padded: bool = False
     streams: bool = False
     compiled: bool = False
+    own_kernels: bool = False
 
 
 VERSIONS: Mapping[int, Version] = {
@@ -54,9 +55,12 @@ VERSIONS: Mapping[int, Version] = {
     3: Version(cast_once=True, padded=True),
     4: Version(cast_once=True, padded=True, streams=True),
     5: Version(cast_once=True, padded=True, streams=True, compiled=True),
+    6: Version(cast_once=True, padded=True, own_kernels=True),
 }
 """By their numbers in `benchmarks/gpu.py`, which compares them."""
-IN_TRAINING = VERSIONS[3]
+IN_TRAINING = VERSIONS[6]
+"""The fastest; it needs triton, and a C compiler."""
+ELSE = VERSIONS[3]
 """The last that needs neither several streams nor a compiler."""
 MAPS_STEP = 8
 
@@ -164,8 +168,6 @@ class GraphLearning(GraphStep, FirstStep):
         self.adam = new_adam([*self.rows, self.coefficients], parameters.learning_rate)
         self.no_gradients = list(torch.zeros_like(self.flat.values))
         self.computed: dict[str, Computed] = {}
-        side_by_side = version.streams and on_gpu(batches.device)
-        self.streams = [torch.cuda.Stream() for _ in self.rows] if side_by_side else []
 
     def update(self, batch: Batch) -> Outputs:
         """One update of encoders and decoders by Eq. 4."""
@@ -186,13 +188,13 @@ class GraphLearning(GraphStep, FirstStep):
         present, region = self.batches.present[indices], self.batches.region(depths)
         computed = self._computed()
         computed.refresh()
-        embeddings = torch.stack(self._encode(computed, images, batch.scanned), dim=1)
+        embeddings = computed.embed(images, batch.scanned)
         outputs = decode(embeddings, self.coefficients, relu=self.model.relu)
         losses = self.losses(images, embeddings, outputs, present, region)
-        leaves = [leaf for number in batch.scanned for leaf in computed.leaves[number]]
+        leaves = computed.leaves_of(batch.scanned)
         *found, of_decoders = torch.autograd.grad(losses[-1], [*leaves, self.coefficients])
         gradients = [*self.no_gradients, of_decoders]
-        for number, gradient in zip(batch.scanned, computed.gradients(found), strict=True):
+        for number, gradient in zip(batch.scanned, computed.gradients(found, batch.scanned), strict=True):
             gradients[number] = gradient
         return (torch.stack(losses).detach(), output_sums(images, outputs.detach(), depths)), gradients
 
@@ -218,38 +220,25 @@ class GraphLearning(GraphStep, FirstStep):
     def _computed(self) -> Computed:
         """By precision, since an epoch may be done again in another."""
         if self.precision not in self.computed:
-            dtype: torch.dtype = getattr(torch, self.precision)
-            if self.version.cast_once:
-                step = MAPS_STEP if self.version.padded else 1
-                maps = math.ceil(self.parameters.embeddings / step) * step
-                network = torch.compile(unet) if self.version.compiled else unet
-                self.computed[self.precision] = CastOnce(self.flat, dtype, maps=maps, network=network)
-            else:
-                self.computed[self.precision] = CastWhereUsed(self.model.encoders, dtype)
+            self.computed[self.precision] = self._new_computed(getattr(torch, self.precision))
         return self.computed[self.precision]
 
-    def _encode(self, computed: Computed, images: Tensor, scanned: tuple[int, ...]) -> list[Tensor]:
-        """Embeddings of all scanners (B, L, H, W) each; 0 of those without a scan in the batch, which count nowhere."""
-        slices, _, *plane = images.shape
-        made = []
-        for number in range(len(self.rows)):
-            if number not in scanned:
-                made.append(images.new_zeros(slices, self.parameters.embeddings, *plane))
-                continue
-            # one channel, in the strides that tell convolutions that channels lie last
-            single = images[:, number].contiguous()[..., None].permute(0, 3, 1, 2)
-            with self._stream(number):
-                made.append(computed.encode(number, single))
-        if self.streams:
-            for number in scanned:
-                torch.cuda.current_stream().wait_stream(self.streams[number])
-        return made
+    def _new_computed(self, precision: torch.dtype) -> Computed:
+        version, embeddings = self.version, self.parameters.embeddings
+        # float32 takes more of a GPU's shared memory than it has
+        if version.own_kernels and precision == torch.bfloat16:
+            from mispel.all_encoders import AllAtOnce  # needs triton
 
-    def _stream(self, number: int) -> contextlib.AbstractContextManager[object]:
-        if not self.streams:
-            return contextlib.nullcontext()
-        self.streams[number].wait_stream(torch.cuda.current_stream())
-        return torch.cuda.stream(self.streams[number])
+            return AllAtOnce(self.flat, precision)
+        side_by_side = version.streams and on_gpu(self.batches.device)
+        streams = [torch.cuda.Stream() for _ in self.rows] if side_by_side else []
+        if not version.cast_once:
+            encoders = self.model.encoders
+            return CastWhereUsed(self.flat, precision, encoders=encoders, embeddings=embeddings, streams=streams)
+        step = MAPS_STEP if version.padded else 1
+        maps = math.ceil(embeddings / step) * step
+        network = torch.compile(unet) if version.compiled else unet
+        return CastOnce(self.flat, precision, maps=maps, embeddings=embeddings, streams=streams, network=network)
 
     def tensors(self) -> dict[str, Tensor]:
         """Encoders, decoders and the state of Adam."""
@@ -328,8 +317,12 @@ def first_step(
     """
     if ranks.count > 1:
         return GraphLearning(model, batches, parameters, precision=precision, ranks=ranks)
-    recorded = _rehearsed(batches, lambda: GraphLearning(model, batches, parameters, precision=precision))
-    return recorded or EmbeddingLearning(model, batches, parameters, precision=precision, for_each=for_each)
+    for version in (IN_TRAINING, ELSE):
+        make = functools.partial(GraphLearning, model, batches, parameters, precision=precision, version=version)
+        recorded = _rehearsed(batches, make)
+        if recorded is not None:
+            return recorded
+    return EmbeddingLearning(model, batches, parameters, precision=precision, for_each=for_each)
 
 
 def second_step(model: Model, batches: Batches, parameters: Settings, *, cache: EmbeddingCache) -> DecoderFitting:
@@ -345,7 +338,7 @@ def _rehearsed(batches: Batches, make: Callable[[], Recorded]) -> Recorded | Non
     try:
         step = make()
         step.rehearse()
-    except RuntimeError as error:
+    except Exception as error:  # whatever it is, a slower way remains
         warnings.warn(
             f"MISPEL's faster way of training on a GPU fails here ({str(error).splitlines()[0]}); the slower one is "
             "taken",
