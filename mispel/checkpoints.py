@@ -21,12 +21,16 @@ KEPT = 2
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """Training after `epoch` epochs of a step: tensors by name, the losses so far, and why it stopped, if it did."""
+    """Training after `epoch` epochs of a step: tensors by name, the losses so far, and why it stopped, if it did.
+
+    trained_on: the devices and versions of torch that it was trained on, in turn.
+    """
 
     epoch: int
     tensors: Mapping[str, Tensor]
     history: list[dict[str, Any]]
     stopped: str | None
+    trained_on: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -47,6 +51,7 @@ class Checkpoints:
             "epoch": checkpoint.epoch,
             "history": checkpoint.history,
             "stopped": checkpoint.stopped,
+            "trained_on": list(checkpoint.trained_on),
         }
         path = self.folder / f"{step}-{checkpoint.epoch:05d}.safetensors"
         try:
@@ -78,7 +83,7 @@ class Checkpoints:
                     stacklevel=2,
                 )
                 return None
-            return Checkpoint(about["epoch"], tensors, about["history"], about["stopped"])
+            return Checkpoint(about["epoch"], tensors, about["history"], about["stopped"], tuple(about["trained_on"]))
         return None
 
     def _paths(self, step: str) -> list[Path]:

@@ -65,6 +65,11 @@ def choose_device(device: str) -> torch.device:
     return torch.device("cuda")
 
 
+def here(device: torch.device) -> str:
+    """What computes: a device and the version of torch, which give a training's bytes."""
+    return f"{device.type} with torch {torch.__version__}"
+
+
 def on_gpu(device: torch.device) -> bool:
     """Whether `device` is a GPU: slices and embeddings are kept there, so that no step waits for the host."""
     return device.type == "cuda"

@@ -70,7 +70,7 @@ class Mispel(Method):
             where, described = ranks.of_first(own)
             if store is None:
                 store = replace(described, **mapped(where, len(described.scanners)))
-            checkpoints = None if folder is None else Checkpoints(folder, self._identity(store, device.type))
+            checkpoints = None if folder is None else Checkpoints(folder, self._identity(store, device))
             self._training = train(
                 store,
                 self.parameters.settings(),
@@ -134,18 +134,14 @@ class Mispel(Method):
         self.used_device = device.type
         self._model, _ = load_model(folder, device)
 
-    def _identity(self, store: Any, device: str) -> dict[str, Any]:
+    def _identity(self, store: Any, device: Any) -> dict[str, Any]:
         """What a checkpoint must agree in with this training, to be gone on from."""
-        from importlib.metadata import version
-
-        from mispel.compute import choose_device, choose_precision
+        from mispel.compute import choose_precision
 
         return {
             **{key: value for key, value in asdict(self.parameters).items() if key != "preset"},
-            "precision": choose_precision(self.parameters.settings().precision, choose_device(device)),
-            "device": device,
+            "precision": choose_precision(self.parameters.settings().precision, device),
             "seed": self.context.seed,
             "scanners": list(store.scanners),
             "scans": store.checksum,
-            "torch": version("torch"),
         }

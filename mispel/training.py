@@ -20,7 +20,7 @@ from core.kernels import announced
 from mispel.batches import Batches, shuffled_batches
 from mispel.checkpoints import Checkpoint, Checkpoints
 from mispel.collapse import OutputWatch, check_losses, rise
-from mispel.compute import ForEach, choose_precision, on_gpu, working_threads
+from mispel.compute import ForEach, choose_precision, here, on_gpu, working_threads
 from mispel.edge_watch import EdgeWatch, edge_caution
 from mispel.embedding_cache import EmbeddingCache, build_cache
 from mispel.forecast import Forecast
@@ -107,6 +107,7 @@ def train(
     facts = {
         "seed": seed,
         "device": device.type,
+        "trained_on": list(dict.fromkeys([*step1.trained_on, *step2.trained_on])),
         "precision": model.precision,
         "embedding_cache": str(cache.dtype),
         "subjects": list(dict.fromkeys(store.subjects.tolist())),
@@ -156,7 +157,7 @@ def solve_decoders(
     else:
         reached = f"loss {lowest:.6g}, at most {solution.gap:.1e} of it above the optimum"
     print(f"MISPEL step 2: {reached} ({len(history)} passes over all slices)", file=sys.stderr)
-    return Checkpoint(len(history) - 1, {}, history, None), solution.gap
+    return Checkpoint(len(history) - 1, {}, history, None, (here(model.device),)), solution.gap
 
 
 def look_at_outputs(
@@ -199,11 +200,19 @@ def run_step(
     Changes the step's model in place. Raises `TrainingError` for a dead, collapsed or diverged output.
     """
     parameters, store = step.parameters, step.batches.store
+    this = here(step.batches.device)
     state = None if checkpoints is None else checkpoints.latest(step.name)
     if state is None:
         state = Checkpoint(epoch=0, tensors={}, history=[], stopped=None)
     else:
         step.restore(state.tensors)
+        if state.trained_on != (this,):
+            warnings.warn(
+                f"MISPEL step {step.number}: trained on {'; '.join(state.trained_on)} so far, it goes on on {this}: "
+                "what is learned will have exactly the bytes of neither",
+                Caution,
+                stacklevel=2,
+            )
     count = batches_a_pass(store, parameters)
     epochs = range(state.epoch + 1, step.epochs + 1) if state.stopped is None else range(0)
     what = f"MISPEL step {step.number}"
@@ -235,7 +244,8 @@ def run_step(
             check_losses(when, _totals(history), last=epoch == step.epochs)
             # copies: a later epoch writes into its tensors in place, and may have to be undone
             tensors = {name: tensor.clone() for name, tensor in step.tensors().items()}
-            state = Checkpoint(epoch, tensors, history, _reason_to_stop(history, step))
+            trained_on = tuple(dict.fromkeys([*state.trained_on, this]))
+            state = Checkpoint(epoch, tensors, history, _reason_to_stop(history, step), trained_on)
             if checkpoints is not None and step.ranks.first:
                 checkpoints.save(step.name, state)
             bar.set_description_str(f"{what}, epoch {epoch} of {step.epochs}, loss {row['total']:.4f}", refresh=False)

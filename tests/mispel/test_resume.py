@@ -17,6 +17,7 @@ import torch
 
 from baselines.harness.fitting import fit_method
 from baselines.interface import Context
+from core.errors import Caution
 from core.sheet import read_sheet
 from mispel.batches import Batches
 from mispel.checkpoints import Checkpoint, Checkpoints
@@ -179,11 +180,21 @@ def test_the_identity_of_a_training_is_in_its_checkpoints(sheet, tmp_path):
     store = build_store(study, tmp_path / "store", outside="nearest")
 
     def identity(seed=0, **changes):
-        return Mispel(Parameters(**(SETTINGS | changes)), Context(seed=seed))._identity(store, "cpu")
+        return Mispel(Parameters(**(SETTINGS | changes)), Context(seed=seed))._identity(store, CPU)
 
     assert identity() == identity()
     assert identity() != identity(seed=1)
     assert identity() != identity(lambda2=0.5)
+
+
+def test_a_training_may_go_on_elsewhere_which_is_said(store, tmp_path, monkeypatch):
+    checkpoints = Checkpoints(tmp_path / "checkpoint", {})
+    monkeypatch.setattr("mispel.training.here", lambda device: "cuda with torch 2.11")
+    fit(store, tmp_path, checkpoints, step1_epochs=1)
+    monkeypatch.undo()
+    with pytest.warns(Caution, match="MISPEL step 1: trained on cuda with torch 2.11 so far, it goes on on cpu with"):
+        ended = fit(store, tmp_path, checkpoints, step1_epochs=2)
+    assert ended.facts["trained_on"] == ["cuda with torch 2.11", f"cpu with torch {torch.__version__}"]
 
 
 def test_a_full_disk_is_named_and_the_checkpoint_before_still_good(store, tmp_path, monkeypatch):
