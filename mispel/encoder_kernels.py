@@ -297,6 +297,7 @@ def correlate(source: Tensor, gradient: Tensor, reach: Reach, *, precise: bool =
     outputs = gradient.shape[-1]
     rows = images * height * width
     block, warps, splits = _chunks(inputs, outputs)
+    splits = min(splits, triton.cdiv(rows, block))
     chunk = triton.cdiv(triton.cdiv(rows, splits), block) * block
     places = reach.places**2
     of_weights = source.new_empty(splits, encoders, places, inputs, outputs, dtype=torch.float32)
