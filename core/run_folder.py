@@ -160,6 +160,16 @@ class RunFolder:
         return self.root / "report.html"
 
     @property
+    def methods(self) -> Path:
+        """What a paper says of the run."""
+        return self.root / "methods.md"
+
+    @property
+    def references(self) -> Path:
+        """What that cites, as BibTeX."""
+        return self.root / "references.bib"
+
+    @property
     def metrics(self) -> Path:
         """The folder of all numbers."""
         return self.root / "metrics"

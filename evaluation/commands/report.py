@@ -1,4 +1,4 @@
-"""`report`: the page with everything, from a run's files."""
+"""`report`: the page with everything, from a run's files, and what a paper says of the run."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ import argparse
 
 from evaluation.commands._run import add_run_argument, print_paths
 from evaluation.report import render
+from evaluation.report.methods_text import write_methods
+from evaluation.runs.finished_run import read_run
 
-HELP = "the page with everything, from a run's files"
+HELP = "the page with everything, from a run's files, and what a paper says of the run"
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -16,5 +18,6 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def main(arguments: argparse.Namespace) -> None:
-    """Write `RUN/report.html`."""
-    print_paths([render(arguments.run)])
+    """Write `RUN/report.html`, `RUN/methods.md` and `RUN/references.bib`."""
+    written = write_methods(read_run(arguments.run))
+    print_paths([render(arguments.run), *written])

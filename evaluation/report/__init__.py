@@ -6,7 +6,6 @@ the same bytes.
 
 from __future__ import annotations
 
-import base64
 from pathlib import Path
 
 import jinja2
@@ -27,7 +26,7 @@ def render(run: Path | str) -> Path:
     """
     opened = read_run(run)
     figures = {
-        topic: [{**figure, "image": data_uri(figure["path"].read_bytes(), "png")} for figure in shown]
+        topic: [{**figure, "image": content.data_uri(figure["path"].read_bytes(), "image/png")} for figure in shown]
         for topic, shown in content.figures(opened).items()
     }
     environment = jinja2.Environment(
@@ -52,16 +51,12 @@ def render(run: Path | str) -> Path:
         figures=figures,
         definitions=content.definitions(),
         viewer=viewer.as_json(viewer.build(opened)),
+        methods=content.methods(opened),
         provenance=content.provenance(opened),
     )
     path = opened.files.report
     write_text(path, page)
     return path
-
-
-def data_uri(image: bytes, kind: str) -> str:
-    """An image's bytes as a URI that holds them."""
-    return f"data:image/{kind};base64,{base64.b64encode(image).decode('ascii')}"
 
 
 def _part(name: str) -> str:

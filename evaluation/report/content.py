@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,8 @@ from evaluation.runs.finished_run import FinishedRun, is_yes, text
 from evaluation.runs.provenance import step_costs
 
 STATUS_WORDS = {"ok": "ok", "failed": "failed", "not_applicable": "not applicable"}
+TABLE_KINDS = ("tsv", "tex")
+FIGURE_KINDS = ("png", "svg")
 TABLE_COLUMNS = ("method", "mean", "significant")
 FIRST_TABLES = (
     "table_gains",
@@ -280,8 +283,28 @@ def tables(run: FinishedRun) -> list[dict[str, Any]]:
         markdown = path.read_text(encoding="utf-8")
         if markdown.strip():
             heading = markdown.lstrip().partition("\n")[0].lstrip("# ")
-            found.append({"title": heading.removesuffix(" (simulated)"), "html": table_html(markdown)})
+            found.append(
+                {
+                    "title": heading.removesuffix(" (simulated)"),
+                    "html": table_html(markdown),
+                    "files": [
+                        download(file)
+                        for file in (path.with_suffix(f".{kind}") for kind in TABLE_KINDS)
+                        if file.is_file()
+                    ],
+                }
+            )
     return found
+
+
+def download(path: Path) -> dict[str, str]:
+    """A text file as a link on the page can hold it: `name`, and `uri` with all that is in it."""
+    return {"name": path.name, "uri": data_uri(path.read_bytes(), "text/plain;charset=utf-8")}
+
+
+def data_uri(content: bytes, kind: str) -> str:
+    """Bytes of some media type as a URI that holds them."""
+    return f"data:{kind};base64,{base64.b64encode(content).decode('ascii')}"
 
 
 def table_html(markdown: str) -> Markup:
@@ -308,7 +331,18 @@ def figures(run: FinishedRun) -> dict[str, list[dict[str, Any]]]:
         path = told.with_suffix(".png")
         if path.is_file():
             figure = read_json(told)
-            shown = {"id": told.stem, "title": figure["title"], "caption": figure["caption"], "path": path}
+            files = [
+                file.relative_to(run.folder).as_posix()
+                for file in (path.with_suffix(f".{kind}") for kind in FIGURE_KINDS)
+                if file.is_file()
+            ]
+            shown = {
+                "id": told.stem,
+                "title": figure["title"],
+                "caption": figure["caption"],
+                "path": path,
+                "files": files,
+            }
             found.setdefault(figure["topic"], []).append(shown)
     return found
 
@@ -323,6 +357,14 @@ def definitions() -> list[dict[str, str]]:
         }
         for measure in measures().values()
     ]
+
+
+def methods(run: FinishedRun) -> dict[str, Any] | None:
+    """What a paper says of the run and what that cites; None where the run has neither."""
+    if not run.files.methods.is_file():
+        return None
+    files = [download(path) for path in (run.files.methods, run.files.references)]
+    return {"text": run.files.methods.read_text(encoding="utf-8"), "files": files}
 
 
 # --- provenance -------------------------------------------------------------------------------------

@@ -152,6 +152,8 @@ rule report:
             category="Report",
             caption="../report/report.rst",
         ),
+        methods=AT.methods,
+        references=AT.references,
         made=AT.made("report/all"),
     log:
         AT.log("report"),
@@ -160,7 +162,7 @@ rule report:
     params:
         **JOBS.of(
             "report/all",
-            files=[AT.report],
+            files=[AT.report, AT.methods, AT.references],
             came_from=[
                 *DRAWN_FROM,
                 "prepare/*",

@@ -1,0 +1,94 @@
+"""What a paper says of a run, as Markdown that cites by key, and the references that it cites, as BibTeX."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from core.files import read_json, write_text
+from evaluation.report import content
+from evaluation.runs.finished_run import FinishedRun
+
+FOLDER = Path(__file__).parent
+REFERENCES = FOLDER / "references.bib"
+ENTRY = re.compile(r"^@\w+\{(?P<key>\w+),$.*?^\}$", re.DOTALL | re.MULTILINE)
+CITED_AS = re.compile(r"^  cited_as = \{(.*)\},\n", re.MULTILINE)
+KEY = re.compile(r"@(\w+)")
+OF_A_STUDY = {"raw": "as they entered the study"}
+"""What stands for a citation of methods that are none."""
+
+
+def write_methods(run: FinishedRun) -> list[Path]:
+    """Write `methods.md` and `references.bib` of a finished run into its folder; returns their paths."""
+    text = methods_text(run)
+    entries = bibliography(REFERENCES.read_text(encoding="utf-8"))
+    cited = sorted(set(KEY.findall(text)) & entries.keys())
+    write_text(run.files.methods, text)
+    write_text(run.files.references, "\n\n".join(CITED_AS.sub("", entries[key]) for key in cited) + "\n")
+    return [run.files.methods, run.files.references]
+
+
+def bibliography(text: str) -> dict[str, str]:
+    """BibTeX's entries by their keys."""
+    return {found["key"]: found.group() for found in ENTRY.finditer(text)}
+
+
+def keys_by_citation(entries: Mapping[str, str]) -> dict[str, str]:
+    """The keys of entries by how methods cite them."""
+    found = {}
+    for key, entry in entries.items():
+        if cited_as := CITED_AS.search(entry):
+            found[cited_as[1]] = key
+    return found
+
+
+def with_keys(citation: str, keys: Mapping[str, str]) -> str:
+    """A method's citation, of several parts maybe, with a key for every part that has one."""
+    return "; ".join(f"[@{keys[part]}]" if part in keys else part for part in citation.split("; "))
+
+
+def methods_text(run: FinishedRun) -> str:
+    """The methods section of a finished run, by its provenance, arms and scans.
+
+    Raises `InputError` where the run has no provenance.
+    """
+    told = read_json(run.files.provenance)
+    config = told["config"]
+    keys = keys_by_citation(bibliography(REFERENCES.read_text(encoding="utf-8")))
+    competing = [about for about in run.described.values() if about.competes]
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(FOLDER), trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
+    )
+    source = config["study"]["source"]
+    return environment.get_template("methods.md.j2").render(
+        run=content.overview(run),
+        source=source,
+        study=config["study"].get(source) or {},
+        scale=config["scale"],
+        arms=[
+            {
+                "label": about.label,
+                "variant": about.variant,
+                "cited": OF_A_STUDY.get(about.method) or with_keys(about.citation, keys),
+                "parameters": _parameters(config["methods"].get(about.id)),
+            }
+            for about in competing
+        ],
+        controls=[run.label(arm) for arm, about in run.described.items() if about.role not in ("arm", "seed")],
+        folds=run.folds,
+        segmentation=config["segmentation"],
+        primary=config["evaluation"]["primary"],
+        version=told["project_version"],
+        commit=(told["git"] or {}).get("commit", "")[:10],
+        python=told["machine"]["python"],
+        versions=", ".join(f"{name} {version}" for name, version in told["versions"].items() if name != "snakemake"),
+    )
+
+
+def _parameters(given: Mapping[str, Any] | None) -> str:
+    """What the configuration sets of an arm."""
+    return ", ".join(f"{name} {value}" for name, value in (given or {}).items() if name != "method")
