@@ -43,7 +43,7 @@ import torch
 from benchmarks.gpu_parts import SMALL, Figures, Sizes
 from core.files import write_table
 from core.jobs.command import run
-from mispel.compute import choose_device
+from mispel.compute import choose_device, on_gpu
 from mispel.graph_steps import VERSIONS
 
 MINUTES = 9
@@ -97,13 +97,21 @@ def versions_of(names: Sequence[str]) -> Iterator[str]:
             yield f"{name} of no version"
 
 
-def plans() -> list[tuple[str, str, dict[str, Any]]]:
+def plans(device: torch.device) -> list[tuple[str, str, dict[str, Any]]]:
     """What is measured, what must be known first, and last what takes longest to begin: (name, part, its options)."""
-    versions = [(f"version {number}", "version", {"number": number}) for number in (0, *VERSIONS)]
-    compiled = [versions.pop(number) for number, version in VERSIONS.items() if version.compiled]
+    here = {number: version for number, version in VERSIONS.items() if on_gpu(device) or not version.own_kernels}
+    versions, compiled = (
+        [
+            (f"version {number}", "version", {"number": number})
+            for number, version in here.items()
+            if version.compiled == last
+        ]
+        for last in (False, True)
+    )
     return [
         ("ceilings", "ceilings", {}),
         (REFERENCE, "version", {"number": 0, "precision": "float32", "tf32": False}),
+        ("version 0", "version", {"number": 0}),
         *versions,
         ("the paper's job", "job", {}),
         ("batches", "batch_sizes", {}),
@@ -115,7 +123,7 @@ def plans() -> list[tuple[str, str, dict[str, Any]]]:
 def measured(device: torch.device, out: Path, *, small: bool, minutes: float) -> Iterator[tuple[str, Figures]]:
     """Each part's name and figures, in turn; "failed" says why where it has none."""
     end = time.monotonic() + 60 * minutes
-    for name, part, options in plans():
+    for name, part, options in plans(device):
         # a CPU is there to try it, and may be slow
         limit = max(0, min(LIMITS[part], end - time.monotonic())) if device.type == "cuda" else None
         command = [sys.executable, "-m", "benchmarks.gpu_parts", part, device.type, str(out), json.dumps(options)]

@@ -35,11 +35,13 @@ nav = [
   {{ "First run" = "index.md" }},
   {{ "How to" = [
     {{ "My scans, in a sheet or BIDS" = "own-scans.md" }},
+    {{ "A new person, an old model" = "new-people.md" }},
     {{ "My method" = "own-methods.md" }},
     {{ "My source of scans" = "own-sources.md" }},
     {{ "Runs, clusters, GPUs" = "runs.md" }},
   ] }},
   {{ "Reading a run" = [
+    {{ "The report" = "reading-the-report.md" }},
     {{ "The verdict" = "verdict.md" }},
     {{ "Every file of the results" = "results.md" }},
     {{ "Every measure" = "measures.md" }},

@@ -16,6 +16,7 @@ from workflow.configuration_files import check_files
 from workflow.identity import Identities
 from workflow.last_words import failures, found
 from workflow.leftovers import take_out
+from workflow.progress import tell_progress
 from workflow.slurm import asked_first, end_earlier_jobs
 from workflow.source_hash import configured_modules, method_hash, verb_hash
 from workflow.start import is_dry_run
