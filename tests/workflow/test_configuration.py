@@ -47,7 +47,7 @@ def test_the_demo(config):
     demo.check_arms()
 
 
-@pytest.mark.parametrize("name", ["paper", "real-anatomy", "heldout", "all-methods"])
+@pytest.mark.parametrize("name", ["paper", "paper-2mm", "real-2mm", "laptop", "real-anatomy", "heldout", "all-methods"])
 def test_every_key_of_the_other_files_is_known(config, name, tmp_path):
     overlay = yaml.safe_load((ROOT / "config" / f"{name}.yaml").read_text())
 
