@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -164,7 +165,11 @@ def _dice_column(run: FinishedRun, tissue: str) -> dict[str, Any]:
 
 
 def arms(run: FinishedRun) -> list[dict[str, str]]:
-    """Each arm's label, worst status with its reason, or what its steps cautioned of, citation, what it cannot do."""
+    """What a person asks of each arm: its label, parameters, how it ended and why, citation, what it cannot do.
+
+    The status is the worst of its steps', its reason what they cautioned of where all ended well.
+    """
+    set_by_user = _provenance(run).get("config", {}).get("methods") or {}
     told = {setback.arm: setback for setback in run.setbacks}
     found = []
     for arm in run.arms:
@@ -177,6 +182,7 @@ def arms(run: FinishedRun) -> list[dict[str, str]]:
             {
                 "id": arm,
                 "label": run.label(arm),
+                "parameters": in_words(set_by_user.get(arm)),
                 "status": STATUS_WORDS.get(worst, "not recorded"),
                 "reason": f"{setback.step}: {setback.reason}" if setback else "; ".join(cautions),
                 "citation": about.citation if about else "",
@@ -184,6 +190,11 @@ def arms(run: FinishedRun) -> list[dict[str, str]]:
             }
         )
     return found
+
+
+def in_words(parameters: Mapping[str, Any] | None) -> str:
+    """What a configuration sets of an arm."""
+    return ", ".join(f"{name} {value}" for name, value in (parameters or {}).items() if name != "method")
 
 
 def times(run: FinishedRun) -> dict[str, Any]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import jinja2
 
@@ -74,7 +73,7 @@ def methods_text(run: FinishedRun) -> str:
                 "label": about.label,
                 "variant": about.variant,
                 "cited": OF_A_STUDY.get(about.method) or with_keys(about.citation, keys),
-                "parameters": _parameters(config["methods"].get(about.id)),
+                "parameters": content.in_words(config["methods"].get(about.id)),
             }
             for about in competing
         ],
@@ -87,8 +86,3 @@ def methods_text(run: FinishedRun) -> str:
         python=told["machine"]["python"],
         versions=", ".join(f"{name} {version}" for name, version in told["versions"].items() if name != "snakemake"),
     )
-
-
-def _parameters(given: Mapping[str, Any] | None) -> str:
-    """What the configuration sets of an arm."""
-    return ", ".join(f"{name} {value}" for name, value in (given or {}).items() if name != "method")

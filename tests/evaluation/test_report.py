@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from core.errors import InputError
-from core.files import read_table, write_json, write_table, write_text
+from core.files import read_json, read_table, write_json, write_table, write_text
 from evaluation import figures
 from evaluation.figures import slices
 from evaluation.report import content, render, viewer
@@ -248,3 +248,14 @@ def test_what_was_told_of_scans_stands_on_the_first_screen(tmp_path):
     write_json(run / "study" / "remarks.json", ["a.nii.gz: 7 of the mask's voxels are <background>"])
     summary = Page(render(run).read_text()).text.partition("What it cannot do")[0]
     assert "Scans to look at: 1 a.nii.gz: 7 of the mask's voxels are <background>" in summary
+
+
+def test_what_the_configuration_sets_of_an_arm_stands_beside_it(tmp_path):
+    folder = write_example_run(tmp_path / "run", subjects=2)
+    told = read_json(folder / "provenance.json")
+    told["config"]["methods"]["mispel"] = {"method": "mispel", "preset": "paper", "learning_rate": 0.0001}
+    write_json(folder / "provenance.json", told)
+    found = {arm["id"]: arm["parameters"] for arm in content.arms(read_run(folder))}
+    assert found["mispel"] == "learning_rate 0.0001, preset paper"
+    assert found["raw"] == ""
+    assert "learning_rate 0.0001, preset paper" in Page(render(folder).read_text(encoding="utf-8")).text
