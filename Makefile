@@ -5,6 +5,10 @@ CORES ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
 VENV := .venv
 INSTALLED := $(VENV)/installed
 RUN := . $(VENV)/bin/activate &&
+# uv, where there is one, installs in a fraction of the time
+UV := $(shell command -v uv 2>/dev/null)
+MAKE_VENV := $(if $(UV),uv venv --quiet --clear --python $(PYTHON),$(PYTHON) -m venv)
+PIP_INSTALL := $(if $(UV),uv pip install --quiet,python -m pip install --quiet --disable-pip-version-check)
 
 .PHONY: demo test quick check docs install clean
 
@@ -34,9 +38,9 @@ install: $(INSTALLED)
 
 $(INSTALLED): requirements.lock pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11 ...")'
-	$(PYTHON) -m venv $(VENV)
-	$(RUN) python -m pip install --quiet --disable-pip-version-check -r requirements.lock
-	$(RUN) python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	$(MAKE_VENV) $(VENV)
+	$(RUN) $(PIP_INSTALL) -r requirements.lock
+	$(RUN) $(PIP_INSTALL) --no-deps --editable .
 	touch $@
 
 clean:
