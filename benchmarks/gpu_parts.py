@@ -30,7 +30,7 @@ from mispel.bench import SCANNERS, chosen_slices, peak_mb, random_store
 from mispel.collapse import OutputWatch
 from mispel.compute import choose_device, choose_precision, working_threads
 from mispel.embedding_cache import build_cache
-from mispel.graph_steps import IN_TRAINING, VERSIONS, GraphLearning, first_step, second_step
+from mispel.graph_steps import VERSIONS, GraphLearning, first_step, in_training, second_step
 from mispel.model import save_model
 from mispel.parameters import Settings
 from mispel.slices import SliceStore
@@ -172,7 +172,7 @@ def of_a_step(learning: FirstStep, shape: tuple[int, int], steps: int) -> Figure
 def batch_sizes(sizes: Sizes, device: torch.device, out: Path) -> Figures:
     """The version that training takes: milliseconds by batch size and by precision."""
     figures: Figures = {}
-    number = next(number for number, version in VERSIONS.items() if version == IN_TRAINING)
+    number = next(number for number, version in VERSIONS.items() if version == in_training(device))
     for size in sizes.batch_sizes:
         with made(sizes, device, sizes.shapes[0], number, "auto", batch_size=size) as learning:
             run(learning, WARM_UP)

@@ -155,7 +155,7 @@ class GraphLearning(GraphStep, FirstStep):
         parameters: Settings,
         *,
         precision: str,
-        version: Version = IN_TRAINING,
+        version: Version = ELSE,
         ranks: Ranks = ALONE,
     ) -> None:
         super().__init__(model, batches, parameters, precision=precision)
@@ -308,6 +308,11 @@ def copy_in_place(named: Iterable[tuple[str, Tensor]], state: Mapping[str, Tenso
             value.zero_()
 
 
+def in_training(device: torch.device) -> Version:
+    """The version that training on a device tries first; kernels of our own are a GPU's."""
+    return IN_TRAINING if on_gpu(device) else ELSE
+
+
 def first_step(
     model: Model, batches: Batches, parameters: Settings, *, precision: str, for_each: ForEach, ranks: Ranks = ALONE
 ) -> FirstStep:
@@ -317,7 +322,7 @@ def first_step(
     """
     if ranks.count > 1:
         return GraphLearning(model, batches, parameters, precision=precision, ranks=ranks)
-    for version in (IN_TRAINING, ELSE):
+    for version in (in_training(batches.device), ELSE):
         make = functools.partial(GraphLearning, model, batches, parameters, precision=precision, version=version)
         recorded = _rehearsed(batches, make)
         if recorded is not None:

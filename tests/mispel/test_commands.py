@@ -143,7 +143,7 @@ def test_the_gpu_benchmark_goes_on_after_a_part_that_fails(tmp_path, monkeypatch
     monkeypatch.setattr(gpu.subprocess, "run", ended)
     assert gpu.main(["--device", "cpu", "--small", "--out", str(tmp_path)]) == 1
     told = capsys.readouterr()
-    assert "failed: version 5, the paper's job" in told.err
+    assert "failed: the paper's job, version 5" in told.err
     assert "out of memory" in told.out
     table = pd.read_csv(tmp_path / "versions.tsv", sep="\t").set_index("version")
     assert set(table.index) == {gpu.REFERENCE, *(f"version {number}" for number in range(5))}

@@ -18,7 +18,7 @@ from mispel.collapse import OutputWatch
 from mispel.compute import working_threads
 from mispel.embedding_cache import build_cache
 from mispel.flat_weights import FlatWeights
-from mispel.graph_steps import VERSIONS, GraphFitting, GraphLearning, first_step
+from mispel.graph_steps import VERSIONS, GraphFitting, GraphLearning, first_step, in_training
 from mispel.parameters import Parameters
 from mispel.recording import RUNS_BEFORE, Recorder
 from mispel.slices import build_store
@@ -90,6 +90,14 @@ def test_losses_of_20_steps_are_those_of_the_plain_way(store, expected, number, 
     tolerance = 1e-5 if precision == "float32" else 1e-3
     torch.testing.assert_close(found, wanted, rtol=tolerance, atol=tolerance / 10)
     torch.testing.assert_close(sums, wanted_sums, rtol=10 * tolerance, atol=tolerance)
+
+
+def test_a_processor_needs_no_kernels_of_a_gpu(store):
+    """Neither alone nor as one of several ranks, in bfloat16 either."""
+    model = untrained_model(store, SETTINGS, seed=1, device=CPU)
+    step = GraphLearning(model, Batches(store, CPU, region="brain"), SETTINGS, precision="bfloat16")
+    assert not step.version.own_kernels
+    assert not in_training(CPU).own_kernels
 
 
 def test_a_training_goes_on_either_way(store):
