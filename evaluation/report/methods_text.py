@@ -82,7 +82,7 @@ def methods_text(run: FinishedRun) -> str:
         segmentation=config["segmentation"],
         primary=config["evaluation"]["primary"],
         version=told["project_version"],
-        commit=(told["git"] or {}).get("commit", "")[:10],
+        commit=(told["git"]["commit"] or "")[:10],  # none without git
         python=told["machine"]["python"],
         versions=", ".join(f"{name} {version}" for name, version in told["versions"].items() if name != "snakemake"),
     )
