@@ -1,8 +1,8 @@
 """All encoders' layers at once on a GPU, as kernels of our own: images and maps (M, B, H, W, C), channels last.
 
 cuDNN computes an encoder at a time, in a kernel a layer and others for its bias, its activation and its copies; here a
-layer of all M encoders is one kernel with all of that in it, and a batch some 70 kernels in place of 900. Where cuDNN
-came without its kernels for tensor cores, bfloat16 took 34 ms a batch at 2 mm and float32 6.2 ms (an H200).
+layer of all M encoders is one kernel with all of that in it. On an H200, where cuDNN took kernels that use no tensor
+cores, bfloat16 took 34 ms a batch at 2 mm and float32 6.2 ms (docs/originals.md).
 
 A layer is described by how its source and its result lie to each other (`Reach`): the 3x3 convolutions, those that
 enlarge (`mispel.network.enlarged`), and the gradients by the inputs of both are the same kernel. Sums are float32, in
@@ -67,15 +67,30 @@ class Weights:
 
 
 @triton.jit
+def _parted(numbers, height, width):
+    """Of pixels by their numbers: the image, and the place in it."""
+    within = numbers % (height * width)
+    return numbers // (height * width), within // width, within % width
+
+
+@triton.jit
+def _element(numbers, per_encoder, height, width, CHANNELS: tl.constexpr):
+    """Of elements of all encoders' maps by their numbers: channel, encoder, its pixel, image, and the place in it."""
+    pixels = numbers // CHANNELS
+    pixel = pixels % per_encoder
+    image, y, x = _parted(pixel, height, width)
+    return numbers % CHANNELS, (pixels // per_encoder).to(tl.int64), pixel, image, y, x
+
+
+@triton.jit
 def _source(
     numbers, rows, height, width, place, phase,
     SIDE: tl.constexpr, STRIDE: tl.constexpr, UP: tl.constexpr,
 ):  # fmt: skip
     """Of pixels of the common grid: which source pixel a place of the weights means, and whether there is one."""
-    image = numbers // (height * width)
-    within = numbers % (height * width)
-    y = STRIDE * (within // width) + place // SIDE - 1 + phase // UP
-    x = STRIDE * (within % width) + place % SIDE - 1 + phase % UP
+    image, y, x = _parted(numbers, height, width)
+    y = STRIDE * y + place // SIDE - 1 + phase // UP
+    x = STRIDE * x + place % SIDE - 1 + phase % UP
     inside = (numbers < rows) & (y >= 0) & (y < STRIDE * height) & (x >= 0) & (x < STRIDE * width)
     return (image * STRIDE * height + y) * (STRIDE * width) + x, inside
 
@@ -83,10 +98,9 @@ def _source(
 @triton.jit
 def _result(numbers, height, width, phase, UP: tl.constexpr):
     """Of pixels of the common grid: the result's pixel."""
-    image = numbers // (height * width)
-    within = numbers % (height * width)
-    y = UP * (within // width) + phase // UP
-    x = UP * (within % width) + phase % UP
+    image, y, x = _parted(numbers, height, width)
+    y = UP * y + phase // UP
+    x = UP * x + phase % UP
     return (image * UP * height + y) * (UP * width) + x
 
 
@@ -214,10 +228,8 @@ def _pool(
 ):  # fmt: skip
     number = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     kept = number < numbers
-    channel, pixel = number % CHANNELS, number // CHANNELS
-    encoder, pixel = (pixel // per_encoder).to(tl.int64), pixel % per_encoder
-    image, within = pixel // (height * width), pixel % (height * width)
-    top = (image * 2 * height + 2 * (within // width)) * 2 * width + 2 * (within % width)
+    channel, encoder, _, image, y, x = _element(number, per_encoder, height, width, CHANNELS)
+    top = (image * 2 * height + 2 * y) * 2 * width + 2 * x
     at = fine + encoder * fine_encoder + channel
     largest = tl.load(at + top * fine_row, mask=kept)
     which = tl.zeros((BLOCK,), dtype=tl.int8)
@@ -237,10 +249,7 @@ def _unpool(
 ):  # fmt: skip
     number = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     kept = number < numbers
-    channel, pixel = number % CHANNELS, number // CHANNELS
-    encoder, pixel = (pixel // per_encoder).to(tl.int64), pixel % per_encoder
-    image, within = pixel // (height * width), pixel % (height * width)
-    y, x = within // width, within % width
+    channel, encoder, pixel, image, y, x = _element(number, per_encoder, height, width, CHANNELS)
     coarse_pixel = (image * (height // 2) + y // 2) * (width // 2) + x // 2
     at = (encoder * (per_encoder // 4) + coarse_pixel) * CHANNELS + channel
     here = tl.load(chosen + at, mask=kept, other=0) == (y % 2) * 2 + x % 2
@@ -352,7 +361,7 @@ BLOCKS = {
 }
 """Of `_convolve` by inputs and outputs: pixels a program takes, its warps, and the loads that are under way.
 
-The fastest of seven that were tried on an H200, on slices of 80 x 92."""
+The fastest of seven that were tried on an H200, on slices of 80 x 92, by the sum of their uses."""
 
 
 def _blocks(inputs: int, outputs: int) -> tuple[int, int, int]:
