@@ -8,13 +8,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import jinja2
-
 from core.files import write_text
 from evaluation.report import content, first_screen, viewer
+from evaluation.report.templates import FOLDER, template
 from evaluation.runs.finished_run import read_run
 
-FOLDER = Path(__file__).parent
 VERDICT_TOPIC = "Verdict"
 """The topic of figures that stand on the first screen."""
 
@@ -29,14 +27,7 @@ def render(run: Path | str) -> Path:
         topic: [{**figure, "image": content.data_uri(figure["path"].read_bytes(), "image/png")} for figure in shown]
         for topic, shown in content.figures(opened).items()
     }
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(FOLDER),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
-    page = environment.get_template("report.html.j2").render(
+    page = template("report.html.j2").render(
         style=_part("report.css"),
         script=_part("report.js"),
         run=content.overview(opened),

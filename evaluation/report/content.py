@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -298,14 +298,15 @@ def tables(run: FinishedRun) -> list[dict[str, Any]]:
                 {
                     "title": heading.removesuffix(" (simulated)"),
                     "html": table_html(markdown),
-                    "files": [
-                        download(file)
-                        for file in (path.with_suffix(f".{kind}") for kind in TABLE_KINDS)
-                        if file.is_file()
-                    ],
+                    "files": [download(file) for file in _in_kinds(path, TABLE_KINDS)],
                 }
             )
     return found
+
+
+def _in_kinds(path: Path, kinds: Sequence[str]) -> list[Path]:
+    """A table's or a figure's files of some kinds, those that there are."""
+    return [file for file in (path.with_suffix(f".{kind}") for kind in kinds) if file.is_file()]
 
 
 def download(path: Path) -> dict[str, str]:
@@ -342,17 +343,12 @@ def figures(run: FinishedRun) -> dict[str, list[dict[str, Any]]]:
         path = told.with_suffix(".png")
         if path.is_file():
             figure = read_json(told)
-            files = [
-                file.relative_to(run.folder).as_posix()
-                for file in (path.with_suffix(f".{kind}") for kind in FIGURE_KINDS)
-                if file.is_file()
-            ]
             shown = {
                 "id": told.stem,
                 "title": figure["title"],
                 "caption": figure["caption"],
                 "path": path,
-                "files": files,
+                "files": [file.relative_to(run.folder).as_posix() for file in _in_kinds(path, FIGURE_KINDS)],
             }
             found.setdefault(figure["topic"], []).append(shown)
     return found

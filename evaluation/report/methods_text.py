@@ -6,13 +6,11 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-import jinja2
-
 from core.files import read_json, write_text
 from evaluation.report import content
+from evaluation.report.templates import FOLDER, template
 from evaluation.runs.finished_run import FinishedRun
 
-FOLDER = Path(__file__).parent
 REFERENCES = FOLDER / "references.bib"
 ENTRY = re.compile(r"^@\w+\{(?P<key>\w+),$.*?^\}$", re.DOTALL | re.MULTILINE)
 CITED_AS = re.compile(r"^  cited_as = \{(.*)\},\n", re.MULTILINE)
@@ -23,8 +21,8 @@ OF_A_STUDY = {"raw": "as they entered the study"}
 
 def write_methods(run: FinishedRun) -> list[Path]:
     """Write `methods.md` and `references.bib` of a finished run into its folder; returns their paths."""
-    text = methods_text(run)
     entries = bibliography(REFERENCES.read_text(encoding="utf-8"))
+    text = methods_text(run, keys_by_citation(entries))
     cited = sorted(set(KEY.findall(text)) & entries.keys())
     write_text(run.files.methods, text)
     write_text(run.files.references, "\n\n".join(CITED_AS.sub("", entries[key]) for key in cited) + "\n")
@@ -50,20 +48,16 @@ def with_keys(citation: str, keys: Mapping[str, str]) -> str:
     return "; ".join(f"[@{keys[part]}]" if part in keys else part for part in citation.split("; "))
 
 
-def methods_text(run: FinishedRun) -> str:
+def methods_text(run: FinishedRun, keys: Mapping[str, str]) -> str:
     """The methods section of a finished run, by its provenance, arms and scans.
 
-    Raises `InputError` where the run has no provenance.
+    keys: of the references, by how methods cite them. Raises `InputError` where the run has no provenance.
     """
     told = read_json(run.files.provenance)
     config = told["config"]
-    keys = keys_by_citation(bibliography(REFERENCES.read_text(encoding="utf-8")))
     competing = [about for about in run.described.values() if about.competes]
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(FOLDER), trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
-    )
     source = config["study"]["source"]
-    return environment.get_template("methods.md.j2").render(
+    return template("methods.md.j2").render(
         run=content.overview(run),
         source=source,
         study=config["study"].get(source) or {},

@@ -5,16 +5,15 @@ from __future__ import annotations
 from pathlib import Path, PurePath
 from typing import Any
 
-import jinja2
 import yaml
 from PIL import Image
 
 from core.errors import InputError
 from core.files import read_json, write_beside, write_folder_beside, write_json, write_text
 from evaluation.report import content, first_screen
+from evaluation.report.templates import template
 from evaluation.runs.finished_run import FinishedRun, read_run
 
-FOLDER = Path(__file__).parent
 PAGE = "README.md"
 FIGURES = ("figure_verdict", "figure4_slices", "figure_edge", "figure_mispel_training", "figure_summary")
 """The figures that a page shows, in this order."""
@@ -37,11 +36,8 @@ def publish(folder: Path | str, out: Path) -> Path:
     if out.exists() and not (out / "provenance.json").is_file():
         raise InputError(f"{out}: holds something else than a page of a run; give a folder of its own")
     told = read_json(run.files.provenance)
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(FOLDER), trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
-    )
     with write_folder_beside(out) as made:
-        page = environment.get_template("page.md.j2").render(
+        page = template("page.md.j2").render(
             run=content.overview(run),
             verdict=verdict,
             costs=content.costs(run),
