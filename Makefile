@@ -5,7 +5,7 @@ CORES ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
 VENV := .venv
 INSTALLED := $(VENV)/installed
 RUN := . $(VENV)/bin/activate &&
-# uv, where there is one, installs in a fraction of the time
+# uv installs, where there is one
 UV := $(shell command -v uv 2>/dev/null)
 MAKE_VENV := $(if $(UV),uv venv --quiet --clear --python $(PYTHON),$(PYTHON) -m venv)
 PIP_INSTALL := $(if $(UV),uv pip install --quiet,python -m pip install --quiet --disable-pip-version-check)

@@ -113,7 +113,7 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
     "paper": asdict(Settings()),
     # the weights of Eq. 4 that the authors' README means (it prints them swapped)
     "erratum": asdict(Settings(lambda1=0.3, lambda2=1.0)),
-    # at 0.001 it diverged in pass 31 to 33
+    # at 0.001 it diverged in pass 33, and in pass 42 (docs/originals.md)
     "laptop": asdict(Settings(width=16, step1_epochs=50, learning_rate=0.0003, **SMALL)),
     "demo": asdict(Settings(width=8, step1_epochs=2, **SMALL)),
 }
