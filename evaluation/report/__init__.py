@@ -29,7 +29,7 @@ def render(run: Path | str) -> Path:
     }
     page = template("report.html.j2").render(
         style=_part("report.css"),
-        script=_part("report.js"),
+        script=_part("viewer.js") + _part("report.js"),
         run=content.overview(opened),
         headline=content.headline(opened.only("arm")),
         verdict=first_screen.first_screen(opened),

@@ -11,13 +11,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 
 from core.errors import InputError
 from core.files import read_json, read_table, write_json, write_table, write_text
 from evaluation import figures
 from evaluation.figures import slices
-from evaluation.report import content, render, viewer
+from evaluation.report import content, mosaic, render, viewer
 from evaluation.runs.finished_run import read_run
 from tests.support.example_run import PAPER_METHODS, PAPER_SCANNERS, write_example_run
 from tests.support.pictures import a_picture
@@ -193,46 +195,68 @@ def test_a_run_with_little_in_it_still_has_a_report(tmp_path):
 # --- the slice viewer -------------------------------------------------------------------------------
 
 
-def test_the_viewers_sprites_hold_each_scans_slices(run, page):
+def _cut(content: str, shape: list[int], columns: int) -> np.ndarray:
+    """A picture of `mosaic.sheet` back as a volume (X, Y, Z), as the page's script reads it."""
+    with Image.open(io.BytesIO(base64.b64decode(content))) as picture:
+        sheet = np.asarray(picture.convert("L")).astype(float)
+    wide, deep, tall = shape
+    rows = [divmod(place, columns) for place in range(tall)]
+    axial = [sheet[row * deep : (row + 1) * deep, column * wide : (column + 1) * wide] for row, column in rows]
+    return np.stack([np.rot90(part, -1) for part in axial], axis=2)
+
+
+def test_the_viewer_holds_each_scans_volume_and_labels(run, page):
     data = json.loads(page.scripts["viewer-data"])
-    assert [method for method, _ in data["arms"]] == ["raw", "whitestripe", "mispel"]
+    assert [arm for arm, _ in data["arms"]] == ["raw", "whitestripe", "mispel"]
     assert data["scanners"] == list(PAPER_SCANNERS)
-    assert "02/raw/Prisma" in data["missing"]
-    assert len(data["missing"]) == 3
+    person = data["people"]["02"]
+    assert "raw/Prisma" not in person["images"]
+    assert len(person["images"]) == len(person["labels"]) == 9
     opened = read_run(run)
-    height, width = data["cell"]
-    with Image.open(io.BytesIO(base64.b64decode(data["sprites"]["02/mispel"]))) as picture:
-        sheet = np.asarray(picture).astype(float)
-    assert sheet.shape == (len(data["views"]) * height, 4 * width)
-    images = {
-        scanner: slices.read_canonical(opened.image_path("mispel", "02", scanner))
-        for scanner in ("GE", "Philips", "Trio")
-    }
-    gray = slices.gray_range(image for image, _ in images.values())
-    box = slices.brain_box(images["GE"][0])
-    for place, scanner in enumerate(PAPER_SCANNERS):
-        for row in range(len(viewer.VIEWS)):
-            cell = sheet[row * height : (row + 1) * height, place * width : (place + 1) * width]
-            if scanner == "Prisma":
-                assert cell.mean() < 8
-                continue
-            expected = viewer.to_bytes(viewer.views_of(*images[scanner], box)[row], gray)
-            top, left = (height - expected.shape[0]) // 2, (width - expected.shape[1]) // 2
-            shown = cell[top : top + expected.shape[0], left : left + expected.shape[1]]
-            # the codec costs a few gray levels
-            assert np.abs(shown - expected).mean() < 8
-            assert np.corrcoef(shown.ravel(), expected.ravel())[0, 1] > 0.98
+    scanners = ("GE", "Philips", "Trio")
+    images = [slices.read_canonical(opened.image_path("mispel", "02", scanner))[0] for scanner in scanners]
+    gray = slices.gray_range(images)
+    raw = [slices.read_canonical(opened.image_path("raw", "02", scanner))[0] for scanner in scanners]
+    box = slices.brain_box(np.any([image != 0 for image in raw], axis=0))
+    for scanner, image in zip(scanners, images, strict=True):
+        shown = _cut(person["images"][f"mispel/{scanner}"], person["shape"], person["columns"])
+        expected = mosaic.to_bytes(image[box], gray)
+        # the codec costs a few gray levels
+        assert np.abs(shown - expected).mean() < 8
+        assert np.corrcoef(shown.ravel(), expected.ravel())[0, 1] > 0.98
+        path = opened.files.segmentations("mispel") / f"sub-02_scanner-{scanner}_dseg.nii.gz"
+        labels = _cut(person["labels"][f"mispel/{scanner}"], person["shape"], person["columns"])
+        assert np.array_equal(labels / mosaic.LEVEL, slices.read_canonical(path)[0][box])
 
 
 def test_gray_levels_fill_the_scale_and_the_background_is_black():
     pixels = np.array([[0.0, -2.0], [1.0, 9.0]])
-    assert viewer.to_bytes(pixels, (-1.0, 3.0)).tolist() == [[0, 0], [128, 255]]
+    assert mosaic.to_bytes(pixels, (-1.0, 3.0)).tolist() == [[0, 0], [128, 255]]
 
 
-def test_views_have_square_pixels():
-    image = np.ones((10, 12, 6), dtype=np.float32)
-    views = viewer.views_of(image, np.array([1.0, 1.0, 2.0]), [slice(None)] * 3)
-    assert [view.shape for view in views] == [(12, 10)] * 3 + [(12, 10), (12, 12)]
+def test_voxels_become_cubes_and_what_shrinks_is_averaged():
+    slab = np.zeros((10, 12, 6), dtype=np.float32)
+    slab[:, :, 2] = 3
+    edges = np.array([1.0, 1.0, 2.0])
+    assert mosaic.cubes(slab, edges, 1.0).shape == (10, 12, 12)
+    assert mosaic.cubes_of_labels(slab, edges, 1.0)[0, 0].tolist() == [0] * 4 + [3] * 2 + [0] * 6
+    fine = np.tile([0.0, 2.0], (8, 8, 4)).astype(np.float32)
+    coarse = mosaic.cubes(fine, np.ones(3), 2.0)
+    assert coarse.shape == (4, 4, 4)
+    assert np.abs(coarse[:, :, 1:-1] - 1).max() < 0.2
+
+
+@given(shape=st.tuples(*[st.integers(1, 9)] * 3), seed=st.integers(0, 99))
+def test_a_sheet_holds_every_voxel(shape, seed):
+    volume = np.random.default_rng(seed).integers(0, 4, shape).astype(np.uint8)
+    found = _cut(mosaic.png(mosaic.sheet(volume)), list(shape), mosaic.columns(shape[2]))
+    assert np.array_equal(found / mosaic.LEVEL, volume)
+
+
+def test_large_images_come_on_larger_cubes():
+    edges = np.ones(3)
+    assert viewer.edge_for((100, 100, 100), edges, 1) == 1.0
+    assert viewer.edge_for((100, 100, 100), edges, 1000) ** 3 == pytest.approx(1e9 / viewer.MOST_VOXELS)
 
 
 def test_a_large_run_shows_fewer_people_and_says_so(tmp_path, monkeypatch):

@@ -45,37 +45,66 @@ VIEWER = """
 const place = document.getElementById("viewer");
 const canvas = place.querySelector("canvas");
 const said = place.querySelector(".said");
-const chosen = () => Array.from(place.querySelectorAll("input:checked + span")).map((span) => span.textContent);
-const settle = async () => {
-  for (let wait = 0; wait < 200 && !said.textContent.startsWith("Subject " + chosen().join(", ")); wait++)
+const form = place.querySelector("form");
+const { subject, armA, armB, scannerA, scannerB, mode, view, slice, same, labels, divider } = form.elements;
+const settle = async (expected) => {
+  for (let wait = 0; wait < 1000 && !expected(said.textContent); wait++)
     await new Promise((resolve) => setTimeout(resolve, 10));
+  await new Promise((resolve) => setTimeout(resolve, 50));
 };
 const copy = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
 const hash = () => {
   copy.drawImage(canvas, 0, 0, 100, 100);
   const pixels = copy.getImageData(0, 0, 100, 100).data;
   let sum = 0;
-  for (let i = 0; i < pixels.length; i += 4) sum = (sum * 31 + pixels[i]) % 1000000007;
+  for (let i = 0; i < pixels.length; i++) sum = (sum * 31 + pixels[i]) % 1000000007;
   return sum;
 };
-await settle();
-const pictures = {};
-const inputs = (choice) => Array.from(place.querySelectorAll('[data-choice="' + choice + '"] input'));
-for (const subject of inputs("subject")) { subject.click();
-  for (const method of inputs("method")) { method.click();
-    for (const scanner of inputs("scanner")) {
-      scanner.click(); await settle(); pictures[said.textContent] = hash(); } } }
-for (const view of inputs("view")) { view.click(); await settle(); pictures[said.textContent] = hash(); }
-const moves = [];
-for (const key of ["ArrowRight", "ArrowDown", "ArrowLeft", "ArrowUp"]) {
-  canvas.dispatchEvent(new KeyboardEvent("keydown", { key }));
-  await settle();
-  moves.push(said.textContent);
+const set = async (element, value, expected) => {
+  element.value = value;
+  // radio buttons come as a list
+  (element instanceof RadioNodeList ? element[0] : element).dispatchEvent(new Event("input", { bubbles: true }));
+  await settle(expected);
+};
+const tick = async (box, expected) => { box.click(); await settle(expected); };
+await settle((text) => text.includes("axial"));
+const seen = { pictures: {}, planes: {}, modes: {}, moves: [] };
+for (const person of subject.options) for (const arm of armA.options) for (const scanner of scannerA.options) {
+  subject.value = person.value;
+  armA.value = arm.value;
+  await set(scannerA, scanner.value, (text) =>
+    text.startsWith("Subject " + person.value + "; A " + arm.text + ", " + scanner.value));
+  seen.pictures[said.textContent.split("; ").slice(0, 2).join("; ")] = hash();
 }
-canvas.click();
-await settle();
-moves.push(said.textContent);
-return { pictures, moves };
+seen.follows = armB.value === armA.value && armB.disabled;
+same.click();
+await set(armB, armB.options[0].value, (text) => text.includes("B RAW"));
+await set(scannerB, "GE", (text) => text.includes("B RAW, GE"));
+for (const plane of ["coronal", "sagittal", "axial"]) {
+  await set(view, plane, (text) => text.includes(plane));
+  seen.planes[said.textContent.split("; ")[3]] = hash();
+}
+for (const shown of ["swipe", "difference", "beside"]) {
+  await set(mode, shown, (text) => text.includes("; " + shown));
+  seen.modes[shown] = hash();
+}
+await tick(labels, (text) => text.includes("with tissues"));
+seen.modes.labels = hash();
+await tick(labels, (text) => !text.includes("with tissues"));
+seen.modes.without = hash();
+for (const key of ["ArrowUp", "ArrowDown", "ArrowRight", "PageDown", "PageUp"]) {
+  const before = said.textContent;
+  canvas.dispatchEvent(new KeyboardEvent("keydown", { key }));
+  await settle((text) => text !== before);
+  seen.moves.push(said.textContent.split("; ").slice(1, 4).join("; "));
+}
+armB.value = armA.value;
+await set(scannerB, scannerA.value, (text) => text.includes("mean difference 0.0"));
+seen.itself = said.textContent;
+document.dispatchEvent(new CustomEvent("person", { detail: "01" }));
+await settle((text) => text.startsWith("Subject 01"));
+seen.person = subject.value;
+return seen;
 """
 
 WIDTHS = """
@@ -135,21 +164,25 @@ def test_tables_sort_by_number_and_back(page, tmp_path):
 def test_the_viewer_shows_every_scan_of_every_arm(page, tmp_path):
     seen = visit_quietly(page, VIEWER, tmp_path)
     pictures = seen["pictures"]
-    assert len(pictures) == 2 * 3 * 4 + 4
-    there = {said: picture for said, picture in pictures.items() if not said.endswith("no image")}
+    assert len(pictures) == 2 * 3 * 4
+    there = {said: picture for said, picture in pictures.items() if not said.endswith("(no image)")}
     assert len(pictures) - len(there) == 3
     assert all("02" in said and "Prisma" in said for said in pictures if said not in there)
-    # slices of different scans differ, and none is black
     assert len(set(there.values())) == len(there)
-    assert 0 not in there.values()
-    last = "Subject 02, {}, {}, sagittal"
-    assert seen["moves"] == [
-        last.format("MISPEL", "GE"),
-        last.format("RAW", "GE"),
-        last.format("RAW", "Trio"),
-        last.format("MISPEL", "Trio"),
-        last.format("MISPEL", "GE"),
-    ]
+    assert seen["follows"]
+    assert [name.split(" slice ")[0] for name in seen["planes"]] == ["coronal", "sagittal", "axial"]
+    assert len(set(seen["planes"].values())) == 3
+    modes = seen["modes"]
+    assert len({modes["swipe"], modes["difference"], modes["beside"], modes["labels"]}) == 4
+    assert modes["without"] == modes["beside"]
+    slices = [int(move.split("slice ")[1].split(" of")[0]) for move in seen["moves"]]
+    assert slices[0] == slices[1] + 1
+    assert "B RAW, Philips" in seen["moves"][2]
+    # from the last arm on to the first, and back
+    assert seen["moves"][3].startswith("A RAW, ")
+    assert seen["moves"][4].startswith("A MISPEL, ")
+    assert "mean difference 0.0 % of the gray scale" in seen["itself"]
+    assert seen["person"] == "01"
 
 
 def test_nothing_sticks_out_at_either_width(page, tmp_path):
