@@ -15,7 +15,15 @@ from evaluation.report.templates import template
 from evaluation.runs.finished_run import FinishedRun, read_run
 
 PAGE = "README.md"
-FIGURES = ("figure_verdict", "figure4_slices", "figure_edge", "figure_mispel_training", "figure_summary")
+FIGURES = (
+    "figure_verdict",
+    "figure_forest",
+    "figure4_slices",
+    "figure_residuals",
+    "figure_edge",
+    "figure_mispel_training",
+    "figure_summary",
+)
 """The figures that a page shows, in this order."""
 COLORS = 128
 """Of a picture on the page: two fifths of its bytes. Beside gray slices the badge loses its color, not its word."""

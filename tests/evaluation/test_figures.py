@@ -36,7 +36,15 @@ PAPER_FIGURES = [
     "figure5_rmse",
     "figure6_dice",
 ]
-ALL_FIGURES = [*PAPER_FIGURES, "figure_edge", "figure_mispel_embeddings", "figure_mispel_training", "figure_truth"]
+ALL_FIGURES = [
+    *PAPER_FIGURES,
+    "figure_edge",
+    "figure_histograms",
+    "figure_mispel_embeddings",
+    "figure_mispel_training",
+    "figure_residuals",
+    "figure_truth",
+]
 LONG_NAMES = ["A" * 64, "Magnetom Prisma fit at the second site", "GE", "scanner_with_underscores_3T"]
 
 
