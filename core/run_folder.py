@@ -190,6 +190,11 @@ class RunFolder:
         return self.root / "logs"
 
     @property
+    def command(self) -> Path:
+        """The command line that Snakemake was last started with."""
+        return self.logs / "command.txt"
+
+    @property
     def sweep(self) -> Path:
         """The folder of a sweep of a method's parameters."""
         return self.root / "sweep"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 
 
@@ -11,3 +12,8 @@ def is_dry_run() -> bool:
 
     given, _ = get_argument_parser().parse_known_args(sys.argv[1:])
     return bool(given.dryrun)
+
+
+def command_line() -> str:
+    """The command that started Snakemake, as one would type it."""
+    return shlex.join(["snakemake", *sys.argv[1:]])

@@ -35,6 +35,7 @@ def render(run: Path | str) -> Path:
         verdict=first_screen.first_screen(opened),
         verdict_figures=figures.pop(VERDICT_TOPIC, []),
         arms=content.arms(opened),
+        started=content.started(opened),
         times=content.times(opened),
         costs=content.costs(opened),
         jobs=content.jobs(opened),

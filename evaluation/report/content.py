@@ -18,6 +18,7 @@ from core.images import voxel_sizes
 from core.names import PAPER_TISSUES, RAW, WORST_FIRST
 from core.nifti import open_nifti
 from core.scan_quality import sentences
+from evaluation import scan_outliers
 from evaluation.measures.registry import measures
 from evaluation.runs.finished_run import FinishedRun, is_yes, text
 from evaluation.runs.provenance import step_costs
@@ -59,7 +60,7 @@ def overview(run: FinishedRun) -> dict[str, Any]:
             for s in run.setbacks
         ],
         "lost_scans": _lost_scans(run),
-        "remarks": read_json(run.files.study.remarks) if run.files.study.remarks.is_file() else [],
+        "remarks": _remarks(run),
         "facts": _facts(run),
     }
 
@@ -72,6 +73,13 @@ def _voxels(run: FinishedRun) -> str:
                 edges = [f"{edge:.3g}" for edge in voxel_sizes(open_nifti(path).affine)]
                 return f"{edges[0]} mm" if len(set(edges)) == 1 else f"{' x '.join(edges)} mm"
     return ""
+
+
+def _remarks(run: FinishedRun) -> list[str]:
+    """What was told of the scans when they were checked, and which stand out in what was measured of them."""
+    told = read_json(run.files.study.remarks) if run.files.study.remarks.is_file() else []
+    found = scan_outliers.of_run(run)
+    return [*told, *(scan_outliers.in_words(found) if found is not None else [])]
 
 
 def _lost_scans(run: FinishedRun) -> list[str]:
@@ -195,6 +203,26 @@ def arms(run: FinishedRun) -> list[dict[str, str]]:
 def in_words(parameters: Mapping[str, Any] | None) -> str:
     """What a configuration sets of an arm."""
     return ", ".join(f"{name} {value}" for name, value in (parameters or {}).items() if name != "method")
+
+
+def started(run: FinishedRun) -> dict[str, str]:
+    """When the run was made and by which command, and how long its jobs took together."""
+    told = _provenance(run).get("machine", {})
+    costs = step_costs(Path(run.folder))
+    return {
+        "date": told.get("date", ""),
+        "command": told.get("command", ""),
+        "processor": _duration(costs["cpu_s"].sum()) if len(costs) else "",
+        "wall": _duration(costs["seconds"].sum()) if len(costs) else "",
+        "jobs": str(int(costs["jobs"].sum())),
+    }
+
+
+def _duration(seconds: float) -> str:
+    """Seconds as a person says them: 41 s, 12 min, 3.5 h."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
 
 
 def times(run: FinishedRun) -> dict[str, Any]:

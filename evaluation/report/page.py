@@ -27,7 +27,7 @@ FIGURES = (
 """The figures that a page shows, in this order."""
 COLORS = 128
 """Of a picture on the page: two fifths of its bytes. Beside gray slices the badge loses its color, not its word."""
-OF_THE_USER = ("config", "inputs")
+OF_THE_USER = ("config", "inputs", "command")
 """What of a provenance may hold paths on the user's machine."""
 
 
@@ -55,7 +55,9 @@ def publish(folder: Path | str, out: Path) -> Path:
         )
         write_text(made / PAGE, page)
         write_text(made / "configuration.yaml", yaml.safe_dump(without_folders(told["config"]), sort_keys=False))
-        write_json(made / "provenance.json", {name: value for name, value in told.items() if name not in OF_THE_USER})
+        shown = {name: value for name, value in told.items() if name not in OF_THE_USER}
+        shown["machine"] = {name: value for name, value in told["machine"].items() if name not in OF_THE_USER}
+        write_json(made / "provenance.json", shown)
     return out / PAGE
 
 

@@ -49,7 +49,7 @@ def describe(study: Study, sheet: Path, config: dict[str, Any]) -> dict[str, Any
         "project_version": version("mispel-benchmark"),
         "git": git_state(),
         "inputs": inputs,
-        "machine": machine() | {"steps": step_costs(sheet.parent).to_dict("records")},
+        "machine": machine() | command(sheet.parent) | {"steps": step_costs(sheet.parent).to_dict("records")},
     }
 
 
@@ -57,6 +57,12 @@ def source_inputs(run: Path) -> dict[str, str]:
     """The checksums of the user's own files that the run's scans were made from, as they were when it read them."""
     told = RunFolder(run).study.inputs
     return read_json(told) if told.is_file() else {}
+
+
+def command(run: Path) -> dict[str, str]:
+    """The command line that Snakemake was last started with; nothing for a run that was made by hand."""
+    told = RunFolder(run).command
+    return {"command": told.read_text(encoding="utf-8").strip()} if told.is_file() else {}
 
 
 def step_costs(run: Path) -> pd.DataFrame:

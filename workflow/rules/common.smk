@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from core.errors import InputError
-from core.files import read_table, remove_unfinished
+from core.files import read_table, remove_unfinished, write_text
 from core.jobs.disk_space import check_room
 from core.jobs.run_lock import check_writable, claim
 from core.names import RAW
@@ -19,7 +19,7 @@ from workflow.leftovers import take_out
 from workflow.progress import tell_progress
 from workflow.slurm import asked_first, end_earlier_jobs
 from workflow.source_hash import configured_modules, method_hash, verb_hash
-from workflow.start import is_dry_run
+from workflow.start import command_line, is_dry_run
 
 DRY_RUN = is_dry_run()
 
@@ -71,6 +71,7 @@ FIGURES = [
 onstart:
     try:
         remove_unfinished(RUN)
+        write_text(AT.command, command_line() + "\n")
         take_out(AT, ARMS, STUDY.subjects, JOBS.planned, JOBS.undone())
         if any(job.rule.name == "report" for job in workflow.dag.needrun_jobs()):
             # no report stands beside results that it doesn't tell of, whatever becomes of this run
