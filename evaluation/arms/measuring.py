@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -139,7 +140,7 @@ def read_person(
         tissues=common_tissues(list(raw.values())),
         own_range=Range(intensities.low, intensities.high),
         reference_range=Range(reference.low, reference.high),
-        truth={name: read_truth(scan, masks[name], box) for name, scan in named.items()},
+        truth=read_truths(named, masks, box),
         origin=tuple(edge.start for edge in box),
         voxel_sizes=tuple(voxel_sizes(first.affine).tolist()),
         grid_shape=first.shape,
@@ -168,14 +169,22 @@ def common_tissues(labels: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
     return {tissue: top & decided for tissue, top in zip(TISSUES, tops, strict=True)}
 
 
-def read_truth(scan: Scan, mask: np.ndarray, box: Box) -> Truth:
-    """What the sheet's columns truth_image, truth_labels and truth_fractions name; true images are on RAW's scale."""
-    image, labels, fractions = (scan.file(f"truth_{what}") for what in ("image", "labels", "fractions"))
-    true_image = None if image is None else np.where(mask, cut(scan.load(image), box), np.float32(0))
-    if labels is None or fractions is None:
-        return Truth(image=true_image)
-    return Truth(
-        image=true_image,
-        labels=cut(scan.load(labels).astype(np.uint8), box),
-        volumes_ml=fraction_volumes(load_fractions(fractions), voxel_volume_ml(scan.affine)),
-    )
+def read_truths(named: Mapping[str, Scan], masks: Mapping[str, np.ndarray], box: Box) -> dict[str, Truth]:
+    """What the sheet's columns truth_image, truth_labels and truth_fractions name; true images are on RAW's scale.
+
+    A file that several of a person's scans name, as they name their labels, is read once.
+    """
+    first = next(iter(named.values()))
+    labels_of = cache(lambda path: cut(first.load(path).astype(np.uint8), box))
+    volumes_of = cache(lambda path: fraction_volumes(load_fractions(path), voxel_volume_ml(first.affine)))
+    found = {}
+    for name, scan in named.items():
+        image, labels, fractions = (scan.file(f"truth_{what}") for what in ("image", "labels", "fractions"))
+        true_image = None if image is None else np.where(masks[name], cut(scan.load(image), box), np.float32(0))
+        known = labels is not None and fractions is not None
+        found[name] = Truth(
+            image=true_image,
+            labels=labels_of(labels) if known else None,
+            volumes_ml=volumes_of(fractions) if known else None,
+        )
+    return found

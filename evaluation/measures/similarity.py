@@ -26,8 +26,6 @@ from core.names import RAW
 from core.statistics import correlation
 from evaluation.measures.interface import Measure, Person, Range, Summary
 
-WINDOW_SIGMA = 1.5
-WINDOW_TRUNCATE = 3.5
 FLAT_WINDOW = 7
 K1 = 0.01
 K2 = 0.03
@@ -160,7 +158,10 @@ def bounding_box(mask: np.ndarray) -> tuple[slice, ...]:
 
 def smooth(values: np.ndarray) -> np.ndarray:
     """Means over the Gaussian window; beyond the box lies background, which is 0 in these units."""
-    return ndimage.gaussian_filter(values, WINDOW_SIGMA, truncate=WINDOW_TRUNCATE, mode="constant", cval=0.0)
+    # imported here: Numba takes long, and tables and reports need only to know what is measured
+    from core import gaussian_window
+
+    return gaussian_window.smooth(values)
 
 
 def above_low_end(image: np.ndarray, mask: np.ndarray, *, low: float, data_range: float) -> np.ndarray:
