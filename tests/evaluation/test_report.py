@@ -20,6 +20,7 @@ from core.files import read_json, read_table, write_json, write_table, write_tex
 from evaluation import figures
 from evaluation.figures import slices
 from evaluation.report import content, mosaic, render, viewer
+from evaluation.report.templates import with_code
 from evaluation.runs.finished_run import read_run
 from tests.support.example_run import PAPER_METHODS, PAPER_SCANNERS, write_example_run
 from tests.support.pictures import a_picture
@@ -159,6 +160,10 @@ def test_nothing_from_a_run_becomes_html(tmp_path):
     scripts = Page(render(folder).read_text(encoding="utf-8"))
     assert scripts.tags.count("script") == 2
     assert "x" not in scripts.addresses
+
+
+def test_words_between_backticks_are_code_and_the_rest_is_escaped():
+    assert with_code("a `seed: <b>` & `c`") == "a <code>seed: &lt;b&gt;</code> &amp; <code>c</code>"
 
 
 def test_figures_are_inside_with_their_captions(run, page):
