@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from PIL import Image
-from skimage.transform import resize
+from scipy import ndimage
 
 QUALITY = 75
 """Of JPEG: a picture of a simulated scan of 2.7 mm is 4 of 255 gray levels from its image on average."""
@@ -21,9 +21,10 @@ LEVEL = 80
 def cubes(image: np.ndarray, edges_mm: np.ndarray, edge_mm: float) -> np.ndarray:
     """An image (X, Y, Z) on cubes of that edge, float32; shrunk it is smoothed first, so that nothing is skipped."""
     shape = _shape(image.shape, edges_mm, edge_mm)
-    if shape == image.shape:
-        return image.astype(np.float32)
-    return resize(image.astype(np.float32), shape, order=1, anti_aliasing=any(np.less(shape, image.shape)))
+    values = image.astype(np.float32)
+    shrunk = np.divide(image.shape, shape)
+    smooth = ndimage.gaussian_filter(values, np.maximum(0, (shrunk - 1) / 2), mode="nearest")
+    return ndimage.zoom(smooth, 1 / shrunk, order=1, mode="nearest", grid_mode=True)
 
 
 def cubes_of_labels(labels: np.ndarray, edges_mm: np.ndarray, edge_mm: float) -> np.ndarray:
