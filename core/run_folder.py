@@ -185,6 +185,11 @@ class RunFolder:
         return self.root / "figures"
 
     @property
+    def paper_figures(self) -> Path:
+        """The folder of figures for a paper, which no job makes."""
+        return self.figures / "paper"
+
+    @property
     def logs(self) -> Path:
         """The folder of what jobs said."""
         return self.root / "logs"

@@ -1,12 +1,15 @@
 """The figures: every module `figure*.py` in this folder is one.
 
 Such a module has a `TITLE`, a `TOPIC` (the report's tab that shows it; without one, it is "Further"), a
-`CAPTION` (what the report prints under it) and
-`draw(run: FinishedRun) -> list[Path]`, which writes `run.folder/figures/<module>.png` and `.svg` and
-returns their paths, or nothing where the run has nothing for it. `ROLES` says which arms it is about
-(`core.names.Role`; by default all but further seeds). Title, topic and caption go into
-`<module>.json` beside them, from which the report is made. Dropping a file in is all it takes to
-add a figure; `python -m evaluation figures RUN` draws it and the report shows it.
+`CAPTION` (what the report prints under it) and `make(run: FinishedRun) -> style.Page | None`, the figure on the
+medium that is drawn on, or None where the run has nothing for it. `ROLES` says which arms it is about
+(`core.names.Role`; by default all but further seeds), `PAPER` which of a paper's media suit it ("column" and
+"page", by default both). Dropping a file in is all it takes to add a figure;
+`python -m evaluation figures RUN` draws it and the report shows it.
+
+For the report a figure is `RUN/figures/<module>.png` and `.svg`, with title, topic and caption in `<module>.json`
+beside them. For a paper (`--paper`) it is `RUN/figures/paper/<module>_column.pdf` and `_page.pdf`, each as `.png`, too,
+and with its caption in `.txt`, since neither the title nor the mark "simulated" stands in the picture.
 """
 
 from __future__ import annotations
@@ -14,12 +17,15 @@ from __future__ import annotations
 import importlib
 import multiprocessing
 import pkgutil
+from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 
-from core.files import write_json
-from evaluation.runs.finished_run import WITHOUT_SEEDS, read_run
+from core.files import write_json, write_text
+from evaluation.figures import media, style
+from evaluation.runs.finished_run import WITHOUT_SEEDS, FinishedRun, read_run
 
 
 def names() -> list[str]:
@@ -38,27 +44,55 @@ def about(figure: ModuleType) -> dict[str, str]:
     return {"title": figure.TITLE, "topic": topic, "caption": figure.CAPTION}
 
 
-def draw(run: Path | str, *, threads: int = 1) -> list[Path]:
-    """Draw every figure of a finished run into `run/figures/`, from the files in its folder alone.
+def draw(run: Path | str, *, paper: bool = False, threads: int = 1) -> list[Path]:
+    """Draw every figure of a finished run, for the report or for a paper, from the files in its folder alone.
 
     `threads` figures are drawn at a time, in processes of their own. A figure that the run has nothing for
     is left out, and an old picture of it removed. Returns what was written. Raises `InputError` where the
     folder holds no run or a table lacks a column.
     """
+    one = partial(draw_for_paper if paper else draw_one, run)
     if threads == 1:
-        return [path for name in names() for path in draw_one(run, name)]
+        return [path for name in names() for path in one(name)]
     with ProcessPoolExecutor(threads, mp_context=multiprocessing.get_context("spawn")) as processes:
-        return [path for paths in processes.map(draw_one, [run] * len(names()), names()) for path in paths]
+        return [path for paths in processes.map(one, names()) for path in paths]
 
 
 def draw_one(run: Path | str, name: str) -> list[Path]:
-    """Draw one figure, and write beside it what it is: title, topic and caption, as JSON."""
-    opened, figure = read_run(run), load(name)
-    told = opened.files.figures / f"{name}.json"
-    paths = figure.draw(opened.only(*getattr(figure, "ROLES", WITHOUT_SEEDS)))
-    if paths:
-        write_json(told, about(figure))
-        return [*paths, told]
-    for suffix in (".png", ".svg", ".json"):
-        told.with_suffix(suffix).unlink(missing_ok=True)
-    return []
+    """Draw one figure for the report, and write beside it what it is: title, topic and caption, as JSON."""
+    opened, figure = _opened(run, name)
+    page, folder = figure.make(opened), opened.files.figures
+    _remove(folder.glob(f"{name}.*"))
+    if page is None:
+        return []
+    told = folder / f"{name}.json"
+    write_json(told, about(figure) | ({"caption": page.caption} if page.caption else {}))
+    return [*style.save(page, folder, name), told]
+
+
+def draw_for_paper(run: Path | str, name: str) -> list[Path]:
+    """Draw one figure at the widths of a paper, and write its caption, which says "simulated", beside each."""
+    opened, figure = _opened(run, name)
+    folder = opened.files.paper_figures
+    _remove(folder.glob(f"{name}_*"))
+    paths: list[Path] = []
+    for medium in media.PAPER:
+        with media.on(medium):
+            fits = medium.name in getattr(figure, "PAPER", (medium.name,))
+            page = figure.make(opened) if fits else None
+            if page is not None:
+                told = folder / f"{name}_{medium.name}.txt"
+                write_text(told, page.in_words(figure.CAPTION))
+                paths += [*style.save(page, folder, name), told]
+    return paths
+
+
+def _opened(run: Path | str, name: str) -> tuple[FinishedRun, ModuleType]:
+    """A run with the arms that a figure is about, and the figure's module."""
+    figure = load(name)
+    return read_run(run).only(*getattr(figure, "ROLES", WITHOUT_SEEDS)), figure
+
+
+def _remove(paths: Iterable[Path]) -> None:
+    for path in list(paths):
+        path.unlink()

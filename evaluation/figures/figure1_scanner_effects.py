@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from core.names import RAW
 from evaluation.figures import panels, slices, style
+from evaluation.figures.media import medium
 from evaluation.runs.finished_run import FinishedRun
 
 ROLES = ("arm",)
@@ -23,7 +22,9 @@ CAPTION = (
     "them comes from the scanners."
 )
 BINS = 120
-COLUMNS = 5
+MOST_COLUMNS, MOST_SCANNERS = 5, 10
+NARROWEST = 1.2
+"""Inches that a scanner's histogram needs."""
 
 
 @style.styled
@@ -35,7 +36,7 @@ def plot(
     subject: str,
     simulated: bool = False,
     notes: Sequence[str] = (),
-) -> Figure:
+) -> style.Page:
     """Draw slices over histograms.
 
     `images` maps a scanner to its canonical image (X, Y, Z), 0 outside the brain; `edges_mm` are the
@@ -55,19 +56,20 @@ def plot(
     shares = {s: 100 * np.histogram(brain, edges)[0] / brain.size for s, brain in brains.items()}
     tallest = max(share.max() for share in shares.values()) * 1.06
 
-    blocks = panels.chunks(len(scanners), COLUMNS)
+    on = medium()
+    blocks = panels.chunks(len(scanners), most_columns())
     columns = max(len(block) for block in blocks)
     shape = slices.upright(union[box[0], box[1]], 2, level).shape
-    picture = (style.WIDTH / columns - 0.3) * shape[0] * edges_mm[1] / (shape[1] * edges_mm[0])
-    picture = min(picture, 3.2)
+    picture = (on.width / columns - on.scaled(0.3)) * shape[0] * edges_mm[1] / (shape[1] * edges_mm[0])
+    picture = min(picture, on.scaled(3.2), (on.tallest - on.scaled(1.0)) / len(blocks) - on.scaled(2.0))
     figure = style.page(
         f"{TITLE}: subject {subject}",
-        height=(picture + 2.0) * len(blocks),
+        height=(picture + on.scaled(2.0)) * len(blocks),
         simulated=simulated,
         notes=["n = 1 subject; a.u.: arbitrary units, the study's scale of RAW.", *notes],
     )
     grid = figure.subplots(
-        2 * len(blocks), columns, squeeze=False, gridspec_kw={"height_ratios": [picture, 1.7] * len(blocks)}
+        2 * len(blocks), columns, squeeze=False, gridspec_kw={"height_ratios": [picture, on.scaled(1.7)] * len(blocks)}
     )
     for row, block in enumerate(blocks):
         for column in range(columns):
@@ -77,7 +79,7 @@ def plot(
                 bottom.set_axis_off()
                 continue
             scanner = scanners[block[column]]
-            top.set_title(style.fit_lines(scanner, style.WIDTH / columns - 0.2, 3, style.TEXT_SIZE + 0.5, "bold"))
+            top.set_title(style.fit_lines(scanner, on.width / columns - 0.2, 3, on.text + 0.5, "bold"))
             if scanner in images:
                 pixels = slices.upright(images[scanner][box[0], box[1]], 2, level)
                 panels.show_slice(top, pixels, gray, (edges_mm[1], edges_mm[0]))
@@ -91,7 +93,7 @@ def plot(
                 bottom.stairs(shares[scanner], edges, color=style.PALETTE[0], linewidth=1.2)
             bottom.set_xlim(edges[0], edges[-1])
             bottom.set_ylim(0, tallest)
-            bottom.tick_params(labelsize=style.SMALL_SIZE)
+            bottom.tick_params(labelsize=on.small)
             bottom.set_xlabel("intensity (a.u.)")
             if column == 0:
                 bottom.set_ylabel("brain voxels (% per bin)")
@@ -100,17 +102,22 @@ def plot(
     return figure
 
 
-def draw(run: FinishedRun) -> list[Path]:
+def most_columns() -> int:
+    """How many scanners stand beside each other."""
+    return min(MOST_COLUMNS, int(medium().width / NARROWEST))
+
+
+def make(run: FinishedRun) -> style.Page:
     """Draw the RAW scans of the first subject who has all (or the most) of them."""
     subject = run.example_subject([RAW])
     if subject is None:
-        figure = style.page(TITLE, height=1.0, simulated=run.simulated, notes=run.notes())
-        style.say_nothing_to_draw(figure, "The run has no RAW images.")
-        return style.save(figure, run.files.figures, "figure1_scanner_effects")
+        return style.nothing_to_draw(TITLE, "The run has no RAW images.", simulated=run.simulated, notes=run.notes())
     images, edges_mm = {}, np.ones(3)
-    for scanner in run.scanners:
+    columns = most_columns()
+    # three rows of scanners at most, on the narrow column
+    scanners, notes = panels.some(run.scanners, min(MOST_SCANNERS, 3 * columns), "scanners")
+    for scanner in scanners:
         path = run.image_path(RAW, subject, scanner)
         if path is not None:
             images[scanner], edges_mm = slices.read_canonical(path)
-    figure = plot(images, run.scanners, edges_mm=edges_mm, subject=subject, simulated=run.simulated)
-    return style.save(figure, run.files.figures, "figure1_scanner_effects")
+    return plot(images, scanners, edges_mm=edges_mm, subject=subject, simulated=run.simulated, notes=notes)

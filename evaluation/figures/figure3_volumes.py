@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from evaluation.figures import style
 from evaluation.figures.scanner_boxes import by_tissue, plot
 from evaluation.runs.finished_run import FinishedRun
@@ -20,16 +18,13 @@ CAPTION = (
 )
 
 
-def draw(run: FinishedRun) -> list[Path]:
+def make(run: FinishedRun) -> style.Page:
     """Draw `metrics/volumes.tsv`."""
     table = run.table("metrics/volumes.tsv", ["method", "subject", "scanner", "tissue", "volume_ml"])
-    folder, name = run.files.figures, "figure3_volumes"
     if table is None or table["volume_ml"].notna().sum() == 0:
-        figure = style.page(TITLE, height=1.0, simulated=run.simulated, notes=run.notes())
-        style.say_nothing_to_draw(figure, "The run has no volumes.")
-        return style.save(figure, folder, name)
+        return style.nothing_to_draw(TITLE, "The run has no volumes.", simulated=run.simulated, notes=run.notes())
     arms = run.arms_in(table)
-    figure = plot(
+    return plot(
         by_tissue(run, table, arms, "volume_ml"),
         arms=[run.label(arm) for arm in arms],
         scanners=run.scanners,
@@ -38,4 +33,3 @@ def draw(run: FinishedRun) -> list[Path]:
         simulated=run.simulated,
         notes=run.notes(),
     )
-    return style.save(figure, folder, name)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from core.names import PAPER_TISSUES
-from evaluation.figures import pair_bars, panels, style
+from evaluation.figures import pair_bars, panels, spreads, style
+from evaluation.figures.media import medium
 from evaluation.figures.style import Look
 from evaluation.runs.finished_run import FinishedRun
 from evaluation.volume_rules import NAMES, main_rule
@@ -24,7 +23,13 @@ CAPTION = (
     "points are subjects (Bland and Altman 1986). In an ideally harmonized arm all lie on 0. A bar off 0 is a scanner "
     "that reads high or low; a long bar is disagreement that differs from person to person."
 )
-SLOTS_A_ROW = 72
+OVER_PAIRS = (
+    "Differences of volumes between two scanners, by tissue and arm: a value a pair of scanners, since there are too "
+    "many pairs for a bar each. Left: the size of the bias; right: 1.96 standard deviations of the differences, half "
+    "the distance between the limits of agreement (Bland and Altman 1986). In an ideally harmonized arm both are 0."
+)
+BAR = 0.114
+"""Inches in the report that a bar with its points needs."""
 
 
 @style.styled
@@ -38,16 +43,30 @@ def plot(
     rule: str,
     simulated: bool = False,
     notes: Sequence[str] = (),
-) -> Figure:
+) -> style.Page:
     """Draw a row of panels a tissue, a group a pair, a bar an arm.
 
     `agreement` maps a tissue to bias, low and high, each (pairs, methods) in mL, NaN where there is none;
     `rule` says what counts as a tissue; `differences` maps it to the subjects' differences (N,) by (pair, method).
     """
-    rows = panels.chunks(len(pairs), max(2, SLOTS_A_ROW // len(arms)))
+    on = medium()
+    rows = panels.chunks(len(pairs), max(2, panels.a_row(BAR) // len(arms)))
     widest = max(len(row) for row in rows)
-    texts, angle = style.fit(list(pairs), (style.WIDTH - 0.8) / widest, style.SMALL_SIZE)
-    panel = 1.8 + (1.6 if angle else 0.13 * max(text.count("\n") + 1 for text in texts))
+    texts, angle = style.fit(list(pairs), (on.width - on.scaled(panels.AXIS)) / widest, on.small)
+    wanted = 1.8 + (1.6 if angle else 0.13 * max(text.count("\n") + 1 for text in texts))
+    panel = on.panel_height(wanted, len(agreement) * len(rows))
+    if panel is None:
+        found = {f"{tissue} size of bias (mL)": np.abs(by["bias"]).T for tissue, by in agreement.items()}
+        found |= {f"{tissue} 1.96 SD (mL)": (by["high"] - by["low"]).T / 2 for tissue, by in agreement.items()}
+        return spreads.plot(
+            dict(sorted(found.items(), key=lambda item: list(agreement).index(item[0].split()[0]))),
+            arms=arms,
+            looks=looks,
+            title=style.by_rule(TITLE, rule),
+            caption=OVER_PAIRS,
+            simulated=simulated,
+            notes=[pair_bars.over_pairs(pairs), *notes],
+        )
     figure = style.page(
         style.by_rule(TITLE, rule),
         height=panel * len(agreement) * len(rows),
@@ -55,6 +74,7 @@ def plot(
         legend=dict(zip(arms, looks, strict=True)),
         notes=[
             style.counted([len(found) for by in differences.values() for found in by.values()], "subjects per bar"),
+            "Bars: bias -+ 1.96 SD, the limits of agreement.",
             *notes,
         ],
     )
@@ -94,18 +114,18 @@ def plot(
             axis.grid(False, axis="x")
             axis.set_ylabel(f"{tissue} difference (mL)")
             names = [pairs[pair] for pair in row]
-            style.set_group_labels(axis, range(len(row)), names, (style.WIDTH - 0.8) / len(row))
+            style.set_group_labels(axis, range(len(row)), names, (on.width - on.scaled(panels.AXIS)) / len(row))
             axis.tick_params(axis="x", length=0)
     return figure
 
 
-def draw(run: FinishedRun) -> list[Path]:
+def make(run: FinishedRun) -> style.Page | None:
     """Draw `metrics/bland_altman.tsv` and the differences of `metrics/volume_differences.tsv`; nothing without them."""
     keys = ["method", "scanner_a", "scanner_b", "tissue"]
     table = run.table("metrics/bland_altman.tsv", [*keys, "rule", "bias_ml", "limit_low_ml", "limit_high_ml"])
     people = run.table("metrics/volume_differences.tsv", [*keys, *(f"difference_ml{ending}" for ending in NAMES)])
     if table is None or people is None or table["bias_ml"].notna().sum() == 0:
-        return []
+        return None
     rule = main_rule(people, "difference_ml")
     arms = run.arms_in(table)
     pairs = {pair: number for number, pair in enumerate(run.pairs)}
@@ -121,7 +141,7 @@ def draw(run: FinishedRun) -> list[Path]:
             for (arm, a, b), values in points.groupby(keys[:3])[f"difference_ml{rule}"]
             if (a, b) in pairs and arm in arms
         }
-    figure = plot(
+    return plot(
         agreement,
         differences,
         pairs=[pair_bars.pair_label(pair) for pair in run.pairs],
@@ -131,4 +151,3 @@ def draw(run: FinishedRun) -> list[Path]:
         simulated=run.simulated,
         notes=run.notes(),
     )
-    return style.save(figure, run.files.figures, "figure_bland_altman")

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from core.errors import InputError
 from evaluation.figures import panels, slices, style
+from evaluation.figures.media import medium
 from evaluation.runs.finished_run import FinishedRun
 
 TITLE = "MISPEL's embeddings of one slice"
@@ -23,6 +23,10 @@ CAPTION = (
 )
 
 
+MOST_SCANNERS = 8
+PAPER = ("page",)
+
+
 @style.styled
 def plot(
     columns: Sequence[tuple[str, np.ndarray]],
@@ -31,17 +35,20 @@ def plot(
     what: str = "",
     simulated: bool = False,
     notes: Sequence[str] = (),
-) -> Figure:
+) -> style.Page:
     """Draw columns of pictures (scanners, rows, columns) under their titles, one gray scale a column."""
     _, height, width = columns[0][1].shape
-    side = min(1.7, (style.WIDTH - 0.6) / len(columns))
     ratio = height / width
+    on = medium()
+    gaps = 2 * on.gap + 0.03
+    tallest = (on.tallest - on.scaled(1.2)) / len(scanners) - 0.09
+    side = min(on.scaled(1.7), (on.width - 0.6) / len(columns), tallest / ratio + gaps)
     figure = style.page(
         f"{TITLE}{': ' if what else ''}{what}",
-        height=len(scanners) * ((side - 0.19) * ratio + 0.09) + 0.3,
+        height=len(scanners) * ((side - gaps) * ratio + 0.09) + on.scaled(0.3),
         simulated=simulated,
         notes=["Intensities and activations in arbitrary units; n = 1 slice.", *notes],
-        width=max(5.0, side * len(columns) + 0.6),
+        width=max(5.0, side * len(columns) + 0.6) if on.titled else side * len(columns) + 0.6,
     )
     grid = figure.subplots(len(scanners), len(columns), squeeze=False)
     for column, (title, pictures) in enumerate(columns):
@@ -53,7 +60,7 @@ def plot(
             if row == 0:
                 axis.set_title(title)
             if column == 0:
-                name = style.fit_lines(scanner, (side - 0.19) * ratio, 2, style.TEXT_SIZE, "bold")
+                name = style.fit_lines(scanner, (side - gaps) * ratio, 2, on.text, "bold")
                 axis.set_ylabel(name, weight="bold")
     return figure
 
@@ -81,13 +88,15 @@ def read_columns(path: Path) -> tuple[list[tuple[str, np.ndarray]], list[str], s
     return columns, scanners, ", ".join(told)
 
 
-def draw(run: FinishedRun) -> list[Path]:
+def make(run: FinishedRun) -> style.Page | None:
     """Draw the `embeddings.npz` under `models/` that comes first; nothing where there is none."""
     files = run.model_files("embeddings.npz")
     if not files:
-        return []
+        return None
     name, path = files[0]
     columns, scanners, what = read_columns(run.folder / path)
     more = [f"From {name}, the first of {len(files)} models."] if len(files) > 1 else []
-    figure = plot(columns, scanners, what=what, simulated=run.simulated, notes=[*more, *run.notes()])
-    return style.save(figure, run.files.figures, "figure_mispel_embeddings")
+    shown, left_out = panels.some(scanners, MOST_SCANNERS, "scanners")
+    places = [scanners.index(scanner) for scanner in shown]
+    columns = [(title, pictures[places]) for title, pictures in columns]
+    return plot(columns, shown, what=what, simulated=run.simulated, notes=[*left_out, *more, *run.notes()])

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
 from evaluation.figures import style
+from evaluation.figures.media import medium
 from evaluation.runs.finished_run import FinishedRun
 
 TITLE = "MISPEL's training"
@@ -33,7 +32,7 @@ LINES: tuple[style.Line, ...] = ("-", "--", "-.", ":")
 @style.styled
 def plot(
     trainings: Sequence[tuple[str, pd.DataFrame]], *, simulated: bool = False, notes: Sequence[str] = ()
-) -> Figure:
+) -> style.Page:
     """Draw a row of panels a training, a panel a step, a line a loss.
 
     Each table has the columns `step`, `epoch` and losses (any other numeric column); `trainings` gives
@@ -44,9 +43,10 @@ def plot(
     looks = {
         name: style.Look(style.PALETTE[place % 10], line=LINES[place % len(LINES)]) for place, name in enumerate(names)
     }
+    on = medium()
     figure = style.page(
         TITLE,
-        height=2.5 * len(trainings),
+        height=len(trainings) * (on.panel_height(2.5, len(trainings)) or on.scaled(1.6)),
         simulated=simulated,
         notes=notes,
         legend={LOSSES.get(name, name.replace("_", " ")): look for name, look in looks.items()},
@@ -84,7 +84,9 @@ def plot(
             axis.set_xlabel("epoch")
             if column == 0:
                 axis.set_ylabel("loss (on the study's scale)")
-            axis.set_title(f"{training}, step {step}" if len(trainings) > 1 else f"step {step}")
+            title = f"{training}, step {step}" if len(trainings) > 1 else f"step {step}"
+            room = on.width / len(steps) - on.scaled(0.7)
+            axis.set_title(style.fit_lines(title, room, 2, on.text + 0.5, "bold"))
     return figure
 
 
@@ -93,7 +95,7 @@ def losses_in(table: pd.DataFrame) -> list[str]:
     return [name for name in table.columns if name not in NOT_LOSSES and pd.api.types.is_numeric_dtype(table[name])]
 
 
-def draw(run: FinishedRun) -> list[Path]:
+def make(run: FinishedRun) -> style.Page | None:
     """Draw every `losses.tsv` under `models/`; nothing where there is none."""
     trainings = [
         (name, table)
@@ -101,6 +103,5 @@ def draw(run: FinishedRun) -> list[Path]:
         if table is not None and not table.empty
     ]
     if not trainings:
-        return []
-    figure = plot(trainings, simulated=run.simulated, notes=run.notes())
-    return style.save(figure, run.files.figures, "figure_mispel_training")
+        return None
+    return plot(trainings, simulated=run.simulated, notes=run.notes())

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from scipy import ndimage
 
 from core.images import load_image
@@ -17,6 +16,7 @@ from core.names import RAW
 from core.scan_quality import PRESENT
 from core.sheet import SESSION
 from evaluation.figures import panels, slices, style
+from evaluation.figures.media import medium
 from evaluation.runs.finished_run import FinishedRun, text
 
 TITLE = "Quality of the preprocessing"
@@ -28,6 +28,10 @@ CAPTION = (
     "have rows of their own."
 )
 MOST_ROWS = 12
+NARROWEST = 1.0
+"""Inches that a scan's two slices need."""
+
+PAPER = ("page",)
 EDGES, FLAGGED = style.PALETTE[1], "#c00000"
 
 
@@ -44,20 +48,22 @@ def plot(
     flagged: Sequence[tuple[str, str]],
     simulated: bool = False,
     notes: Sequence[str] = (),
-) -> Figure:
+) -> style.Page:
     """Draw pictures (rows, columns) by (row, scanner), all of the shape of `atlas`, whose edges lie over them.
 
     A row of the figure holds a person's scans, or that person's rescans. `level` is the atlas's intensity between
     gray and white matter; `absences` says why a scan has no picture.
     """
     ratio = atlas.shape[0] / atlas.shape[1]
-    side = min(3.0, (style.WIDTH - 0.6) / len(scanners))
+    on = medium()
+    tallest = (on.tallest - on.scaled(1.5)) / len(rows) - 0.08
+    side = min(on.scaled(3.0), (on.width - 0.6) / len(scanners), tallest / ratio)
     figure = style.page(
         TITLE,
-        height=len(rows) * (side * ratio + 0.08) + 0.3,
+        height=len(rows) * (side * ratio + 0.08) + on.scaled(0.3),
         simulated=simulated,
         notes=notes,
-        width=max(5.0, side * len(scanners) + 0.6),
+        width=max(5.0, side * len(scanners) + 0.6) if on.titled else side * len(scanners) + 0.6,
     )
     grid = figure.subplots(len(rows), len(scanners), squeeze=False)
     for row, person in enumerate(rows):
@@ -72,9 +78,9 @@ def plot(
                 panels.say_no_scan(axis, absences.get(key, "no scan"))
                 axis.set_box_aspect(ratio)
             if row == 0:
-                axis.set_title(style.fit_lines(scanner, side - 0.1, 2, style.TEXT_SIZE + 0.5, "bold"))
+                axis.set_title(style.fit_lines(scanner, side - 0.1, 2, on.text + 0.5, "bold"))
             if column == 0:
-                axis.set_ylabel(style.fit_lines(person, side * ratio, 1, style.TEXT_SIZE, "bold"), weight="bold")
+                axis.set_ylabel(style.fit_lines(person, side * ratio, 1, on.text, "bold"), weight="bold")
     return figure
 
 
@@ -90,12 +96,12 @@ def _frame(axis: Axes) -> None:
         spine.set(visible=True, color=FLAGGED, linewidth=1.8)
 
 
-def draw(run: FinishedRun) -> list[Path]:
+def make(run: FinishedRun) -> style.Page | None:
     """Draw the preprocessed scans of a study that came with its native ones; nothing for others."""
     table = run.table("study/quality.tsv", ["subject", "scanner", "status", "flags"])
     place = run.files.study.atlas
     if table is None or not place.is_file():
-        return []
+        return None
     table = table.assign(row=_rows(table), flags=table["flags"].map(text))
     reasons = {(row["row"], row["scanner"]): row["flags"] for row in table.to_dict("records")}
     absent = table[~table["status"].isin(PRESENT)]
@@ -113,24 +119,30 @@ def draw(run: FinishedRun) -> list[Path]:
             shown[key] = _pair(image, box)
             grays[key] = slices.gray_range([image])
     if not shown:
-        return []
+        return None
     inside = atlas[atlas > 0]
     notes = [f"Voxels of {edges_mm[0]:g} mm; each scan has its own gray scale."]
+    scanners = list(dict.fromkeys([*table.loc[table["flags"] != "", "scanner"], *table["scanner"]]))
+    most = int((medium().width - 0.6) / medium().scaled(NARROWEST))
+    if most < len(scanners):
+        notes.append(f"{most} of {len(scanners)} scanners are shown, those with flagged scans first.")
+        scanners = scanners[:most]
+    else:
+        scanners = list(dict.fromkeys(table["scanner"]))
     if people < len(subjects):
         notes.append(f"{people} of {len(subjects)} people are shown.")
-    figure = plot(
+    return plot(
         shown,
         grays,
         _pair(atlas, box),
         float((np.percentile(inside, 35) + np.percentile(inside, 85)) / 2),
         rows=rows,
-        scanners=list(dict.fromkeys(table["scanner"])),
+        scanners=scanners,
         absences=absences,
         flagged=[key for key, reason in reasons.items() if reason],
         simulated=run.simulated,
         notes=notes,
     )
-    return style.save(figure, run.files.figures, "figure_quality")
 
 
 def _rows(table: pd.DataFrame) -> list[str]:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from evaluation.figures import style
+from evaluation.figures.media import medium
 from evaluation.figures.style import Look
 from evaluation.measures import registry
 from evaluation.runs.finished_run import FinishedRun
@@ -27,27 +26,63 @@ CAPTION = (
     "beyond the panel. On the right the rank among the arms that aren't controls, with its interval. There is no "
     "total, since an arm that removes everything by keeping nothing would win it."
 )
-COLUMNS_OF_PANELS = 5
+MOST_COLUMNS = 5
+NARROWEST = 1.7
+"""Inches that a panel needs, with its share of the arms' names."""
+PAPER = ("page",)
 LOWEST, HIGHEST = -0.5, 1.3
-ROOM_FOR_RANKS = 1.2
+ROOM_FOR_RANKS = {"report": 1.2, "page": 2.0}
+"""On the axis, by medium."""
+
+LEAST_PITCH = 1.15 / 72
+"""The distance of rows per point of their type, in inches."""
+
 ASKED = {"removed": "removed", "kept": "kept", "nearer": "nearer"}
 
 
-def draw(run: FinishedRun) -> list[Path]:
+def make(run: FinishedRun) -> style.Page | None:
     """Draw `statistics/summary.tsv`; nothing for a run without it."""
     table = run.table("statistics/summary.tsv", COLUMNS)
     if table is None or table["score"].notna().sum() == 0:
-        return []
-    arms = run.arms_in(table)
-    figure = plot(
-        table[table["measure"].isin(table.loc[table["score"].notna(), "measure"])],
+        return None
+    table = table[table["measure"].isin(table.loc[table["score"].notna(), "measure"])]
+    arms, notes = run.arms_in(table), run.notes()
+    if pitch(table, len(arms)) is None:
+        arms = run.only("arm").arms_in(table)
+        notes = ["Controls are left out.", *notes]
+    return plot(
+        table,
         arms=arms,
         labels=[run.label(arm) for arm in arms],
         looks=[style.looks(run.arms)[arm] for arm in arms],
         simulated=run.simulated,
-        notes=run.notes(),
+        notes=notes,
     )
-    return style.save(figure, run.files.figures, "figure_summary")
+
+
+def lines_of_panels(table: pd.DataFrame) -> list[tuple[str, list[str]]]:
+    """What each line of panels asks, and its measures."""
+    groups = {asks: list(dict.fromkeys(table.loc[table["asks"] == asks, "measure"])) for asks in ASKED}
+    columns = most_columns()
+    return [
+        (asks, names[start : start + columns])
+        for asks, names in groups.items()
+        for start in range(0, len(names), columns)
+    ]
+
+
+def most_columns() -> int:
+    """How many panels stand beside each other."""
+    return min(MOST_COLUMNS, int(medium().width / NARROWEST))
+
+
+def pitch(table: pd.DataFrame, arms: int) -> float | None:
+    """The distance of two arms' rows in inches; None where so many arms don't fit on a page."""
+    on = medium()
+    wanted = on.scaled(0.185)
+    lines = len(lines_of_panels(table))
+    room = ((on.tallest - on.scaled(0.6)) / lines - on.scaled(0.75)) / arms
+    return min(wanted, room) if room >= LEAST_PITCH * on.small else None
 
 
 @style.styled
@@ -59,21 +94,18 @@ def plot(
     looks: Sequence[Look],
     simulated: bool = False,
     notes: Sequence[str] = (),
-) -> Figure:
+) -> style.Page:
     """Draw the summary `table` (`evaluation.summary.COLUMNS`): a panel a measure, a row an arm of `methods`."""
-    groups = {asks: list(dict.fromkeys(table.loc[table["asks"] == asks, "measure"])) for asks in ASKED}
-    lines = [
-        (asks, names[start : start + COLUMNS_OF_PANELS])
-        for asks, names in groups.items()
-        for start in range(0, len(names), COLUMNS_OF_PANELS)
-    ]
+    on = medium()
+    lines, columns = lines_of_panels(table), most_columns()
+    rows = pitch(table, len(arms)) or LEAST_PITCH * on.small
     figure = style.page(
         TITLE,
-        height=len(lines) * (0.75 + 0.185 * len(arms)),
+        height=len(lines) * (on.scaled(0.75) + rows * len(arms)),
         simulated=simulated,
         notes=[_counted(table), _meaning(table), *notes],
     )
-    grid = figure.subplots(len(lines), COLUMNS_OF_PANELS, squeeze=False)
+    grid = figure.subplots(len(lines), columns, squeeze=False)
     for row, (asks, names) in zip(grid, lines, strict=True):
         for place, axis in enumerate(row):
             if place >= len(names):
@@ -82,10 +114,12 @@ def plot(
             part = table[table["measure"] == names[place]].set_index("method").reindex(list(arms))
             _panel(axis, part, looks)
             heading = f"{registry.find(names[place]).label}"
-            axis.set_title(style.fit_lines(heading, 1.45, 2, style.SMALL_SIZE, "bold"), fontsize=style.SMALL_SIZE)
+            axis.set_title(style.fit_lines(heading, on.scaled(1.45), 2, on.small, "bold"), fontsize=on.small)
             shown = [style.shorten(label, 22) for label in labels] if place == 0 else []
-            axis.set_yticks(range(len(arms)), shown or [""] * len(arms), fontsize=style.SMALL_SIZE)
-            axis.set_xlabel(ASKED[asks] + _ends(part["one_is"].iloc[0], asks), fontsize=6.5, color=style.QUIET)
+            axis.set_yticks(range(len(arms)), shown or [""] * len(arms), fontsize=medium().small)
+            axis.set_xlabel(
+                ASKED[asks] + _ends(part["one_is"].iloc[0], asks), fontsize=medium().tiny, color=style.QUIET
+            )
     return figure
 
 
@@ -118,19 +152,21 @@ def _panel(axis: Axes, part: pd.DataFrame, looks: Sequence[Look]) -> None:
                 np.clip(score, LOWEST, HIGHEST),
                 place,
                 marker,
-                markersize=5,
+                markersize=medium().scaled(5),
                 color=look.color,
                 markeredgecolor=style.INK,
                 markeredgewidth=0.5,
                 zorder=3,
             )
         else:
-            axis.text(0.5, place, "n/a", ha="center", va="center", fontsize=6.5, color=style.QUIET)
+            axis.text(0.5, place, "n/a", ha="center", va="center", fontsize=medium().tiny, color=style.QUIET)
         if np.isfinite(cell["rank"]):
-            axis.text(HIGHEST + 0.08, place, _rank(cell), ha="left", va="center", fontsize=6.5, color=style.INK)
-    axis.set_xlim(LOWEST - 0.08, HIGHEST + ROOM_FOR_RANKS)
+            axis.text(
+                HIGHEST + 0.08, place, _rank(cell), ha="left", va="center", fontsize=medium().tiny, color=style.INK
+            )
+    axis.set_xlim(LOWEST - 0.08, HIGHEST + ROOM_FOR_RANKS[medium().name])
     axis.set_ylim(len(part) - 0.5, -0.5)
-    axis.set_xticks([0, 0.5, 1], ["0", "0.5", "1"], fontsize=6.5)
+    axis.set_xticks([0, 0.5, 1], ["0", "0.5", "1"], fontsize=medium().tiny)
     axis.tick_params(axis="both", length=0)
     axis.grid(False, axis="y")
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from evaluation.figures import scanner_boxes, style
 from evaluation.runs.finished_run import FinishedRun
 from evaluation.volume_rules import NAMES, main_rule
@@ -19,15 +17,15 @@ CAPTION = (
 )
 
 
-def draw(run: FinishedRun) -> list[Path]:
+def make(run: FinishedRun) -> style.Page | None:
     """Draw `metrics/truth.tsv`; nothing for a study whose truth isn't known."""
     columns = [f"volume_error_ml{ending}" for ending in NAMES]
     table = run.table("metrics/truth.tsv", ["method", "subject", "scanner", "tissue", *columns])
     if table is None or table[columns].isna().all(axis=None):
-        return []
+        return None
     rule = main_rule(table, "volume_error_ml")
     arms = run.arms_in(table)
-    figure = scanner_boxes.plot(
+    return scanner_boxes.plot(
         scanner_boxes.by_tissue(run, table, arms, f"volume_error_ml{rule}"),
         arms=[run.label(arm) for arm in arms],
         scanners=run.scanners,
@@ -38,4 +36,3 @@ def draw(run: FinishedRun) -> list[Path]:
         simulated=run.simulated,
         notes=run.notes(),
     )
-    return style.save(figure, run.files.figures, "figure_truth")

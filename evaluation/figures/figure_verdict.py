@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from evaluation.figures import style
+from evaluation.figures.media import medium
 from evaluation.figures.style import Look
 from evaluation.runs.finished_run import FinishedRun
 from evaluation.verdicts import GAIN_COLUMNS, KEPT_SHARE, NOT_COMPARED, VERDICT_COLUMNS, endpoint_label
@@ -30,13 +29,13 @@ LOWEST, HIGHEST = -1.0, 2.0
 TOP = 1.6
 
 
-def draw(run: FinishedRun) -> list[Path]:
+def make(run: FinishedRun) -> style.Page | None:
     """Draw `figure_verdict` into the run's figures; nothing without verdicts, or without rescans to scale them by."""
     verdicts = run.table("statistics/verdicts.tsv", VERDICT_COLUMNS)
     gains = run.table("statistics/gains.tsv", GAIN_COLUMNS)
     if verdicts is None or gains is None or verdicts["removed_share"].notna().sum() == 0:
-        return []
-    figure = plot(
+        return None
+    return plot(
         verdicts,
         labels={arm: run.label(arm) for arm in verdicts["method"]},
         looks=style.looks(run.arms),
@@ -44,7 +43,6 @@ def draw(run: FinishedRun) -> list[Path]:
         simulated=run.simulated,
         notes=[style.counted(gains.loc[gains["endpoint"] == "primary", "n"].unique(), "people"), *run.notes()],
     )
-    return style.save(figure, run.files.figures, "figure_verdict")
 
 
 @style.styled
@@ -56,10 +54,13 @@ def plot(
     endpoint: str,
     simulated: bool = False,
     notes: Sequence[str] = (),
-) -> Figure:
+) -> style.Page:
     """Draw `verdicts` (`evaluation.verdicts.VERDICT_COLUMNS`), a point an arm."""
     shown = verdicts[verdicts["removed_share"].notna() & verdicts["kept_share"].notna()]
-    figure = style.page(TITLE, height=4.4, simulated=simulated, notes=notes)
+    on = medium()
+    # on the narrower paper names beside their points would lie on each other
+    legend = {} if on.titled else {labels[arm]: looks[arm] for arm in shown["method"]}
+    figure = style.page(TITLE, height=on.scaled(4.4), simulated=simulated, notes=notes, legend=legend)
     axis = figure.subplots()
     axis.axvspan(1, HIGHEST, color="#f3f3f3", zorder=0)
     axis.axhline(KEPT_SHARE, color=style.QUIET, linewidth=0.8, linestyle="--", zorder=1)
@@ -67,10 +68,11 @@ def plot(
         axis.axvline(end, color=style.INK, linewidth=0.7, zorder=1)
     for row in shown.to_dict("records"):
         _point(axis, row, looks[row["method"]], compared=row["removed"] != NOT_COMPARED)
-    _write_names(axis, [(row["method"], *_place(row)) for row in shown.to_dict("records")], labels)
+    if not legend:
+        _write_names(axis, [(row["method"], *_place(row)) for row in shown.to_dict("records")], labels)
     axis.set_xlim(LOWEST, HIGHEST)
     axis.set_ylim(0, TOP)
-    axis.set_xlabel(f"Removed: {endpoint} (0 RAW, 1 rescan)")
+    axis.set_xlabel(style.fit_lines(f"Removed: {endpoint} (0 RAW, 1 rescan)", on.width - on.scaled(0.8), 2, on.text))
     axis.set_ylabel("Kept: share of RAW's variance between people")
     return figure
 
@@ -89,7 +91,16 @@ def _point(axis: Axes, row: Mapping[Any, Any], look: Look, *, compared: bool) ->
     face = look.color if compared else "white"
     beyond = not LOWEST < row["removed_share"] < HIGHEST
     marker = "o" if not beyond else ">" if row["removed_share"] >= HIGHEST else "<"
-    axis.plot(x, y, marker, markersize=7, color=face, markeredgecolor=look.color, markeredgewidth=1.4, zorder=3)
+    axis.plot(
+        x,
+        y,
+        marker,
+        markersize=medium().scaled(7),
+        color=face,
+        markeredgecolor=look.color,
+        markeredgewidth=1.4,
+        zorder=3,
+    )
 
 
 def _write_names(axis: Axes, named: Sequence[tuple[str, float, float]], labels: Mapping[str, str]) -> None:
@@ -105,7 +116,7 @@ def _write_names(axis: Axes, named: Sequence[tuple[str, float, float]], labels: 
             style.shorten(labels[arm], 34),
             (x, y),
             xytext=(x - 0.05 if right else x + 0.05, height),
-            fontsize=style.SMALL_SIZE,
+            fontsize=medium().small,
             ha="right" if right else "left",
             va="center",
             color=style.INK,

@@ -6,10 +6,13 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
 
 from evaluation.figures import panels, style
+from evaluation.figures.media import medium
 from evaluation.figures.style import Look
+
+BAR = 0.075
+"""Inches in the report that a bar needs."""
 
 REACH = 3.0
 """Whiskers are drawn up to so many times a panel's tallest bar: an interval of two or three people may be endless."""
@@ -18,6 +21,11 @@ REACH = 3.0
 def pair_label(pair: tuple[str, str]) -> str:
     """A pair of scanners as an axis shows it."""
     return f"{pair[0]} – {pair[1]}"
+
+
+def over_pairs(pairs: Sequence[str]) -> str:
+    """A sentence for a figure whose boxes are over pairs of scanners."""
+    return f"Each box is over {len(pairs)} pairs of scanners."
 
 
 def by_pair(table: pd.DataFrame, pairs: Sequence[tuple[str, str]], arms: Sequence[str], column: str) -> np.ndarray:
@@ -37,6 +45,16 @@ def largest_counts(counts: dict[str, np.ndarray]) -> np.ndarray:
     return np.nan_to_num(np.stack(list(counts.values()))).max(axis=0).astype(int)
 
 
+def panel_height(pairs: Sequence[str], arms: Sequence[str], tissues: int) -> float | None:
+    """How high a row of bars is; None where there are too many pairs for a page."""
+    on = medium()
+    rows = panels.chunks(len(pairs), max(2, panels.a_row(BAR) // len(arms)))
+    widest = max(len(row) for row in rows)
+    texts, angle = style.fit(list(pairs), (on.width - on.scaled(panels.AXIS)) / widest, on.small)
+    lines = max(text.count("\n") + 1 for text in texts)
+    return on.panel_height(1.75 + (1.6 if angle else 0.13 * lines), tissues * len(rows))
+
+
 @style.styled
 def plot(
     heights: dict[str, np.ndarray],
@@ -54,7 +72,7 @@ def plot(
     one_scale: bool = False,
     simulated: bool = False,
     notes: Sequence[str] = (),
-) -> Figure:
+) -> style.Page:
     """Draw bars with whiskers: a row of panels a tissue, a group a pair of scanners, a bar an arm.
 
     `heights`, `low`, `high` and `stars` map a tissue to (pairs, methods); NaN draws nothing. `counts`
@@ -64,14 +82,12 @@ def plot(
     ceilings = {tissue: REACH * np.nanmax(found, initial=0.0) for tissue, found in heights.items()}
     cut = any((high[tissue] > ceiling).any() for tissue, ceiling in ceilings.items())
     high = {tissue: np.minimum(high[tissue], ceiling) for tissue, ceiling in ceilings.items()}
-    rows = panels.chunks(len(pairs), max(2, panels.BARS_A_ROW // len(arms)))
+    on = medium()
+    rows = panels.chunks(len(pairs), max(2, panels.a_row(BAR) // len(arms)))
     names = list(pairs)
     if counts is not None:
         names = [_with_count(name, counts[place], counts.max(initial=0)) for place, name in enumerate(names)]
-    widest = max(len(row) for row in rows)
-    texts, angle = style.fit(names, (style.WIDTH - 0.8) / widest, style.SMALL_SIZE)
-    lines = max(text.count("\n") + 1 for text in texts)
-    panel = 1.75 + (1.6 if angle else 0.13 * lines)
+    panel = panel_height(names, arms, len(heights)) or on.scaled(1.75)
     figure = style.page(
         title,
         height=panel * len(heights) * len(rows),
@@ -101,7 +117,9 @@ def plot(
             )
             axis.set_ylim(0, top)
             axis.set_ylabel(f"{tissue} {unit}")
-            style.set_group_labels(axis, places, [names[p] for p in chosen], (style.WIDTH - 0.8) / len(chosen))
+            style.set_group_labels(
+                axis, places, [names[p] for p in chosen], (on.width - on.scaled(panels.AXIS)) / len(chosen)
+            )
             axis.tick_params(axis="x", length=0)
     return figure
 

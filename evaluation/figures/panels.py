@@ -9,11 +9,30 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from evaluation.figures import style
+from evaluation.figures.media import medium
 from evaluation.figures.style import Look
 
-BARS_A_ROW = 110
-BOXES_A_ROW = 64
 BARS_WITH_NUMBERS = 32
+
+
+def a_row(inches: float) -> int:
+    """How many bars or boxes a row across the page has room for, each `inches` wide in the report."""
+    on = medium()
+    return int((on.width - on.scaled(AXIS)) / on.scaled(inches))
+
+
+AXIS = 0.8
+"""Inches of a row in the report that its axis and the margins take."""
+
+
+def some(names: Sequence[str], most: int, what: str) -> tuple[list[str], list[str]]:
+    """At most so many names, evenly from the first to the last, and a sentence that says so if some are left out."""
+    if len(names) <= most:
+        return list(names), []
+    places = np.linspace(0, len(names) - 1, most).round().astype(int)
+    return [names[place] for place in places], [
+        f"{most} of {len(names)} {what} are shown, evenly from the first to the last in the sheet."
+    ]
 
 
 def chunks(count: int, largest: int) -> list[range]:
@@ -42,7 +61,9 @@ def grouped_bars(
     groups, arms = heights.shape
     places = np.arange(groups, dtype=float)
     width = 0.84 / max(arms, 1)
-    numbered = groups * arms <= BARS_WITH_NUMBERS
+    on = medium()
+    inches = width * (on.width - on.scaled(AXIS)) / groups
+    numbered = groups * arms <= BARS_WITH_NUMBERS and inches > 1.25 * on.tiny / 72
     top = np.nanmax(np.where(np.isfinite(high), high, heights), initial=0.0)
     for column, look in enumerate(looks):
         x = places - 0.42 + width * (column + 0.5)
@@ -78,7 +99,7 @@ def grouped_bars(
                     textcoords="offset points",
                     ha="center",
                     va="bottom",
-                    fontsize=10,
+                    fontsize=on.text + 1.5,
                     zorder=4,
                 )
     axis.set_xlim(-0.5, groups - 0.5)
@@ -97,7 +118,7 @@ def _write_upright(axis: Axes, text: str, place: tuple[float, float], offset: fl
         ha="center",
         va="bottom",
         rotation=90,
-        fontsize=6.5,
+        fontsize=medium().tiny,
         color=color,
         zorder=4,
     )
@@ -110,15 +131,16 @@ def is_dark(color: str) -> bool:
 
 
 def grouped_boxes(
-    axis: Axes, values: np.ndarray, *, looks: Sequence[Look], join: bool = True
+    axis: Axes, values: np.ndarray, *, looks: Sequence[Look], join: bool = True, dots: bool = True, gap: float = 0.9
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Draw boxes for values (groups, subjects, members), a look a group; NaN is left out.
+    """Draw boxes for values (groups, subjects, members), a look a group, `gap` boxes apart; NaN is left out.
 
-    Points are subjects, and with `join` a line joins one subject's points within a group.
+    Points are subjects, and with `join` a line joins one subject's points within a group; without `dots` only those
+    beyond the whiskers are drawn.
     Returns the places (groups, members) of the boxes and (groups,) of the groups on the x axis.
     """
     groups, _, members = values.shape
-    places = np.arange(groups)[:, None] * (members + 0.9) + np.arange(members)[None, :]
+    places = np.arange(groups)[:, None] * (members + gap) + np.arange(members)[None, :]
     for group, look in enumerate(looks):
         if join:
             axis.plot(places[group], values[group].T, color="#9a9a9a", linewidth=0.5, alpha=0.55, zorder=2)
@@ -131,7 +153,8 @@ def grouped_boxes(
             positions=places[group, filled],
             widths=0.68,
             patch_artist=True,
-            showfliers=False,
+            showfliers=not dots,
+            flierprops={"marker": ".", "markersize": 2, "markerfacecolor": style.INK, "markeredgewidth": 0},
             manage_ticks=False,
             boxprops={"facecolor": look.color, "alpha": 0.8, "edgecolor": style.INK, "linewidth": 0.7},
             medianprops={"color": style.INK, "linewidth": 1.4},
@@ -141,12 +164,9 @@ def grouped_boxes(
         )
         for patch in box["boxes"]:
             patch.set_hatch(look.hatch)
-        dot_people(
-            axis,
-            np.concatenate([np.full(samples[member].size, places[group, member]) for member in range(members)]),
-            np.concatenate(samples),
-            zorder=4,
-        )
+        if dots:
+            at = np.concatenate([np.full(samples[member].size, places[group, member]) for member in range(members)])
+            dot_people(axis, at, np.concatenate(samples), zorder=4)
     axis.grid(False, axis="x")
     axis.set_xlim(places[0, 0] - 0.8, places[-1, -1] + 0.8)
     return places, places.mean(axis=1)
@@ -188,8 +208,8 @@ def show_gray_scale(axis: Axes, gray: tuple[float, float]) -> None:
     axis.set_xticks([])
     axis.yaxis.tick_right()
     axis.yaxis.set_label_position("right")
-    axis.tick_params(labelsize=6.5, length=2)
-    axis.set_ylabel("a.u.", fontsize=7)
+    axis.tick_params(labelsize=medium().tiny, length=2)
+    axis.set_ylabel("a.u.", fontsize=medium().tiny)
     axis.set_label("gray scale")
     for spine in axis.spines.values():
         spine.set_visible(False)
@@ -208,4 +228,6 @@ def say_no_scan(axis: Axes, what: str = "no scan") -> None:
     """Mark the place of a picture that isn't there."""
     frame(axis)
     axis.set_facecolor("#f2f2f2")
-    axis.text(0.5, 0.5, what, transform=axis.transAxes, ha="center", va="center", color=style.QUIET, fontsize=7)
+    axis.text(
+        0.5, 0.5, what, transform=axis.transAxes, ha="center", va="center", color=style.QUIET, fontsize=medium().tiny
+    )

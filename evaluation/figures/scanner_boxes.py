@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 import itertools
+import warnings
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
 
 from core.names import PAPER_TISSUES
-from evaluation.figures import panels, style
+from evaluation.figures import panels, spreads, style
+from evaluation.figures.media import medium
 from evaluation.figures.style import Look
 from evaluation.runs.finished_run import FinishedRun
+
+BOX = 0.128
+"""Inches in the report that a box needs."""
+
+OVER_SCANNERS = (
+    "Medians over subjects by tissue and arm, a value a scanner, since there are too many scanners for a box each. The "
+    "same people were scanned on every scanner, so in an ideally harmonized arm a box is flat."
+)
 
 
 def volumes_of(table: pd.DataFrame, subjects: Sequence[str], scanners: Sequence[str], column: str) -> np.ndarray:
@@ -33,24 +43,36 @@ def plot(
     zero_line: bool = False,
     simulated: bool = False,
     notes: Sequence[str] = (),
-) -> Figure:
+) -> style.Page:
     """Draw boxes: a row of panels a tissue, a group an arm, a box a scanner.
 
     `volumes` maps a tissue to values (methods, subjects, scanners) in mL, NaN where there is none;
     `methods` are labels, `looks` their colors.
     """
-    rows = panels.chunks(len(arms), max(1, panels.BOXES_A_ROW // len(scanners)))
+    on = medium()
+    rows = panels.chunks(len(arms), max(1, panels.a_row(BOX) // len(scanners)))
     counts = np.isfinite(np.stack(list(volumes.values()))).sum(axis=2)
     widest = max(len(row) for row in rows)
-    inches = (style.WIDTH - 0.8) / (widest * (len(scanners) + 0.9))
-    _, angle = style.fit(scanners, inches, style.SMALL_SIZE)
-    panel = 2.0 + (0.08 * min(22, max(map(len, scanners))) if angle else 0.2)
+    room = on.width - on.scaled(panels.AXIS)
+    _, angle = style.fit(scanners, room / (widest * (len(scanners) + 0.9)), on.small)
+    panel = on.panel_height(2.0 + (0.08 * min(22, max(map(len, scanners))) if angle else 0.2), len(volumes) * len(rows))
+    if panel is None:
+        return _over_scanners(
+            volumes,
+            arms=arms,
+            looks=looks,
+            title=title,
+            unit=unit,
+            zero_line=zero_line,
+            simulated=simulated,
+            notes=[f"Points, or what lies beyond whiskers, are {len(scanners)} scanners.", *notes],
+        )
     figure = style.page(
         title,
         height=panel * len(volumes) * len(rows),
         simulated=simulated,
         legend=dict(zip(arms, looks, strict=True)),
-        notes=[style.counted(counts.ravel(), "subjects per box"), *notes],
+        notes=[style.counted(counts.ravel(), "subjects per box"), spreads.BOXES, *notes],
     )
     grid = figure.subplots(len(volumes) * len(rows), 1, squeeze=False)[:, 0]
     for number, (tissue, values) in enumerate(volumes.items()):
@@ -64,13 +86,22 @@ def plot(
                 axis.axhline(0, color=style.INK, linewidth=0.9, zorder=1)
             axis.set_ylim(low - margin, high + margin)
             axis.set_ylabel(f"{tissue} {unit}")
-            inches = (style.WIDTH - 0.8) / (len(row) * (len(scanners) + 0.9))
+            inches = room / (len(row) * (len(scanners) + 0.9))
             names = [_with_count(scanners[s], counts[number, m, s], counts) for m in row for s in range(len(scanners))]
             style.set_group_labels(axis, boxes.ravel(), names, inches)
             axis.tick_params(axis="x", length=0)
             for left, right in itertools.pairwise(centers):
                 axis.axvline((left + right) / 2, color="#d0d0d0", linewidth=0.8, zorder=1)
     return figure
+
+
+def _over_scanners(volumes: dict[str, np.ndarray], *, unit: str, **about: Any) -> style.Page:
+    """The figure of too many scanners: a box an arm over its scanners' medians."""
+    with warnings.catch_warnings():
+        # a scanner on which an arm has nobody
+        warnings.simplefilter("ignore", RuntimeWarning)
+        medians = {f"{tissue} {unit}": np.nanmedian(values, axis=1) for tissue, values in volumes.items()}
+    return spreads.plot(medians, caption=OVER_SCANNERS, **about)
 
 
 def _with_count(name: str, count: int, counts: np.ndarray) -> str:

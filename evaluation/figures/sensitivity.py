@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
 
 from evaluation.figures import style
+from evaluation.figures.media import medium
 
 TITLE = "Does the ranking hang on how much of the differences is the scanner?"
 LOWEST, HIGHEST = -1.5, 2.0
@@ -22,7 +22,7 @@ def plot(
     endpoint: str,
     simulated: bool,
     notes: Sequence[str] = (),
-) -> Figure:
+) -> style.Page:
     """Draw `evaluation.sensitivity.scores`' table: a line an arm over studies, dashed for controls."""
     arms = list(dict.fromkeys(table["method"]))
     looks = style.looks(arms)
@@ -54,7 +54,7 @@ def plot(
         axis.vlines(x, low, high, color=looks[arm].color, linewidth=1, alpha=0.6, zorder=2)
     for run, share in table.drop_duplicates("run")[["run", "scanner_share"]].itertuples(index=False):
         axis.annotate(
-            run, (share, LOWEST), xytext=(0, 4), textcoords="offset points", ha="center", fontsize=style.SMALL_SIZE
+            run, (share, LOWEST), xytext=(0, 4), textcoords="offset points", ha="center", fontsize=medium().small
         )
     axis.set_ylim(LOWEST, HIGHEST)
     axis.set_xlim(0, 1)

@@ -3,7 +3,8 @@
 A method has one color wherever it appears; the palette is seaborn's `colorblind` (Okabe and Ito's
 idea), and from the eleventh method on a hatch tells equal colors apart. A page is a header (title,
 the mark "simulated", legend), the panels, and a footnote, with heights in inches, so that nothing can
-run into anything however many names there are and however long they get.
+run into anything however many names there are and however long they get. On a paper's page title, mark and
+footnote are left to the caption (`evaluation.figures.media`).
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, ParamSpec, TypeVar
+from typing import Any, Literal, ParamSpec, TypeVar
 
 import matplotlib
 import matplotlib.patches
@@ -28,11 +29,10 @@ from matplotlib.lines import Line2D
 from matplotlib.textpath import TextPath
 
 from core.files import write_beside
-
-WIDTH = 9.0
-"""Width of every page in inches."""
+from evaluation.figures.media import Medium, medium
 
 DPI = 160
+PAPER_DPI = 300
 PALETTE = seaborn.color_palette("colorblind").as_hex()
 HATCHES = ("", "////", "....", "xxxx", "\\\\\\\\")
 FIXED = {"raw": 7, "mispel": 0, "whitestripe": 1, "ravel": 2}
@@ -43,34 +43,42 @@ QUIET = "#6b6b6b"
 WARNING = "#9a3b00"
 
 TITLE_SIZE = 11.0
-TEXT_SIZE = 8.5
-SMALL_SIZE = 7.5
 FOOTNOTE_CHARACTER = 0.0555
 """Width of an average character of the footnote in inches, on the safe side."""
 
-RC = {
-    **seaborn.axes_style("whitegrid"),
-    "font.family": ["sans-serif"],
-    "font.sans-serif": ["DejaVu Sans"],
-    "font.size": TEXT_SIZE,
-    # hinted type has other widths at other resolutions, and the page is laid out at only one
-    "text.hinting": "none",
-    "axes.labelsize": TEXT_SIZE,
-    "axes.titlesize": TEXT_SIZE + 0.5,
-    "axes.titleweight": "bold",
-    "xtick.labelsize": TEXT_SIZE,
-    "ytick.labelsize": SMALL_SIZE,
-    "legend.fontsize": TEXT_SIZE,
-    "text.color": INK,
-    "axes.labelcolor": INK,
-    "axes.edgecolor": "#b0b0b0",
-    "axes.linewidth": 0.7,
-    "grid.color": "#e4e4e4",
-    "grid.linewidth": 0.6,
-    "hatch.linewidth": 0.6,
-    "savefig.dpi": DPI,
-    "svg.hashsalt": "mispel-benchmark",
-}
+
+def settings(on: Medium) -> dict[Any, Any]:
+    """Matplotlib's settings for a medium."""
+    return {
+        **seaborn.axes_style("whitegrid"),
+        "font.family": ["sans-serif"],
+        "font.sans-serif": ["DejaVu Sans"],
+        "font.size": on.text,
+        # hinted type has other widths at other resolutions, and the page is laid out at only one
+        "text.hinting": "none",
+        "axes.labelsize": on.text,
+        "axes.titlesize": on.text + 0.5,
+        "axes.titleweight": "bold",
+        "xtick.labelsize": on.text,
+        "ytick.labelsize": on.small,
+        "xtick.major.pad": on.scaled(3.5),
+        "ytick.major.pad": on.scaled(3.5),
+        "axes.labelpad": on.scaled(4.0),
+        "legend.fontsize": on.text,
+        "text.color": INK,
+        "axes.labelcolor": INK,
+        "axes.edgecolor": "#b0b0b0",
+        "axes.linewidth": 0.7,
+        "grid.color": "#e4e4e4",
+        "grid.linewidth": 0.6,
+        "hatch.linewidth": 0.6,
+        "svg.hashsalt": "mispel-benchmark",
+        # fonts as TrueType, which journals ask for, not as the default's Type 3
+        "pdf.fonttype": 42,
+    }
+
+
+SIMULATED = "Simulated data."
 
 Line = Literal["", "-", "--", "-.", ":"]
 """How matplotlib draws a line; empty for what isn't one."""
@@ -84,7 +92,7 @@ def styled(function: Callable[Arguments, Result]) -> Callable[Arguments, Result]
 
     @functools.wraps(function)
     def wrapper(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
-        with matplotlib.rc_context(RC):
+        with matplotlib.rc_context(settings(medium())):
             return function(*args, **kwargs)
 
     return wrapper
@@ -145,7 +153,7 @@ def text_width(text: str, size: float, weight: str = "normal") -> float:
     return TextPath((0, 0), text, size=size, prop=font).get_extents().width / 72 if text.strip() else 0.0
 
 
-def fit_lines(name: str, inches: float, lines: int, size: float = TEXT_SIZE, weight: str = "normal") -> str:
+def fit_lines(name: str, inches: float, lines: int, size: float, weight: str = "normal") -> str:
     """Break a name into at most `lines` lines that fit into `inches`, shortening it where it must be.
 
     A line keeps at least three characters, however narrow the place.
@@ -161,7 +169,7 @@ def fit_lines(name: str, inches: float, lines: int, size: float = TEXT_SIZE, wei
     return next((text for text in broken if fits(text)), wrap(name, 3, lines))
 
 
-def fit(names: Sequence[str], inches: float, size: float = TEXT_SIZE) -> tuple[list[str], int]:
+def fit(names: Sequence[str], inches: float, size: float) -> tuple[list[str], int]:
     """Texts for labels that have `inches` of width each, and the angle (0 or 90) to write them at."""
     room = inches - 0.06
     widest = max((text_width(word, size) for name in names for word in name.split()), default=0.0)
@@ -173,8 +181,27 @@ def fit(names: Sequence[str], inches: float, size: float = TEXT_SIZE) -> tuple[l
 
 def set_group_labels(axis: Axes, places: Sequence[float] | np.ndarray, names: Sequence[str], inches: float) -> None:
     """Label places on the x axis, wrapped or turned so that neighbors `inches` apart don't touch."""
-    texts, angle = fit(names, inches, SMALL_SIZE)
-    axis.set_xticks(places, texts, rotation=angle, fontsize=SMALL_SIZE)
+    size = medium().small
+    texts, angle = fit(names, inches, size)
+    axis.set_xticks(places, texts, rotation=angle, fontsize=size)
+
+
+class Page(Figure):
+    """A figure with what is said of it."""
+
+    heading: str
+    sentences: list[str]
+    """What stands in the footnote."""
+
+    caption: str = ""
+    """What is printed under it, where that isn't its module's `CAPTION`."""
+
+    def in_words(self, caption: str) -> str:
+        """What is printed under a paper's figure: the title, its module's caption or its own, and the footnote."""
+        simulated = [sentence for sentence in self.sentences if sentence == SIMULATED]
+        others = [sentence for sentence in self.sentences if sentence != SIMULATED]
+        words = " ".join([*simulated, f"{self.heading.rstrip('.')}.", self.caption or caption, *others])
+        return textwrap.fill(words, 100) + "\n"
 
 
 def page(
@@ -184,31 +211,35 @@ def page(
     simulated: bool,
     notes: Sequence[str] = (),
     legend: Mapping[str, Look] | None = None,
-    width: float = WIDTH,
-) -> Figure:
-    """A page of `width` inches with `height` inches for its panels, which are the figure's subplots.
+    width: float | None = None,
+) -> Page:
+    """A page with `height` inches for its panels, which are the figure's subplots, as wide as its medium or `width`.
 
     `legend` maps names to looks; `notes` are sentences for the footnote.
     """
-    sentences = (["Simulated data."] if simulated else []) + [note for note in notes if note]
-    footnote = textwrap.wrap(" ".join(sentences), int((width - 0.2) / FOOTNOTE_CHARACTER))
+    on = medium()
+    width = width or on.width
+    sentences = ([SIMULATED] if simulated else []) + [note for note in notes if note]
+    footnote = textwrap.wrap(" ".join(sentences), int((width - 0.2) / FOOTNOTE_CHARACTER)) if on.titled else []
     names = {wrap(name, 40, 1): look for name, look in (legend or {}).items()}
     columns, rows = legend_grid(list(names), width)
-    mark = "simulated" if simulated else ""
-    room = width - 0.4 - text_width(mark, TEXT_SIZE, "bold")
-    heading = fit_lines(title, room, 3, TITLE_SIZE, "bold").split("\n")
-    header = 0.14 + 0.21 * len(heading) + 0.166 * rows + (0.1 if rows else 0)
-    footer = 0.12 + 0.145 * len(footnote)
+    mark = "simulated" if simulated and on.titled else ""
+    room = width - 0.4 - text_width(mark, on.text, "bold")
+    heading = fit_lines(title, room, 3, TITLE_SIZE, "bold").split("\n") if on.titled else []
+    header = (0.14 if heading else 0.02) + 0.21 * len(heading) + on.scaled(0.166 * rows + (0.1 if rows else 0))
+    footer = 0.12 + 0.145 * len(footnote) if on.titled else 0.02
     total = header + height + footer
-    panels = ConstrainedLayoutEngine(rect=(0, footer / total, 1, height / total), w_pad=0.08)
-    figure = Figure(figsize=(width, total), dpi=DPI, layout=panels, facecolor="white")
-    figure.text(0.1 / width, 1 - 0.07 / total, "\n".join(heading), fontsize=TITLE_SIZE, weight="bold", va="top")
+    panels = ConstrainedLayoutEngine(rect=(0, footer / total, 1, height / total), w_pad=on.gap)
+    figure = Page(figsize=(width, total), dpi=DPI, layout=panels, facecolor="white")
+    figure.heading, figure.sentences = title, sentences
+    if heading:
+        figure.text(0.1 / width, 1 - 0.07 / total, "\n".join(heading), fontsize=TITLE_SIZE, weight="bold", va="top")
     if mark:
         figure.text(
             1 - 0.14 / width,
             1 - 0.1 / total,
             mark,
-            fontsize=TEXT_SIZE,
+            fontsize=on.text,
             weight="bold",
             color=WARNING,
             va="top",
@@ -229,9 +260,16 @@ def page(
         )
     if footnote:
         place = (footer - 0.06) / total
-        figure.text(
-            0.1 / width, place, "\n".join(footnote), fontsize=SMALL_SIZE, color=QUIET, va="top", linespacing=1.3
-        )
+        figure.text(0.1 / width, place, "\n".join(footnote), fontsize=on.small, color=QUIET, va="top", linespacing=1.3)
+    return figure
+
+
+def nothing_to_draw(title: str, what: str, *, simulated: bool, notes: Sequence[str]) -> Page:
+    """A page with a sentence that says what the run lacks."""
+    figure = page(title, height=1.0, simulated=simulated, notes=notes)
+    axis = figure.subplots()
+    axis.set_axis_off()
+    axis.text(0.5, 0.5, what, ha="center", va="center", color=QUIET, transform=axis.transAxes)
     return figure
 
 
@@ -243,7 +281,8 @@ def _legend_handle(name: str, look: Look) -> matplotlib.patches.Patch | Line2D:
 
 def legend_grid(names: Sequence[str], width: float) -> tuple[int, int]:
     """Columns and rows of a legend in `width` inches, filled column by column, as wide as fits."""
-    widths = [text_width(name, TEXT_SIZE) + 0.5 for name in names]
+    on = medium()
+    widths = [text_width(name, on.text) + on.scaled(0.5) for name in names]
     for columns in range(len(names), 1, -1):
         rows = -(-len(names) // columns)
         # matplotlib makes the first columns one longer where the names don't fill the grid
@@ -253,13 +292,6 @@ def legend_grid(names: Sequence[str], width: float) -> tuple[int, int]:
         if sum(max(widths[start:stop]) for start, stop in itertools.pairwise(edges)) <= width - 0.2:
             return columns, rows
     return min(len(names), 1), len(names)
-
-
-def say_nothing_to_draw(figure: Figure, what: str) -> None:
-    """Fill the panels' place with a sentence that says what the run lacks."""
-    axis = figure.subplots()
-    axis.set_axis_off()
-    axis.text(0.5, 0.5, what, ha="center", va="center", color=QUIET, transform=axis.transAxes)
 
 
 def by_rule(title: str, rule: str) -> str:
@@ -291,13 +323,26 @@ def settle(figure: Figure) -> None:
 
 @styled
 def save(figure: Figure, folder: Path, name: str) -> list[Path]:
-    """Write `folder/name.png` and `.svg`; the same figure gives the same bytes."""
+    """Write a figure as its medium has it; the same figure gives the same bytes.
+
+    The report's are `folder/name.png` and `.svg`, a paper's `name_column.pdf` and `.png` or `name_page.pdf` and
+    `.png`, the latter with 300 points an inch.
+    """
+    on = medium()
     settle(figure)
+    dpi, kinds = (DPI, ("png", "svg")) if on.titled else (PAPER_DPI, ("pdf", "png"))
     paths = []
-    metadata = {"png": {"Software": None}, "svg": {"Date": None, "Creator": None}}
-    for suffix, entries in metadata.items():
-        path = folder / f"{name}.{suffix}"
+    for kind in kinds:
+        path = folder / f"{name if on.titled else f'{name}_{on.name}'}.{kind}"
         with write_beside(path) as temporary:
-            figure.savefig(temporary, format=suffix, metadata=entries)
+            figure.savefig(temporary, format=kind, dpi=dpi, metadata=METADATA[kind])
         paths.append(path)
     return paths
+
+
+METADATA: dict[str, dict[str, None]] = {
+    "png": {"Software": None},
+    "svg": {"Date": None, "Creator": None},
+    "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
+}
+"""What would tell of the day and of matplotlib's version, left out."""

@@ -7,17 +7,17 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
 
 from core.names import RAW
 from evaluation.figures import style
+from evaluation.figures.media import medium
 from evaluation.sweep import SCORES
 
 TITLE = "Sweep of {method}: fidelity against agreement, on held-out people"
 
 
 @style.styled
-def plot(table: pd.DataFrame, points: Mapping[str, Mapping[str, Any]], *, method: str, simulated: bool) -> Figure:
+def plot(table: pd.DataFrame, points: Mapping[str, Mapping[str, Any]], *, method: str, simulated: bool) -> style.Page:
     """Draw `evaluation.sweep.score_points`' table: a mark a point, numbered, the front joined by a line.
 
     `points` are the parameters of each; those that all share are not named.
@@ -48,7 +48,7 @@ def plot(table: pd.DataFrame, points: Mapping[str, Mapping[str, Any]], *, method
     axis.scatter(x[front], y[front], s=46, color=color, zorder=2)
     axis.scatter(x[~front], y[~front], s=46, facecolors="white", edgecolors=color, zorder=2)
     for number, place in enumerate(zip(x, y, strict=True), start=1):
-        axis.annotate(str(number), place, xytext=(6, 4), textcoords="offset points", fontsize=style.TEXT_SIZE)
+        axis.annotate(str(number), place, xytext=(6, 4), textcoords="offset points", fontsize=medium().text)
     axis.axhline(raw[SCORES[1]], color=style.QUIET, linestyle=":", linewidth=1.2)
     axis.margins(0.12)
     axis.set_xlabel("mean absolute difference from the scan (lower: more faithful)")

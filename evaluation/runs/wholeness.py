@@ -62,11 +62,15 @@ def false_jobs(
 
 
 def strangers(run: Path, planned: Iterable[str]) -> Iterator[Path]:
-    """Files in the folders of results that no job of the run made, and records of others' jobs."""
+    """Files in the folders of results that no job of the run made, and records of others' jobs.
+
+    A paper's figures are drawn by hand, and no strangers.
+    """
     at, planned = RunFolder(run), list(planned)
     made = {name for job in planned for name in (read_record(at.made(job)) or {"files": ()})["files"]}
     known = {at.planned, at.complete, at.study.atlas, *map(at.made, planned), *(run / name for name in made)}
     for folder in (*RESULTS, at.made_folder.name):
         for path in sorted((run / folder).rglob("*")):
-            if path.is_file() and path not in known and path.suffix != ".was" and not path.name.startswith("."):
+            hidden = path.suffix == ".was" or path.name.startswith(".") or path.parent == at.paper_figures
+            if path.is_file() and path not in known and not hidden:
                 yield path

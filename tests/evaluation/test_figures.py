@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import itertools
 import shutil
 from pathlib import Path
@@ -13,10 +12,7 @@ import pytest
 from docutils.core import publish_string
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from matplotlib.axes import Axes
-from matplotlib.axis import Axis
 from matplotlib.figure import Figure
-from matplotlib.text import Text
 from PIL import Image
 
 from core.errors import InputError
@@ -25,7 +21,9 @@ from core.names import PAPER_TISSUES
 from core.scan_quality import sentences
 from evaluation import figures
 from evaluation.figures import panels, slices, style
+from evaluation.figures.media import REPORT
 from evaluation.runs.finished_run import read_run
+from tests.support.drawn_figures import axes_of, drawn, overlaps, texts
 from tests.support.example_run import PAPER_SCANNERS, write_example_run
 from tests.support.paths import ROOT
 
@@ -52,29 +50,6 @@ LONG_NAMES = ["A" * 64, "Magnetom Prisma fit at the second site", "GE", "scanner
 def run(tmp_path_factory) -> Path:
     """A small run with a missing scan; not to be changed."""
     return write_example_run(tmp_path_factory.mktemp("runs") / "example", missing=[("02", "Prisma")])
-
-
-def drawn(folder: Path, monkeypatch, only: str = "") -> dict[str, Figure]:
-    """The figures of a run as matplotlib's objects, by name, without files."""
-    kept: dict[str, Figure] = {}
-
-    def keep(figure: Figure, target: Path, name: str) -> list[Path]:
-        kept[name] = figure
-        return [target / f"{name}.png"]
-
-    monkeypatch.setattr(style, "save", keep)
-    for module in map(figures.load, figures.names()):
-        if only in module.__name__:
-            module.draw(read_run(folder))
-    return kept
-
-
-def texts(figure: Figure) -> list[str]:
-    return [found.get_text() for found in figure.findobj(Text) if found.get_text()]
-
-
-def axes_of(figure: Figure) -> list[Axes]:
-    return [axis for axis in figure.findobj(Axes) if axis.get_label() != "gray scale"]
 
 
 # --- files ------------------------------------------------------------------------------------------
@@ -109,7 +84,7 @@ def test_a_table_without_its_column_is_refused(tmp_path):
     path = folder / "metrics" / "rmse.tsv"
     write_table(path, read_table(path).drop(columns="ci_low"))
     with pytest.raises(InputError, match="rmse.tsv: no column 'ci_low'"):
-        importlib.import_module("evaluation.figures.figure5_rmse").draw(read_run(folder))
+        figures.load("figure5_rmse").make(read_run(folder))
 
 
 def test_figures_without_anything_to_draw_say_so_or_are_removed(tmp_path):
@@ -128,29 +103,29 @@ def test_figures_without_anything_to_draw_say_so_or_are_removed(tmp_path):
 
 
 @pytest.mark.slow
-def test_simulated_stands_in_every_figure_of_simulated_scans_and_in_no_other(tmp_path, run, monkeypatch):
-    simulated = drawn(run, monkeypatch)
+def test_simulated_stands_in_every_figure_of_simulated_scans_and_in_no_other(tmp_path, run):
+    simulated = drawn(run)
     assert sorted(simulated) == sorted(ALL_FIGURES)
     for name, figure in simulated.items():
         assert "simulated" in texts(figure), name
     real = write_example_run(tmp_path / "real", subjects=2, simulated=False)
-    for name, figure in drawn(real, monkeypatch).items():
+    for name, figure in drawn(real).items():
         assert not any("imulated" in text for text in texts(figure)), name
 
 
 @pytest.mark.slow
-def test_a_failed_arm_is_named_with_its_reason_and_its_empty_files_are_no_images(tmp_path, monkeypatch):
+def test_a_failed_arm_is_named_with_its_reason_and_its_empty_files_are_no_images(tmp_path):
     folder = write_example_run(tmp_path / "run", subjects=2, failed=["ravel"])
     empty = folder / "images" / "ravel" / "sub-01_scanner-GE_T1w.nii.gz"
     empty.parent.mkdir()
     empty.touch()
-    for name, figure in drawn(folder, monkeypatch).items():
+    for name, figure in drawn(folder).items():
         footnotes = " ".join(texts(figure)).replace("\n", " ")
         assert "Without RAVEL (fit: failed, no control voxel" in footnotes or name == "figure1_scanner_effects", name
         assert "RAVEL" not in [text for text in texts(figure) if text == "RAVEL"], name
 
 
-def test_bars_are_the_tables_numbers_whatever_its_order(tmp_path, monkeypatch):
+def test_bars_are_the_tables_numbers_whatever_its_order(tmp_path):
     folder = write_example_run(tmp_path / "run")
     path = folder / "metrics" / "rmse.tsv"
     table = read_table(path)
@@ -158,7 +133,7 @@ def test_bars_are_the_tables_numbers_whatever_its_order(tmp_path, monkeypatch):
     odd = turned.index % 2 == 1
     turned.loc[odd, ["scanner_a", "scanner_b"]] = turned.loc[odd, ["scanner_b", "scanner_a"]].to_numpy()
     write_table(path, turned)
-    figure = drawn(folder, monkeypatch, "figure5")["figure5_rmse"]
+    figure = drawn(folder, "figure5")["figure5_rmse"]
     pairs = list(itertools.combinations(PAPER_SCANNERS, 2))
     for axis, tissue in zip(axes_of(figure), PAPER_TISSUES, strict=True):
         for bars, method in zip(axis.containers, ("raw", "whitestripe", "ravel", "mispel"), strict=True):
@@ -181,19 +156,19 @@ def test_bars_are_the_tables_numbers_whatever_its_order(tmp_path, monkeypatch):
         ("figure_truth", ["(partial-volume sum)"]),
     ],
 )
-def test_a_figure_says_by_which_rule_and_what_its_whiskers_are(run, monkeypatch, name, words):
-    (figure,) = drawn(run, monkeypatch, name).values()
+def test_a_figure_says_by_which_rule_and_what_its_whiskers_are(run, name, words):
+    (figure,) = drawn(run, name).values()
     shown = " ".join(texts(figure)).replace("\n", " ")
     assert [word for word in words if word not in shown] == []
 
 
-def test_an_endless_whisker_is_cut_and_said_to_go_on(tmp_path, monkeypatch):
+def test_an_endless_whisker_is_cut_and_said_to_go_on(tmp_path):
     folder = write_example_run(tmp_path / "run", subjects=2)
     path = folder / "metrics/rmse.tsv"
     table = read_table(path)
     table.loc[table.index[0], "ci_high"] = 1e6
     write_table(path, table)
-    figure = drawn(folder, monkeypatch, "figure5")["figure5_rmse"]
+    figure = drawn(folder, "figure5")["figure5_rmse"]
     assert "goes on beyond" in " ".join(texts(figure)).replace("\n", " ")
     tallest = table[table.tissue == table.tissue[0]].rmse_ml.max()
     axis = axes_of(figure)[PAPER_TISSUES.index(table.tissue[0])]
@@ -209,7 +184,7 @@ def test_a_missing_bar_is_left_out():
     assert np.isfinite(axis.get_ylim()).all()
 
 
-def test_only_significantly_better_is_starred(tmp_path, monkeypatch):
+def test_only_significantly_better_is_starred(tmp_path):
     folder = write_example_run(tmp_path / "run")
     path = folder / "statistics" / "paired_tests.tsv"
     table = read_table(path)
@@ -220,15 +195,15 @@ def test_only_significantly_better_is_starred(tmp_path, monkeypatch):
     gone = dice & (table["method"] == "mispel") & (table["scanner_b"] == "Trio")
     table.loc[gone, "significant"] = "no"
     write_table(path, table)
-    figure = drawn(folder, monkeypatch, "figure6")["figure6_dice"]
+    figure = drawn(folder, "figure6")["figure6_dice"]
     for axis in axes_of(figure):
         stars = sorted(found.xy[0] for found in axis.texts if found.get_text() == "*")
         # MISPEL's bars are the last of four, and its pairs without Trio are groups 0, 1 and 3
         assert [round(place - 0.315) for place in stars] == [0, 1, 3]
 
 
-def test_boxes_hold_the_volumes_and_a_missing_scan_shows_as_n(run, monkeypatch):
-    figure = drawn(run, monkeypatch, "figure3")["figure3_volumes"]
+def test_boxes_hold_the_volumes_and_a_missing_scan_shows_as_n(run):
+    figure = drawn(run, "figure3")["figure3_volumes"]
     volumes = read_table(run / "metrics" / "volumes.tsv")
     axis = axes_of(figure)[0]
     medians = [line.get_ydata()[0] for line in axis.lines if line.get_linewidth() == 1.4]
@@ -241,10 +216,10 @@ def test_boxes_hold_the_volumes_and_a_missing_scan_shows_as_n(run, monkeypatch):
     assert any("n = 4 to 5 subjects" in text for text in texts(figure))
 
 
-def test_a_row_of_slices_has_one_gray_scale_and_a_missing_scan_keeps_its_place(tmp_path, monkeypatch):
+def test_a_row_of_slices_has_one_gray_scale_and_a_missing_scan_keeps_its_place(tmp_path):
     missing = [("01", "Trio"), ("02", "GE")]
     folder = write_example_run(tmp_path / "run", subjects=2, missing=missing)
-    figure = drawn(folder, monkeypatch, "figure4")["figure4_slices"]
+    figure = drawn(folder, "figure4")["figure4_slices"]
     grid = np.array(axes_of(figure)).reshape(4, 4)
     scanners = read_run(folder).scanners
     for row in grid:
@@ -253,8 +228,8 @@ def test_a_row_of_slices_has_one_gray_scale_and_a_missing_scan_keeps_its_place(t
     assert len({row[0].images[0].get_clim() for row in grid}) == 4
 
 
-def test_histograms_have_identical_axes(run, monkeypatch):
-    figure = drawn(run, monkeypatch, "figure1")["figure1_scanner_effects"]
+def test_histograms_have_identical_axes(run):
+    figure = drawn(run, "figure1")["figure1_scanner_effects"]
     histograms = [axis for axis in axes_of(figure) if not axis.images]
     assert len(histograms) == len(PAPER_SCANNERS)
     assert len({(axis.get_xlim(), axis.get_ylim()) for axis in histograms}) == 1
@@ -276,14 +251,14 @@ def test_the_subjects_left_is_on_the_left_and_the_front_at_the_top(flips):
     assert slices.upright(turned, 0, 0)[3, 8] == 1
 
 
-def test_the_embeddings_figure_shows_scan_maps_and_output(run, monkeypatch):
-    figure = drawn(run, monkeypatch, "embeddings")["figure_mispel_embeddings"]
+def test_the_embeddings_figure_shows_scan_maps_and_output(run):
+    figure = drawn(run, "embeddings")["figure_mispel_embeddings"]
     assert len(axes_of(figure)) == 4 * 8
     assert {"scan", "l = 1", "l = 6", "harmonized"} <= set(texts(figure))
 
 
-def test_training_has_a_panel_a_step_and_a_line_a_loss(run, monkeypatch):
-    figure = drawn(run, monkeypatch, "training")["figure_mispel_training"]
+def test_training_has_a_panel_a_step_and_a_line_a_loss(run):
+    figure = drawn(run, "training")["figure_mispel_training"]
     first, second = axes_of(figure)
     assert [len(axis.lines) for axis in (first, second)] == [3, 3]
     assert first.get_yscale() == "log"
@@ -301,43 +276,6 @@ def test_a_method_keeps_its_color_and_no_two_look_alike():
     assert all(few[method] == found[method] for method in few)
 
 
-def labels_out_of(axis: Axis) -> list[Text]:
-    """Labels of ticks beyond an axis's ends, which matplotlib keeps but doesn't draw."""
-    low, high = sorted(axis.get_view_interval())
-    return [tick.label1 for tick in axis.get_major_ticks() if not low <= tick.get_loc() <= high] + [
-        tick.label2 for tick in axis.get_major_ticks() if not low <= tick.get_loc() <= high
-    ]
-
-
-def overlaps(figure: Figure) -> list[str]:
-    """Pairs of texts that touch, texts that reach into a panel that isn't theirs, and texts beyond the page."""
-    style.settle(figure)
-    figure.draw_without_rendering()
-    page = figure.bbox
-    unseen = {id(label) for axes in figure.axes for axis in (axes.xaxis, axes.yaxis) for label in labels_out_of(axis)}
-    found = [text for text in figure.findobj(Text) if text.get_text() and text.get_visible() and id(text) not in unseen]
-    shown = [(text.get_text(), text.get_window_extent()) for text in found]
-    problems = [
-        f"beyond the page: {text!r}"
-        for text, box in shown
-        if box.x0 < page.x0 - 1 or box.y0 < page.y0 - 1 or box.x1 > page.x1 + 1 or box.y1 > page.y1 + 1
-    ]
-    for axes in figure.axes:
-        area = axes.get_window_extent()
-        problems += [
-            f"{text!r} in another's panel"
-            for (text, box), owner in zip(shown, found, strict=True)
-            if owner.axes is not axes
-            and min(box.x1, area.x1) - max(box.x0, area.x0) > 1
-            and min(box.y1, area.y1) - max(box.y0, area.y0) > 1
-        ]
-    low, high = (np.array([getattr(box, corner) for _, box in shown]) for corner in ("min", "max"))
-    common = np.minimum(high[:, None], high[None]) - np.maximum(low[:, None], low[None])
-    touching = np.argwhere(np.triu((common > 1).all(axis=2), k=1))
-    problems += [f"{shown[one][0]!r} and {shown[other][0]!r}" for one, other in touching]
-    return problems
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("scanners", "methods"),
@@ -349,18 +287,18 @@ def overlaps(figure: Figure) -> list[str]:
     ],
     ids=["paper", "long", "least", "many"],
 )
-def test_no_text_touches_another_or_leaves_the_page(tmp_path, monkeypatch, scanners, methods):
+def test_no_text_touches_another_or_leaves_the_page(tmp_path, scanners, methods):
     folder = write_example_run(tmp_path / "run", subjects=2, scanners=scanners, methods=methods, shape=(8, 10, 8))
-    for name, figure in drawn(folder, monkeypatch).items():
+    for name, figure in drawn(folder).items():
         assert overlaps(figure) == [], name
 
 
 @given(st.text("abcdefWM _-", min_size=1, max_size=70).filter(str.strip), st.floats(0.6, 4), st.integers(1, 3))
 @settings(max_examples=60, deadline=None)
 def test_broken_names_fit_into_their_place(name, inches, lines):
-    broken = style.fit_lines(name, inches, lines).split("\n")
+    broken = style.fit_lines(name, inches, lines, REPORT.text).split("\n")
     assert len(broken) <= lines
-    assert all(style.text_width(line, style.TEXT_SIZE) <= inches for line in broken)
+    assert all(style.text_width(line, REPORT.text) <= inches for line in broken)
 
 
 @given(st.integers(0, 300), st.integers(1, 100))
@@ -394,7 +332,7 @@ def test_runs_read_ids_as_text_and_methods_in_order(run):
     assert opened.table("metrics/none.tsv") is None
 
 
-def test_quality_shows_rescans_and_one_in_the_place_of_a_scan_that_failed(tmp_path, monkeypatch):
+def test_quality_shows_rescans_and_one_in_the_place_of_a_scan_that_failed(tmp_path):
     """01's first scan on GE failed: the run has its first rescan as the scan, and the second under its session."""
     folder = write_example_run(tmp_path / "run", subjects=2, methods=("raw",), scanners=("GE", "Trio"))
     sheet = read_table(folder / "scans.tsv").assign(session="1")
@@ -409,7 +347,7 @@ def test_quality_shows_rescans_and_one_in_the_place_of_a_scan_that_failed(tmp_pa
     quality = pd.DataFrame([*scans, ("02", "Trio", "")], columns=["subject", "scanner", "session"])
     flags = ["no brain was found", None, "signal-to-noise 3.0", None, None, None]
     write_table(folder / "study" / "quality.tsv", quality.assign(status=["failed", *["ok"] * 5], flags=flags))
-    figure = drawn(folder, monkeypatch, "figure_quality")["figure_quality"]
+    figure = drawn(folder, "figure_quality")["figure_quality"]
     axes = axes_of(figure)
     labels = [axis.get_ylabel() for axis in axes[::2]]
     assert labels == ["01", "01, rescan 1", "01, rescan 2", "02"]

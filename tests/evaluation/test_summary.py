@@ -13,7 +13,7 @@ from statsmodels.stats.power import TTestPower
 
 from core.files import read_table, write_table, write_text
 from evaluation.__main__ import main
-from evaluation.figures import figure_bland_altman, figure_summary
+from evaluation.figures import draw_one, figure_bland_altman, figure_summary
 from evaluation.measures import registry
 from evaluation.report import content
 from evaluation.runs.finished_run import read_run
@@ -166,10 +166,10 @@ def test_the_summary_and_the_power_have_their_tables(finished):
 @pytest.mark.slow
 def test_the_summarys_figure_and_that_of_agreement_are_drawn_alike_each_time(finished):
     run = read_run(finished)
-    for module in (figure_summary, figure_bland_altman):
-        first = [path.read_bytes() for path in module.draw(run)]
-        assert len(first) == 2
-        assert first == [path.read_bytes() for path in module.draw(run)]
+    for name in ("figure_summary", "figure_bland_altman"):
+        first = [path.read_bytes() for path in draw_one(run.folder, name)]
+        assert len(first) == 3
+        assert first == [path.read_bytes() for path in draw_one(run.folder, name)]
 
 
 def test_costs_stand_beside_scores(finished):
@@ -189,4 +189,5 @@ def test_costs_stand_beside_scores(finished):
 
 def test_a_run_without_a_summary_has_no_figure_of_it(tmp_path):
     run = read_run(write_example_run(tmp_path, subjects=2))
-    assert figure_summary.draw(run) == [] == figure_bland_altman.draw(run)
+    assert figure_summary.make(run) is None
+    assert figure_bland_altman.make(run) is None

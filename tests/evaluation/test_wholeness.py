@@ -83,6 +83,11 @@ def test_a_damaged_run_is_told_by_name_with_what_to_run(run, damage: Callable, n
     assert re.search(told, said), said
 
 
+def test_a_papers_figures_are_no_strangers(run):
+    add(run / "figures/paper/figure_edge_column.pdf")
+    assert main(["check", str(run)]) == 0
+
+
 def test_a_run_writes_that_it_is_complete_where_it_is(run):
     complete = RunFolder(run).complete
     complete.unlink()
