@@ -13,9 +13,10 @@ from evaluation.__main__ import main
 from evaluation.measures.registry import find
 from evaluation.runs.finished_run import read_run
 from evaluation.tables.cells import summarize
+from evaluation.tables.latex import latex, to_latex
 from evaluation.tables.layout import Entry, Panel, Table
 from evaluation.tables.published import paper_numbers
-from evaluation.tables.writing import latex, to_latex, to_markdown
+from evaluation.tables.writing import to_markdown
 from tests.support.example_run import write_example_run
 
 
