@@ -42,6 +42,7 @@ nav = [
   ] }},
   {{ "Reading a run" = [
     {{ "The report" = "reading-the-report.md" }},
+    {{ "For a paper" = "paper-output.md" }},
     {{ "The verdict" = "verdict.md" }},
     {{ "Every file of the results" = "results.md" }},
     {{ "Every measure" = "measures.md" }},
