@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from matplotlib.axes import Axes
 
-from evaluation.figures import panels, slices, style
-from evaluation.figures.media import medium
+from evaluation.figures import panels, picture_grid, slices, style
 from evaluation.runs.finished_run import FinishedRun
 
 ROLES = ("arm",)
@@ -20,12 +18,6 @@ CAPTION = (
     "the left. Each row has one gray scale, from the 0.5th to the 99.5th percentile of the row's brain voxels, "
     "since arms differ in units: look for likeness along a row, and for detail and contrast that an arm has lost."
 )
-MOST_SCANNERS = 8
-NARROWEST = 0.5
-"""Inches that a slice needs."""
-
-SCALE_WIDTH = 0.05
-"""Width of a row's gray scale as a share of a picture's."""
 
 
 @style.styled
@@ -48,62 +40,26 @@ def plot(
     """
     shape = next(iter(slices.values())).shape
     ratio = shape[0] * edges_mm[0] / (shape[1] * edges_mm[1])
-    on = medium()
-    gaps = 2 * on.gap + 0.04
-    tallest = (on.tallest - on.scaled(1.2)) / len(arms) - 0.09
-    margin = names_margin() + on.scaled(0.6)
-    side = min(on.scaled(2.1), (on.width - margin) / len(scanners), tallest / ratio + gaps)
-    figure = style.page(
+    figure, grid = picture_grid.layout(
         f"{TITLE}: subject {subject}",
-        height=len(arms) * ((side - gaps) * ratio + 0.09) + on.scaled(0.3),
+        arms=arms,
+        scanners=scanners,
+        ratio=ratio,
+        widest=2.1,
         simulated=simulated,
         notes=["n = 1 subject; intensities in each arm's own arbitrary units (a.u.).", *notes],
-        width=max(5.0, side * len(scanners) + margin) if on.titled else side * len(scanners) + margin,
-    )
-    grid = figure.subplots(
-        len(arms),
-        len(scanners) + 1,
-        squeeze=False,
-        gridspec_kw={"width_ratios": [1.0] * len(scanners) + [SCALE_WIDTH], "wspace": 0.02},
     )
     for row, arm in enumerate(arms):
-        for column, scanner in enumerate(scanners):
-            axis = grid[row, column]
+        for axis, scanner in zip(grid[row], scanners, strict=False):
             pixels = slices.get((arm, scanner))
             if pixels is None:
                 panels.say_no_scan(axis)
                 axis.set_box_aspect(ratio)
             else:
                 panels.show_slice(axis, pixels, grays[row], edges_mm)
-            if row == 0:
-                axis.set_title(style.fit_lines(scanner, side - 0.1, 3, on.text + 0.5, "bold"))
-            if column == 0:
-                _write_name(axis, arm, (side - gaps) * ratio)
         panels.show_gray_scale(grid[row, -1], grays[row])
-        grid[row, -1].set_box_aspect(ratio / SCALE_WIDTH)
+        grid[row, -1].set_box_aspect(ratio / picture_grid.SCALE_WIDTH)
     return figure
-
-
-def names_margin() -> float:
-    """Inches that the arms' names take: a line or two upright in the report, lines beside the slices on paper."""
-    return 0.4 if medium().titled else 0.75
-
-
-def _write_name(axis: Axes, arm: str, inches: float) -> None:
-    """An arm's name at the left of its row of `inches`."""
-    on = medium()
-    if on.titled:
-        axis.set_ylabel(style.fit_lines(arm, inches, 2, on.text, "bold"), weight="bold")
-    else:
-        lines = max(1, int(inches / (1.25 * on.small / 72)))
-        name = style.fit_lines(arm, names_margin() - 0.13, lines, on.small, "bold")
-        axis.set_ylabel(name, weight="bold", fontsize=on.small, rotation=0, ha="right", va="center")
-
-
-def most_scanners() -> int:
-    """How many scanners' slices stand beside each other."""
-    on = medium()
-    return min(MOST_SCANNERS, int((on.width - names_margin() - on.scaled(0.6)) / NARROWEST))
 
 
 def make(run: FinishedRun) -> style.Page:
@@ -114,7 +70,7 @@ def make(run: FinishedRun) -> style.Page:
         return style.nothing_to_draw(TITLE, "The run has no images.", simulated=run.simulated, notes=run.notes())
     volumes: dict[tuple[str, str], np.ndarray] = {}
     edges_mm = np.ones(3)
-    scanners, notes = panels.some(run.scanners, most_scanners(), "scanners")
+    scanners, notes = panels.some(run.scanners, picture_grid.most_scanners(), "scanners")
     for arm in arms:
         for scanner in scanners:
             path = run.image_path(arm, subject, scanner)

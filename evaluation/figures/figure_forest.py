@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from core.names import RAW
 from evaluation.figures import style
+from evaluation.figures.media import medium
 from evaluation.figures.style import Look
 from evaluation.measures import registry
 from evaluation.runs.finished_run import FinishedRun
@@ -32,8 +31,7 @@ CAPTION = (
 )
 CONTROLS = {"raw": "over RAW", "permuted": "over permuted labels", "blur": "over the matched blur"}
 LOWEST, HIGHEST = -1.0, 1.5
-TALLEST = 9.0
-"""Inches of rows; endpoints that find no place are in `table_gains`."""
+PAPER = ("page",)
 
 
 def in_units_of_raw(gains: pd.DataFrame) -> pd.DataFrame:
@@ -64,18 +62,18 @@ def shown_endpoints(gains: pd.DataFrame) -> pd.DataFrame:
     return gains[gains["tissue"].isna() | (gains["tissue"] == tissue)]
 
 
-def draw(run: FinishedRun) -> list[Path]:
+def make(run: FinishedRun) -> style.Page | None:
     """Draw `statistics/gains.tsv`; nothing without gains of arms that compete."""
     gains = run.table("statistics/gains.tsv", GAIN_COLUMNS)
     if gains is None:
-        return []
+        return None
     competing = [arm in run.described and run.described[arm].competes for arm in gains["method"]]
     gains = shown_endpoints(gains)
     gains = in_units_of_raw(gains[[competing[place] for place in gains.index]])
     if gains.empty:
-        return []
+        return None
     arms = run.arms_in(gains)
-    figure = plot(
+    return plot(
         gains.assign(label=[endpoint_label(m, t) for m, t in zip(gains["measure"], gains["tissue"], strict=True)]),
         arms=arms,
         labels=[run.label(arm) for arm in arms],
@@ -83,7 +81,6 @@ def draw(run: FinishedRun) -> list[Path]:
         simulated=run.simulated,
         notes=[style.counted(gains["n"].unique(), "people"), *run.notes()],
     )
-    return style.save(figure, run.files.figures, "figure_forest")
 
 
 @style.styled
@@ -95,15 +92,16 @@ def plot(
     looks: Mapping[str, Look],
     simulated: bool = False,
     notes: Sequence[str] = (),
-) -> Figure:
+) -> style.Page:
     """Draw gains (columns label, method, control, share, share_low, share_high, margin_share, endpoint)."""
-    height = 0.12 * len(arms) + 0.14
+    on = medium()
+    height = on.scaled(0.12 * len(arms) + 0.14)
     endpoints = list(dict.fromkeys(gains["label"]))
-    left_out = len(endpoints) - max(1, int(TALLEST / height))
+    left_out = len(endpoints) - max(1, int((on.tallest - on.scaled(2.0)) / height))
     endpoints = endpoints[: len(endpoints) - max(0, left_out)]
     figure = style.page(
         TITLE,
-        height=0.7 + height * len(endpoints),
+        height=on.scaled(0.7) + height * len(endpoints),
         simulated=simulated,
         legend=dict(zip(labels, (looks[arm] for arm in arms), strict=True)),
         notes=[f"{left_out} endpoints without a place here are in table_gains." if left_out > 0 else "", *notes],
@@ -128,8 +126,8 @@ def plot(
         axis.grid(False, axis="y")
         axis.set_xlabel("share of the way from RAW")
         axis.tick_params(axis="y", length=0)
-    names = [style.fit_lines(name, 1.9, 2, style.SMALL_SIZE) for name in endpoints]
-    axes[0].set_yticks(range(len(endpoints)), names, fontsize=style.SMALL_SIZE)
+    names = [style.fit_lines(name, on.scaled(1.9), 2, on.small) for name in endpoints]
+    axes[0].set_yticks(range(len(endpoints)), names, fontsize=on.small)
     axes[0].set_ylim(len(endpoints) - 0.5, -0.5)
     for name, label in zip(endpoints, axes[0].get_yticklabels(), strict=True):
         if (gains.loc[gains["label"] == name, "endpoint"] == "primary").any():
@@ -145,4 +143,12 @@ def _dot(axis: Axes, cell: Mapping[str, Any], y: float, look: Look) -> None:
     if np.isfinite(low) and np.isfinite(high):
         axis.hlines(y, low, high, color=look.color, linewidth=1.4, zorder=2)
     marker = "<" if value < LOWEST else ">" if value > HIGHEST else "o"
-    axis.plot(np.clip(value, LOWEST, HIGHEST), y, marker, markersize=4, color=look.color, zorder=3, clip_on=False)
+    axis.plot(
+        np.clip(value, LOWEST, HIGHEST),
+        y,
+        marker,
+        markersize=medium().scaled(4),
+        color=look.color,
+        zorder=3,
+        clip_on=False,
+    )

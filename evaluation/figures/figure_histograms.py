@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import matplotlib
 import numpy as np
-from matplotlib.figure import Figure
 
 from core.images import load_image
 from evaluation.figures import style
+from evaluation.figures.media import medium
 from evaluation.figures.style import Look
 from evaluation.runs.finished_run import FinishedRun
 
@@ -27,7 +26,8 @@ LOWEST, HIGHEST = -0.15, 1.15
 PEOPLE = 6
 """As many are read: a histogram of six brains has a million voxels."""
 STRIDE = 8
-COLUMNS = 3
+NARROWEST = 1.5
+"""Inches that a panel needs."""
 MOST_NAMES = 12
 """More scanners than this are drawn alike, without names."""
 
@@ -58,26 +58,29 @@ def plot(
     people: int,
     simulated: bool = False,
     notes: Sequence[str] = (),
-) -> Figure:
+) -> style.Page:
     """Draw densities (BINS,) by arm's label and scanner: a panel an arm, a line a scanner, all on the same axes."""
-    rows = -(-len(curves) // COLUMNS)
+    on = medium()
+    columns = min(3, int(on.width / NARROWEST))
+    rows = -(-len(curves) // columns)
+    panel = min(on.scaled(1.75), (on.tallest - on.scaled(1.6)) / rows)
     looks = _looks(scanners)
     named = len(scanners) <= MOST_NAMES
     figure = style.page(
         TITLE,
-        height=rows * 1.75 + 0.2,
+        height=rows * panel + on.scaled(0.2),
         simulated=simulated,
         legend=looks if named else None,
         notes=[f"n = {people} people per line.", "" if named else f"{len(scanners)} scanners, a line each.", *notes],
     )
-    grid = figure.subplots(rows, COLUMNS, squeeze=False, sharex=True, sharey=True)
+    grid = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
     places = np.linspace(LOWEST, HIGHEST, BINS + 1)
     middles = (places[:-1] + places[1:]) / 2
     for axis, label in zip(grid.flat, curves, strict=False):
         for scanner, density in curves[label].items():
             look = looks[scanner]
             axis.plot(middles, density, look.line, color=look.color, linewidth=1.3 if named else 0.6)
-        axis.set_title(style.fit_lines(label, style.WIDTH / COLUMNS - 0.5, 2, style.TEXT_SIZE, "bold"))
+        axis.set_title(style.fit_lines(label, on.width / columns - on.scaled(0.5), 2, on.text, "bold"))
         axis.set_xticks([0, 0.5, 1])
         axis.set_xlim(LOWEST, HIGHEST)
     for axis in list(grid.flat)[len(curves) :]:
@@ -98,7 +101,7 @@ def _looks(scanners: Sequence[str]) -> dict[str, Look]:
     }
 
 
-def draw(run: FinishedRun) -> list[Path]:
+def make(run: FinishedRun) -> style.Page | None:
     """Draw the first people who have images; nothing where there are none."""
     curves: dict[str, dict[str, np.ndarray]] = {}
     subjects: set[str] = set()
@@ -114,8 +117,5 @@ def draw(run: FinishedRun) -> list[Path]:
         if images:
             curves[run.label(arm)] = histograms(images)
     if not curves:
-        return []
-    figure = plot(
-        curves, scanners=run.scanners, people=len(subjects), simulated=run.simulated, notes=run.setback_notes()
-    )
-    return style.save(figure, run.files.figures, "figure_histograms")
+        return None
+    return plot(curves, scanners=run.scanners, people=len(subjects), simulated=run.simulated, notes=run.setback_notes())

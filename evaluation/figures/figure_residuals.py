@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
-from evaluation.figures import panels, slices, style
+from evaluation.figures import panels, picture_grid, slices, style
+from evaluation.figures.media import medium
 from evaluation.runs.finished_run import FinishedRun
 
 ROLES = ("arm", "permuted", "blur")
@@ -25,9 +24,6 @@ CAPTION = (
 )
 FULL = 20.0
 """Percent of the gray range that are shown in full color."""
-MOST_SCANNERS = 8
-SCALE_WIDTH = 0.05
-"""Width of the color scale as a share of a picture's."""
 
 
 def residuals(images: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -57,7 +53,7 @@ def plot(
     subject: str,
     simulated: bool = False,
     notes: Sequence[str] = (),
-) -> Figure:
+) -> style.Page:
     """Draw slices in a grid.
 
     `pictures` maps (arm, scanner) to a residual's slice (rows, columns) in percent, all of one shape, and its root
@@ -65,40 +61,31 @@ def plot(
     """
     shape = next(iter(pictures.values()))[0].shape
     ratio = shape[0] * edges_mm[0] / (shape[1] * edges_mm[1])
-    side = min(1.35, (style.WIDTH - 1.0) / len(scanners))
-    figure = style.page(
+    figure, grid = picture_grid.layout(
         f"{TITLE}: subject {subject}",
-        height=len(arms) * ((side - 0.2) * ratio + 0.26) + 0.3,
+        arms=arms,
+        scanners=scanners,
+        ratio=ratio,
+        widest=1.35,
+        under=0.17,
         simulated=simulated,
         notes=["n = 1 subject.", *notes],
-        width=max(5.0, side * len(scanners) + 1.0),
-    )
-    grid = figure.subplots(
-        len(arms),
-        len(scanners) + 1,
-        squeeze=False,
-        gridspec_kw={"width_ratios": [1.0] * len(scanners) + [SCALE_WIDTH], "wspace": 0.02},
     )
     for row, arm in enumerate(arms):
-        for column, scanner in enumerate(scanners):
-            axis = grid[row, column]
-            if (arm, scanner) in pictures:
-                pixels, left = pictures[arm, scanner]
-                axis.imshow(
-                    pixels, cmap="RdBu_r", vmin=-FULL, vmax=FULL, aspect=edges_mm[0] / edges_mm[1], interpolation="none"
-                )
-                panels.frame(axis)
-                axis.set_xlabel(f"{left:.1f} %", fontsize=style.SMALL_SIZE, labelpad=1)
-            else:
+        for axis, scanner in zip(grid[row], scanners, strict=False):
+            if (arm, scanner) not in pictures:
                 panels.say_no_scan(axis)
                 axis.set_box_aspect(ratio)
-            if row == 0:
-                axis.set_title(style.fit_lines(scanner, side - 0.1, 3, style.TEXT_SIZE, "bold"))
-            if column == 0:
-                axis.set_ylabel(style.fit_lines(arm, (side - 0.2) * ratio, 2, style.TEXT_SIZE, "bold"), weight="bold")
+                continue
+            pixels, left = pictures[arm, scanner]
+            axis.imshow(
+                pixels, cmap="RdBu_r", vmin=-FULL, vmax=FULL, aspect=edges_mm[0] / edges_mm[1], interpolation="none"
+            )
+            panels.frame(axis)
+            axis.set_xlabel(f"{left:.1f} %", fontsize=medium().small, labelpad=1)
         if row == 0:
             _show_scale(grid[row, -1])
-            grid[row, -1].set_box_aspect(ratio / SCALE_WIDTH)
+            grid[row, -1].set_box_aspect(ratio / picture_grid.SCALE_WIDTH)
         else:
             grid[row, -1].set_axis_off()
     return figure
@@ -111,16 +98,16 @@ def _show_scale(axis: Axes) -> None:
     axis.yaxis.tick_right()
     axis.yaxis.set_label_position("right")
     axis.set_yticks([-FULL, 0, FULL])
-    axis.tick_params(labelsize=6.5, length=2)
-    axis.set_ylabel("%", fontsize=7)
+    axis.tick_params(labelsize=medium().tiny, length=2)
+    axis.set_ylabel("%", fontsize=medium().tiny)
     axis.set_label("gray scale")
 
 
-def draw(run: FinishedRun) -> list[Path]:
+def make(run: FinishedRun) -> style.Page | None:
     """Draw the subject of Figure 4; nothing where no arm has images of two scanners."""
     arms = run.with_images()
     subject = run.example_subject(arms)
-    scanners = run.scanners[:MOST_SCANNERS]
+    scanners, fewer = panels.some(run.scanners, picture_grid.most_scanners(), "scanners")
     pictures: dict[tuple[str, str], tuple[np.ndarray, float]] = {}
     box: tuple[slice, ...] = ()
     edges_mm = np.ones(3)
@@ -139,16 +126,14 @@ def draw(run: FinishedRun) -> list[Path]:
             pixels = slices.upright(left[scanner][box[0], box[1]], 2, level)
             pictures[run.label(arm), scanner] = (pixels, root_mean_square(left[scanner]))
     if subject is None or not pictures:
-        return []
+        return None
     drawn = list(dict.fromkeys(label for label in map(run.label, arms) if any(key[0] == label for key in pictures)))
-    fewer = f"The first {len(scanners)} of {len(run.scanners)} scanners." if len(scanners) < len(run.scanners) else ""
-    figure = plot(
+    return plot(
         pictures,
         arms=drawn,
         scanners=scanners,
         edges_mm=(float(edges_mm[1]), float(edges_mm[0])),
         subject=subject,
         simulated=run.simulated,
-        notes=[fewer, *run.notes()],
+        notes=[*fewer, *run.notes()],
     )
-    return style.save(figure, run.files.figures, "figure_residuals")

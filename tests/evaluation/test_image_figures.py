@@ -9,7 +9,6 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from matplotlib.figure import Figure
 
 from core.files import read_table, write_table
 from evaluation.figures import figure_forest, figure_histograms, figure_residuals, style
@@ -18,12 +17,9 @@ from evaluation.verdicts import GAIN_COLUMNS
 from tests.support.example_run import write_example_run
 
 
-def drawn(module, folder: Path, monkeypatch) -> Figure | None:
+def drawn(module, folder: Path) -> style.Page | None:
     """A figure of a run as matplotlib's object; None where nothing is drawn."""
-    kept: list[Figure] = []
-    monkeypatch.setattr(style, "save", lambda figure, *_: kept.append(figure) or [Path("a.png")])
-    module.draw(read_run(folder))
-    return kept[0] if kept else None
+    return module.make(read_run(folder))
 
 
 @given(slope=st.floats(0.1, 1000), shift=st.floats(-1000, 1000))
@@ -39,9 +35,9 @@ def test_histograms_dont_see_an_arms_unit(slope, shift):
         assert 0.98 < density.sum() * width <= 1.0 + 1e-9
 
 
-def test_a_line_a_scanner_and_a_panel_an_arm(tmp_path, monkeypatch):
+def test_a_line_a_scanner_and_a_panel_an_arm(tmp_path):
     folder = write_example_run(tmp_path / "run", subjects=2, missing=[("01", "Trio"), ("02", "Trio")])
-    figure = drawn(figure_histograms, folder, monkeypatch)
+    figure = drawn(figure_histograms, folder)
     panels = [axis for axis in figure.axes if axis.lines]
     assert [axis.get_title() for axis in panels] == ["RAW", "WS", "RAVEL", "MISPEL"]
     assert {len(axis.lines) for axis in panels} == {3}
@@ -70,20 +66,20 @@ def test_a_residual_is_in_percent_of_the_gray_range_and_none_outside_the_brain()
     assert left["a"][1:].max() < 0 < left["b"][1:].min()
 
 
-def test_the_mean_of_scans_leaves_less_between_scanners(tmp_path, monkeypatch):
+def test_the_mean_of_scans_leaves_less_between_scanners(tmp_path):
     folder = write_example_run(tmp_path / "run", subjects=2)
-    figure = drawn(figure_residuals, folder, monkeypatch)
+    figure = drawn(figure_residuals, folder)
     numbers = [float(axis.get_xlabel().split()[0]) for axis in figure.axes if axis.get_xlabel().endswith("%")]
     by_arm = np.array(numbers).reshape(4, 4).mean(axis=1)
     # the example's MISPEL differs by a seventh of the others
     assert by_arm[3] < by_arm[:3].min()
 
 
-def test_one_scanner_alone_has_no_residual(tmp_path, monkeypatch):
+def test_one_scanner_alone_has_no_residual(tmp_path):
     folder = write_example_run(tmp_path / "run", subjects=2, scanners=("GE", "Trio"))
     for path in (folder / "images").rglob("*Trio*"):
         path.unlink()
-    assert drawn(figure_residuals, folder, monkeypatch) is None
+    assert drawn(figure_residuals, folder) is None
 
 
 def gains(**changes) -> dict:
@@ -111,13 +107,13 @@ def test_a_gain_is_the_share_of_the_way_to_a_rescan_or_to_the_best():
     assert found["margin_share"].iloc[0] == pytest.approx(0.05)
 
 
-def test_the_forest_shows_arms_that_compete_in_the_primary_endpoints_tissue(tmp_path, monkeypatch):
+def test_the_forest_shows_arms_that_compete_in_the_primary_endpoints_tissue(tmp_path):
     folder = write_example_run(tmp_path / "run", subjects=2)
     arms = read_table(folder / "arms.tsv")
     rows = [gains(method=arm, control=control) for arm in arms["arm"][1:] for control in ("raw", "blur")]
     rows += [gains(endpoint="exploratory", tissue="WM"), gains(endpoint="exploratory", measure="ssim", tissue=None)]
     write_table(folder / "statistics" / "gains.tsv", pd.DataFrame(rows)[GAIN_COLUMNS])
-    figure = drawn(figure_forest, folder, monkeypatch)
+    figure = drawn(figure_forest, folder)
     assert [axis.get_title() for axis in figure.axes] == list(figure_forest.CONTROLS.values())
     names = [label.get_text().replace("\n", " ") for label in figure.axes[0].get_yticklabels()]
     assert names == ["Absolute difference of volumes, partial-volume sum, GM"]
@@ -126,5 +122,5 @@ def test_the_forest_shows_arms_that_compete_in_the_primary_endpoints_tissue(tmp_
     assert dots[0] == pytest.approx([0.2] * 3)
 
 
-def test_no_gains_no_forest(tmp_path, monkeypatch):
-    assert drawn(figure_forest, write_example_run(tmp_path / "run", subjects=2), monkeypatch) is None
+def test_no_gains_no_forest(tmp_path):
+    assert drawn(figure_forest, write_example_run(tmp_path / "run", subjects=2)) is None
