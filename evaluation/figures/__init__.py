@@ -7,9 +7,10 @@ medium that is drawn on, or None where the run has nothing for it. `ROLES` says 
 "page", by default both). Dropping a file in is all it takes to add a figure;
 `python -m evaluation figures RUN` draws it and the report shows it.
 
-For the report a figure is `RUN/figures/<module>.png` and `.svg`, with title, topic and caption in `<module>.json`
-beside them. For a paper (`--paper`) it is `RUN/figures/paper/<module>_column.pdf` and `_page.pdf`, each as `.png`, too,
-and with its caption in `.txt`, since neither the title nor the mark "simulated" stands in the picture.
+For the report a figure is `RUN/figures/<module>.png` and `.svg`, with title, topic, caption and the places of people's
+dots in `<module>.json` beside them. For a paper (`--paper`) it is `RUN/figures/paper/<module>_column.pdf` and
+`_page.pdf`, each as `.png`, too, and with its caption in `.txt`, since neither the title nor the mark "simulated"
+stands in the picture.
 """
 
 from __future__ import annotations
@@ -66,8 +67,10 @@ def draw_one(run: Path | str, name: str) -> list[Path]:
     if page is None:
         return []
     told = folder / f"{name}.json"
-    write_json(told, about(figure) | ({"caption": page.caption} if page.caption else {}))
-    return [*style.save(page, folder, name), told]
+    paths = style.save(page, folder, name)
+    own = {"caption": page.caption} if page.caption else {}
+    write_json(told, about(figure) | own | {"people": page.places_of_people()})
+    return [*paths, told]
 
 
 def draw_for_paper(run: Path | str, name: str) -> list[Path]:

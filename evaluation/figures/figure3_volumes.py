@@ -28,6 +28,7 @@ def make(run: FinishedRun) -> style.Page:
         by_tissue(run, table, arms, "volume_ml"),
         arms=[run.label(arm) for arm in arms],
         scanners=run.scanners,
+        people=run.subjects,
         looks=[style.looks(run.arms)[arm] for arm in arms],
         title=style.by_rule(TITLE, run.rule),
         simulated=run.simulated,

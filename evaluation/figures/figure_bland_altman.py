@@ -35,7 +35,7 @@ BAR = 0.114
 @style.styled
 def plot(
     agreement: dict[str, dict[str, np.ndarray]],
-    differences: dict[str, dict[tuple[int, int], np.ndarray]],
+    differences: dict[str, dict[tuple[int, int], dict[str, float]]],
     *,
     pairs: Sequence[str],
     arms: Sequence[str],
@@ -47,7 +47,7 @@ def plot(
     """Draw a row of panels a tissue, a group a pair, a bar an arm.
 
     `agreement` maps a tissue to bias, low and high, each (pairs, methods) in mL, NaN where there is none;
-    `rule` says what counts as a tissue; `differences` maps it to the subjects' differences (N,) by (pair, method).
+    `rule` says what counts as a tissue; `differences` maps it to the subjects' differences by (pair, method).
     """
     on = medium()
     rows = panels.chunks(len(pairs), max(2, panels.a_row(BAR) // len(arms)))
@@ -81,7 +81,7 @@ def plot(
     grid = figure.subplots(len(agreement) * len(rows), 1, squeeze=False)[:, 0]
     width = 0.84 / len(arms)
     for number, (tissue, found) in enumerate(agreement.items()):
-        points = np.concatenate([np.zeros(1), *differences[tissue].values()])
+        points = np.array([0.0, *(value for people in differences[tissue].values() for value in people.values())])
         low = np.nanmin([np.nanmin(found["low"], initial=0.0), points.min()])
         high = np.nanmax([np.nanmax(found["high"], initial=0.0), points.max()])
         margin = 0.05 * (high - low) or 1.0
@@ -107,8 +107,9 @@ def plot(
                         )
                     if np.isfinite(bias):
                         axis.hlines(bias, x - width * 0.43, x + width * 0.43, color=style.INK, linewidth=1.4, zorder=4)
-                    people = differences[tissue].get((pair, column), np.empty(0))
-                    panels.dot_people(axis, np.full(len(people), x), people, zorder=3)
+                    people = differences[tissue].get((pair, column), {})
+                    at = np.full(len(people), x)
+                    panels.dot_people(axis, at, np.array([*people.values()]), zorder=3, people=[*people])
             axis.set_xlim(-0.5, len(row) - 0.5)
             axis.set_ylim(low - margin, high + margin)
             axis.grid(False, axis="x")
@@ -123,7 +124,9 @@ def make(run: FinishedRun) -> style.Page | None:
     """Draw `metrics/bland_altman.tsv` and the differences of `metrics/volume_differences.tsv`; nothing without them."""
     keys = ["method", "scanner_a", "scanner_b", "tissue"]
     table = run.table("metrics/bland_altman.tsv", [*keys, "rule", "bias_ml", "limit_low_ml", "limit_high_ml"])
-    people = run.table("metrics/volume_differences.tsv", [*keys, *(f"difference_ml{ending}" for ending in NAMES)])
+    people = run.table(
+        "metrics/volume_differences.tsv", [*keys, "subject", *(f"difference_ml{ending}" for ending in NAMES)]
+    )
     if table is None or people is None or table["bias_ml"].notna().sum() == 0:
         return None
     rule = main_rule(people, "difference_ml")
@@ -137,8 +140,10 @@ def make(run: FinishedRun) -> style.Page | None:
             continue
         agreement[tissue] = {name: pair_bars.by_pair(part, run.pairs, arms, column) for name, column in columns.items()}
         differences[tissue] = {
-            (pairs[str(a), str(b)], arms.index(str(arm))): values.dropna().to_numpy(dtype=float)
-            for (arm, a, b), values in points.groupby(keys[:3])[f"difference_ml{rule}"]
+            (pairs[str(a), str(b)], arms.index(str(arm))): {
+                str(name): float(value) for name, value in people_of.dropna().items()
+            }
+            for (arm, a, b), people_of in points.set_index("subject").groupby(keys[:3])[f"difference_ml{rule}"]
             if (a, b) in pairs and arm in arms
         }
     return plot(

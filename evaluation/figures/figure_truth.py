@@ -29,6 +29,7 @@ def make(run: FinishedRun) -> style.Page | None:
         scanner_boxes.by_tissue(run, table, arms, f"volume_error_ml{rule}"),
         arms=[run.label(arm) for arm in arms],
         scanners=run.scanners,
+        people=run.subjects,
         looks=[style.looks(run.arms)[arm] for arm in arms],
         title=style.by_rule(TITLE, NAMES[rule]),
         unit="error (mL)",

@@ -131,12 +131,19 @@ def is_dark(color: str) -> bool:
 
 
 def grouped_boxes(
-    axis: Axes, values: np.ndarray, *, looks: Sequence[Look], join: bool = True, dots: bool = True, gap: float = 0.9
+    axis: Axes,
+    values: np.ndarray,
+    *,
+    looks: Sequence[Look],
+    people: Sequence[str] = (),
+    join: bool = True,
+    dots: bool = True,
+    gap: float = 0.9,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Draw boxes for values (groups, subjects, members), a look a group, `gap` boxes apart; NaN is left out.
 
-    Points are subjects, and with `join` a line joins one subject's points within a group; without `dots` only those
-    beyond the whiskers are drawn.
+    Points are subjects, whom `people` names in order, and with `join` a line joins one subject's points within a group;
+    without `dots` only those beyond the whiskers are drawn.
     Returns the places (groups, members) of the boxes and (groups,) of the groups on the x axis.
     """
     groups, _, members = values.shape
@@ -166,14 +173,22 @@ def grouped_boxes(
             patch.set_hatch(look.hatch)
         if dots:
             at = np.concatenate([np.full(samples[member].size, places[group, member]) for member in range(members)])
-            dot_people(axis, at, np.concatenate(samples), zorder=4)
+            known = np.isfinite(values[group].T)
+            whose = (
+                [name for seen in known for name, there in zip(people, seen, strict=True) if there] if people else ()
+            )
+            dot_people(axis, at, np.concatenate(samples), zorder=4, people=whose)
     axis.grid(False, axis="x")
     axis.set_xlim(places[0, 0] - 0.8, places[-1, -1] + 0.8)
     return places, places.mean(axis=1)
 
 
-def dot_people(axis: Axes, places: np.ndarray, values: np.ndarray, *, zorder: float) -> None:
-    """A small white dot a person: `values` (N,) over `places` (N,) on the x axis."""
+def dot_people(
+    axis: Axes, places: np.ndarray, values: np.ndarray, *, zorder: float, people: Sequence[str] = ()
+) -> None:
+    """A small white dot a person: `values` (N,) over `places` (N,) on the x axis; `people` says whose they are."""
+    if people and isinstance(axis.figure, style.Page):
+        axis.figure.dots.append((axis, people, places, values))
     axis.plot(
         places,
         values,

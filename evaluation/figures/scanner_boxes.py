@@ -40,6 +40,7 @@ def plot(
     looks: Sequence[Look],
     title: str,
     unit: str = "volume (mL)",
+    people: Sequence[str] = (),
     zero_line: bool = False,
     simulated: bool = False,
     notes: Sequence[str] = (),
@@ -47,7 +48,7 @@ def plot(
     """Draw boxes: a row of panels a tissue, a group an arm, a box a scanner.
 
     `volumes` maps a tissue to values (methods, subjects, scanners) in mL, NaN where there is none;
-    `methods` are labels, `looks` their colors.
+    `methods` are labels, `looks` their colors, `people` the subjects.
     """
     on = medium()
     rows = panels.chunks(len(arms), max(1, panels.a_row(BOX) // len(scanners)))
@@ -81,7 +82,7 @@ def plot(
         margin = 0.06 * (high - low) or 1.0
         for place, row in enumerate(rows):
             axis = grid[number * len(rows) + place]
-            boxes, centers = panels.grouped_boxes(axis, values[list(row)], looks=[looks[m] for m in row])
+            boxes, centers = panels.grouped_boxes(axis, values[list(row)], looks=[looks[m] for m in row], people=people)
             if zero_line:
                 axis.axhline(0, color=style.INK, linewidth=0.9, zorder=1)
             axis.set_ylim(low - margin, high + margin)

@@ -196,6 +196,18 @@ class Page(Figure):
     caption: str = ""
     """What is printed under it, where that isn't its module's `CAPTION`."""
 
+    dots: list[tuple[Axes, Sequence[str], np.ndarray, np.ndarray]]
+    """Where people's dots are: a panel, whose they are, and their places on its axes."""
+
+    def places_of_people(self) -> dict[str, list[list[float]]]:
+        """By person where their dots are in the settled picture: shares of its width, and of its height from above."""
+        found: dict[str, list[list[float]]] = {}
+        for axis, names, x, y in self.dots:
+            shares = axis.transData.transform(np.column_stack([x, y])) / [self.bbox.width, self.bbox.height]
+            for name, (across, up) in zip(names, shares.tolist(), strict=True):
+                found.setdefault(name, []).append([round(across, 4), round(1 - up, 4)])
+        return found
+
     def in_words(self, caption: str) -> str:
         """What is printed under a paper's figure: the title, its module's caption or its own, and the footnote."""
         simulated = [sentence for sentence in self.sentences if sentence == SIMULATED]
@@ -231,7 +243,7 @@ def page(
     total = header + height + footer
     panels = ConstrainedLayoutEngine(rect=(0, footer / total, 1, height / total), w_pad=on.gap)
     figure = Page(figsize=(width, total), dpi=DPI, layout=panels, facecolor="white")
-    figure.heading, figure.sentences = title, sentences
+    figure.heading, figure.sentences, figure.dots = title, sentences, []
     if heading:
         figure.text(0.1 / width, 1 - 0.07 / total, "\n".join(heading), fontsize=TITLE_SIZE, weight="bold", va="top")
     if mark:

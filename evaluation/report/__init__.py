@@ -29,7 +29,9 @@ def render(run: Path | str) -> Path:
     }
     page = template("report.html.j2").render(
         style=_part("report.css"),
-        script=_part("viewer.js") + _part("report.js"),
+        script="".join(_part(f"{name}.js") for name in ("viewer", "people", "report")),
+        people=opened.subjects,
+        places=content.places_of_people(figures),
         run=content.overview(opened),
         headline=content.headline(opened.only("arm")),
         verdict=first_screen.first_screen(opened),

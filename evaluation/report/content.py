@@ -376,10 +376,22 @@ def figures(run: FinishedRun) -> dict[str, list[dict[str, Any]]]:
                 "title": figure["title"],
                 "caption": figure["caption"],
                 "path": path,
+                "people": figure.get("people", {}),
                 "files": [file.relative_to(run.folder).as_posix() for file in _in_kinds(path, FIGURE_KINDS)],
             }
             found.setdefault(figure["topic"], []).append(shown)
     return found
+
+
+def places_of_people(figures: Mapping[str, Sequence[Mapping[str, Any]]]) -> Markup:
+    """By figure and person where the person's points are in the picture, as JSON that a script element can hold."""
+    found = {figure["id"]: figure["people"] for shown in figures.values() for figure in shown if figure["people"]}
+    return as_script(found)
+
+
+def as_script(value: object) -> Markup:
+    """JSON, safe inside a script element."""
+    return Markup(json.dumps(value, sort_keys=True).replace("<", "\\u003c"))
 
 
 def definitions() -> list[dict[str, str]]:

@@ -84,3 +84,4 @@ document.querySelectorAll("table.sortable").forEach(sortable);
 document.querySelectorAll(".tabs").forEach(tabs);
 const viewerData = document.getElementById("viewer-data");
 if (viewerData) viewer(document.getElementById("viewer"), JSON.parse(viewerData.textContent));
+people(document.getElementById("person"), JSON.parse(document.getElementById("people-data").textContent));

@@ -6,18 +6,17 @@ beside each other or over each other, and subtracts them.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-from markupsafe import Markup
 
 from core.names import TISSUES
 from core.run_folder import labels_name, scan_name
 from evaluation.figures import slices
 from evaluation.report import mosaic
+from evaluation.report.content import as_script
 from evaluation.runs.finished_run import FinishedRun
 
 MOST_IMAGES = 96
@@ -122,9 +121,8 @@ def as_json(viewer: Viewer | None) -> dict[str, Any] | None:
     """The viewer's parts for the page: its JSON, safe inside a script element, and what the text needs."""
     if viewer is None:
         return None
-    content = json.dumps(asdict(viewer), sort_keys=True).replace("<", "\\u003c")
     return {
-        "json": Markup(content),
+        "json": as_script(asdict(viewer)),
         "subjects": len(viewer.subjects),
         "left_out": viewer.left_out,
         "edge": f"{viewer.edge_mm:.2g}",

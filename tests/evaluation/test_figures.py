@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from core.errors import InputError
-from core.files import read_table, write_table
+from core.files import read_json, read_table, write_table
 from core.names import PAPER_TISSUES
 from core.scan_quality import sentences
 from evaluation import figures
@@ -361,3 +361,26 @@ def test_quality_shows_rescans_and_one_in_the_place_of_a_scan_that_failed(tmp_pa
     ]
     later = quality.assign(status="failed", flags="no brain was found").iloc[[2]]
     assert sentences(later, "failed") == ["subject 01 on GE, session 3 failed: no brain was found"]
+
+
+def test_peoples_dots_are_where_the_picture_has_them(tmp_path):
+    folder = write_example_run(tmp_path / "run", subjects=3, methods=("raw", "mispel"), missing=[("02", "Prisma")])
+    figures.draw_one(folder, "figure3_volumes")
+    places = read_json(folder / "figures" / "figure3_volumes.json")["people"]
+    # two arms, three tissues, four scanners
+    assert {name: len(found) for name, found in places.items()} == {"01": 24, "02": 18, "03": 24}
+    with Image.open(folder / "figures" / "figure3_volumes.png") as picture:
+        pixels = np.asarray(picture.convert("L")).astype(int)
+    height, width = pixels.shape
+    for across, down in places["01"] + places["02"]:
+        # a white dot with a dark edge
+        row, column = round(down * height), round(across * width)
+        around = pixels[row - 4 : row + 5, column - 4 : column + 5]
+        assert pixels[row - 1 : row + 2, column - 1 : column + 2].max() > 240
+        assert around.min() < 90
+
+
+def test_a_figure_without_people_names_none(tmp_path):
+    folder = write_example_run(tmp_path / "run", subjects=2, methods=("raw", "mispel"))
+    figures.draw_one(folder, "figure5_rmse")
+    assert read_json(folder / "figures" / "figure5_rmse.json")["people"] == {}

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from core.files import read_json, write_json
 from evaluation import figures
 from evaluation.report import render
 from tests.support.browser import browser, visit
@@ -107,6 +109,19 @@ seen.person = subject.value;
 return seen;
 """
 
+PERSON = """
+const select = document.getElementById("person");
+const seen = { names: Array.from(select.options).map((option) => option.text) };
+const rings = () => Array.from(document.querySelectorAll("#figure3_volumes .rings circle")).map((ring) => [
+  parseFloat(ring.getAttribute("cx")) / 100, parseFloat(ring.getAttribute("cy")) / 100]);
+for (const name of ["01", "02", ""]) {
+  select.value = name;
+  select.dispatchEvent(new Event("change"));
+  seen["rings" + name] = rings();
+}
+return seen;
+"""
+
 WIDTHS = """
 const wide = document.documentElement.scrollWidth <= document.documentElement.clientWidth;
 const frame = document.createElement("iframe");
@@ -126,8 +141,12 @@ def page(tmp_path_factory) -> Path:
     browser()
     folder = tmp_path_factory.mktemp("runs") / "example"
     write_example_run(folder, subjects=2, failed=["ravel"], missing=[("02", "Prisma")])
+    # for the places of people's dots; its picture is replaced, as large ones outlast a browser's virtual time
+    figures.draw_one(folder, "figure3_volumes")
+    told = read_json(folder / "figures" / "figure3_volumes.json")
     for name in figures.names():
         a_picture(folder / "figures" / f"{name}.png")
+    write_json(folder / "figures" / "figure3_volumes.json", told)
     return render(folder)
 
 
@@ -183,6 +202,15 @@ def test_the_viewer_shows_every_scan_of_every_arm(page, tmp_path):
     assert seen["moves"][4].startswith("A MISPEL, ")
     assert "mean difference 0.0 % of the gray scale" in seen["itself"]
     assert seen["person"] == "01"
+
+
+def test_a_chosen_person_is_ringed_where_their_dots_are(page, tmp_path):
+    seen = visit_quietly(page, PERSON, tmp_path)
+    assert seen["names"] == ["everyone", "01", "02"]
+    places = read_json(page.parent / "figures" / "figure3_volumes.json")["people"]
+    for name in ("01", "02"):
+        assert np.allclose(seen[f"rings{name}"], places[name], atol=1e-6)
+    assert seen["rings"] == []
 
 
 def test_nothing_sticks_out_at_either_width(page, tmp_path):
