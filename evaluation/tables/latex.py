@@ -83,6 +83,7 @@ def latex(text: str) -> str:
     return "".join(LATEX.get(character, character) for character in text)
 
 
+@functools.cache
 def text_width(text: str, size: Size) -> float:
     """Width of a line of text in points, without kerning, which would make it narrower."""
     # what the font file has in another place is as wide as these
@@ -210,15 +211,20 @@ def grids(panel: Panel) -> list[Grid]:
         found = _fitted(panel, panel.header, panel.rows, size, width, wrap=wrap)
         if found:
             return [found]
-    first = _texts(panel) + 1
-    for count in range(len(panel.header) - first, 0, -1):
-        chosen = [
-            range(start, min(start + count, len(panel.header))) for start in range(first, len(panel.header), count)
-        ]
-        blocks = [_fitted(panel, *_some_columns(panel, some), SIZES[1], PAGE, wrap=True) for some in chosen]
-        fitting = [block for block in blocks if block]
-        if len(fitting) == len(blocks):
-            return fitting
+    first, size = _texts(panel) + 1, SIZES[1]
+    numbers = range(first, len(panel.header))
+    cells = (max((cell_width(row[place], size) for row in panel.rows), default=0.0) for place in numbers)
+    narrowest = min(cells, default=PAGE)
+    for count in range(min(len(numbers), int(PAGE / (narrowest + GAP))), 0, -1):
+        blocks: list[Grid] = []
+        for start in numbers[::count]:
+            some = _some_columns(panel, range(start, min(start + count, len(panel.header))))
+            block = _fitted(panel, *some, size, PAGE, wrap=True)
+            if block is None:
+                break
+            blocks.append(block)
+        else:
+            return blocks
     raise ValueError(f"a column of the table '{panel.title}' is wider than a page")
 
 
