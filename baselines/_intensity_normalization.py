@@ -61,6 +61,7 @@ class ScanArm(Method):
     fits_on = "scan"
     unseen_scanners = True
     maps_intensities = True
+    libraries = ("intensity_normalization",)
 
     @abc.abstractmethod
     def normalizer(self) -> Any:
@@ -84,6 +85,7 @@ class StudyArm(Method):
     unseen_scanners = True
     maps_intensities = True
     learns_scanners = False
+    libraries = ("intensity_normalization",)
     learned: tuple[str, ...]
     """The normalizer's attributes that a fit sets."""
 

@@ -48,6 +48,7 @@ class DeepHarmony(Method):
     needs = frozenset({"paired", "gpu"})
 
     random_fit = True
+    libraries = ("safetensors", "torch")
 
     @dataclass(frozen=True)
     class Parameters:

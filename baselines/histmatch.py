@@ -35,6 +35,7 @@ class HistogramMatching(Method):
     unseen_scanners = True
     maps_intensities = True
     learns_scanners = False
+    libraries = ("skimage",)
 
     def fit(self, study: Study) -> None:
         """Average the training scans' quantile functions."""

@@ -102,6 +102,8 @@ class Method(abc.ABC):
     """Whether what a fit learned is of places on the grid: then it's applied to scans on that same grid alone."""
     random_fit: ClassVar[bool] = False
     """Whether its fit depends on the seed: a run then fits it under several."""
+    libraries: tuple[str, ...] = ()
+    """Modules that it imports and the plain install lacks (`core.libraries`): without them it is refused."""
 
     Parameters: ClassVar[type[Any]] = NoParameters
     """A frozen dataclass, nested in the method, of parameters with defaults; `--param name=value` sets one."""

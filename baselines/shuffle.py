@@ -68,6 +68,7 @@ class Shuffle(Method):
         self.inner = self._make_inner()
         self.uses_other_scans = self.inner.uses_other_scans
         self.by_voxel = self.inner.by_voxel
+        self.libraries = self.inner.libraries
 
     def _make_inner(self) -> Method:
         """The method that is fitted. Raises `InputError` for an unknown one, its parameters, or this one."""

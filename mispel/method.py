@@ -35,6 +35,7 @@ class Mispel(Method):
     needs = frozenset({"paired", "gpu"})
     unseen_subjects = True
     unseen_scanners = False
+    libraries = ("safetensors", "torch")
     Parameters = MispelParameters
     parameters: MispelParameters
 

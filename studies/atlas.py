@@ -10,6 +10,7 @@ import numpy as np
 
 from core.errors import InputError
 from core.images import load_image
+from core.libraries import check_libraries
 from core.nifti import open_nifti
 
 
@@ -20,6 +21,7 @@ def read_atlas(name: str) -> np.ndarray:
 
 def atlas_file(name: str) -> Path:
     """The atlas's file of `name` (t1, gm or wm) within nilearn, found without importing it."""
+    check_libraries(["nilearn"], "the ICBM152 atlas")
     package = importlib.util.find_spec("nilearn")
     folders = package.submodule_search_locations if package else None
     file = f"mni_icbm152_{name}_tal_nlin_sym_09a_converted.nii.gz"

@@ -24,6 +24,7 @@ from core.ids import check_told_apart
 from core.jobs.cost import ASKED
 from core.jobs.made import digest
 from core.jobs.run_process import announce
+from core.libraries import check_libraries
 from core.names import RAW
 from core.run_folder import RunFolder
 from studies.sources import RUN_WIDE, PlannedScan, Source, Step, source, sources
@@ -224,11 +225,12 @@ class Configuration:
 
         plan = Plan(self.scanners, cache(lambda: self.source.covariates(self.options)))
         for name, arm in self.arms.items():
-            chosen = method(arm.method)
+            made = method_of(arm)
             try:
-                chosen(make_parameters(chosen, dict(arm.parameters))).check_plan(plan)
+                made.check_plan(plan)
             except InputError as error:
                 raise InputError(f"methods.{name}: {error}") from None
+            check_libraries(made.libraries, f"methods.{name}", instead=f"leave it out (methods: {{{name}: null}})")
         for name, arm in self.arms.items():
             parameters = make_parameters(method(arm.method), dict(arm.parameters))
             self._check_kept(name, getattr(parameters, "covariates", ""))

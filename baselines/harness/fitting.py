@@ -13,6 +13,7 @@ from core import folds
 from core.errors import InputError, NotApplicable
 from core.files import write_folder_beside, write_json
 from core.jobs.ranks import rank
+from core.libraries import check_libraries
 from core.study import Study
 
 
@@ -21,9 +22,10 @@ def fit_method(name: str, study: Study, folder: Path, *, parameters: Any = None,
 
     A process beside the first of several (`core.jobs.ranks`) saves nothing.
     Returns the device that was used. Raises `NotApplicable` with the method's reason, `InputError` for
-    unusable scans.
+    unusable scans, or a library that isn't installed.
     """
     arm = method(name)(parameters, context)
+    check_libraries(arm.libraries, name)
     reason = arm.not_applicable(study)
     if reason is None and "paired" in arm.needs and not _is_paired(study):
         reason = "needs subjects who were scanned on at least two scanners, and the sheet has none"

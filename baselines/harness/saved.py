@@ -19,6 +19,7 @@ from baselines.interface import Context, Method
 from core import folds
 from core.errors import InputError
 from core.files import checksum, read_json, write_text
+from core.libraries import check_libraries
 from core.names import Scale
 from core.paths import check_is_file
 
@@ -109,7 +110,7 @@ def load_method(
 
     `given` are parameters that the user gives again; those by which the method runs command lines must be among them.
     Raises `InputError` when the folder holds another method's model, one of other parameters than those given, a
-    file that has changed since, or a command line that wasn't given.
+    file that has changed since, a command line that wasn't given, or where a library isn't installed.
     """
     description = read_description(folder)
     if description["method"] != name:
@@ -122,6 +123,7 @@ def load_method(
     except InputError as error:
         raise InputError(f"{folder}: fitted by another version ({error}); fit it again") from None
     arm = method_class(parameters, context)
+    check_libraries(arm.libraries, name)
     _check_given(arm, given or {}, folder)
     try:
         arm.load(folder)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
 import subprocess
 from datetime import UTC, datetime
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -45,12 +46,21 @@ def describe(study: Study, sheet: Path, config: dict[str, Any]) -> dict[str, Any
     return {
         "config": config,
         "seed": config["seed"],
-        "versions": {name: version(name) for name in LIBRARIES},
+        "versions": installed_versions(),
         "project_version": version("mispel-benchmark"),
         "git": git_state(),
         "inputs": inputs,
         "machine": machine() | command(sheet.parent) | {"steps": step_costs(sheet.parent).to_dict("records")},
     }
+
+
+def installed_versions() -> dict[str, str]:
+    """The versions of `LIBRARIES`, of those that are installed."""
+    found = {}
+    for name in LIBRARIES:
+        with contextlib.suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found
 
 
 def source_inputs(run: Path) -> dict[str, str]:

@@ -6,7 +6,8 @@ import argparse
 from pathlib import Path
 
 from core.files import write_table
-from mispel.bench import bench
+from core.libraries import check_libraries
+from mispel.method import Mispel
 
 HELP = "measure what the speed-ups bring, as a table"
 
@@ -20,6 +21,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def main(arguments: argparse.Namespace) -> None:
     """Measure, print the table and write it where asked."""
+    check_libraries(Mispel.libraries, "mispel")
+    from mispel.bench import bench
+
     table = bench(rounds=arguments.rounds, small=arguments.small)
     print(table.to_string(index=False, na_rep="", float_format=lambda value: f"{value:.3g}"))
     if arguments.out is not None:

@@ -11,9 +11,11 @@ from pathlib import Path
 from baselines.harness.commands import add_apply_options, harmonize_from
 from core.errors import InputError
 from core.files import write_beside
+from core.libraries import check_libraries
 from core.run_folder import image_name
 from core.sheet import write_sheet
 from core.study import Scan, Study
+from mispel.method import Mispel
 
 HELP = "harmonize scans, or one image, also of people never seen in training, from scanners seen"
 ENDINGS = (".nii", ".nii.gz")
@@ -59,6 +61,7 @@ def _harmonize_image(arguments: argparse.Namespace) -> None:
 
 def _scanners(arguments: argparse.Namespace) -> tuple[str, ...]:
     """Those that the model knows."""
+    check_libraries(Mispel.libraries, "mispel")
     import torch
 
     from mispel.model import load_model

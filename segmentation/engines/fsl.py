@@ -15,6 +15,7 @@ import numpy as np
 
 from core.errors import InputError
 from core.images import load_image, save_image
+from core.libraries import check_libraries
 from core.names import TISSUES
 from segmentation.interface import Segmentation
 
@@ -33,7 +34,7 @@ def segment(
     Raises
     ------
     InputError
-        FSL isn't installed, or FAST left no result.
+        FSL or Nipype isn't installed, or FAST left no result.
     """
     check()
     # Nipype asks a server for its newest version when it is imported.
@@ -83,7 +84,7 @@ def segment(
 
 
 def check() -> None:
-    """Refuse to begin where FSL isn't installed."""
+    """Refuse to begin where FSL, or Nipype, isn't installed."""
     missing = []
     if not os.environ.get("FSLDIR"):
         missing.append("FSLDIR is not set")
@@ -94,6 +95,7 @@ def check() -> None:
             f"engine fsl: {' and '.join(missing)}; install FSL 6 (https://fsl.fmrib.ox.ac.uk, free "
             "for non-commercial use), source its etc/fslconf/fsl.sh, or take the engine hmrf"
         )
+    check_libraries(["nipype"], "engine fsl", instead="take the engine hmrf")
 
 
 def _read(files: list[str], shape: tuple[int, ...]) -> np.ndarray:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 from typing import Literal
 
@@ -154,22 +153,12 @@ def _stripped_mask(image_file: Path, image: np.ndarray, affine: np.ndarray) -> n
     return mask
 
 
-def check_deepbet() -> None:
-    """Refuse an environment without the network deepbet."""
-    if importlib.util.find_spec("deepbet") is None:
-        raise InputError(
-            "the package deepbet, which finds the brain in whole heads, isn't installed; pip install deepbet, or set "
-            "brain: atlas, given or stripped"
-        )
-
-
 def deepbet_mask(image_file: Path, image: np.ndarray, affine: np.ndarray, threads: int) -> np.ndarray:
     """The brain as the network deepbet finds it, bool (X, Y, Z); its weights lie in its wheel.
 
     Fisch et al., "deepbet: Fast brain extraction of T1-weighted MRI using convolutional neural networks", Computers
     in Biology and Medicine 179:108845, 2024. Raises `InputError` where it finds none.
     """
-    check_deepbet()
     import torch
     from deepbet.bet import BrainExtraction
 

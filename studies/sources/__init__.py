@@ -25,6 +25,8 @@ A source may have more:
     bytes_beside(options) -> float          what it keeps beside the images, a voxel and scan
     space(options) -> str                   what BIDS calls the space of the common grid, as `ATLAS_SPACE`; without it
                                             scans stay where they were
+    libraries(options) -> tuple[str, ...]   modules that it imports and the plain install lacks (`core.libraries`):
+                                            without them its scans are neither planned nor checked
     settle(options) -> Options              the options with what takes long to find, in fields of `SETTLED`:
                                             called once, with `check`, and its answer is what `prepare` gets
     STEPS, step(name, options, scan, folder)    steps of a planned scan, each a job of its own before `prepare`
@@ -47,6 +49,7 @@ from typing import Any
 from core.covariates import Cell
 from core.errors import InputError, nearest
 from core.jobs.disk_space import bytes_to_write
+from core.libraries import check_libraries
 from core.options import make, names
 from core.run_folder import scan_name
 from core.scan_quality import Flagged
@@ -141,8 +144,10 @@ class Source:
         return getattr(self.module, "STEPS", ())
 
     def plan(self, given: Mapping[str, Any]) -> list[PlannedScan]:
-        """Which scans there will be."""
-        return self.module.plan(self.options(given))
+        """Which scans there will be; refuses to plan any without the source's libraries."""
+        options = self.options(given)
+        self._check_libraries(options)
+        return self.module.plan(options)
 
     def covariates(self, given: Mapping[str, Any]) -> list[str]:
         """Which further columns the sheet will have."""
@@ -150,15 +155,22 @@ class Source:
 
     def check(self, given: Mapping[str, Any]) -> None:
         """Refuse what can't be used."""
-        self.module.check(self.options(given))
+        options = self.options(given)
+        self._check_libraries(options)
+        self.module.check(options)
 
     def settle(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """The options, checked, with what `prepare` would else have to find again for each subject."""
+        self.check(given)
         options = self.options(given)
-        self.module.check(options)
         if hasattr(self.module, "settle"):
             options = self.module.settle(options)
         return dataclasses.asdict(options)
+
+    def _check_libraries(self, options: Any) -> None:
+        """Refuse to go on without a library that the source wants."""
+        if hasattr(self.module, "libraries"):
+            check_libraries(self.module.libraries(options), f"study.source: {self.name}")
 
     def making(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """The options that say how a scan is made, and not which there are."""

@@ -102,6 +102,18 @@ def space(options: Options) -> str:
     return ATLAS_SPACE if options.registration != "none" and options.atlas is None else ""
 
 
+def libraries(options: Options) -> tuple[str, ...]:
+    """Those of the steps that are asked for."""
+    wanted = {
+        "ants": options.registration != "none" or options.n4,
+        "bids": True,
+        "deepbet": options.brain in ("auto", "deepbet"),
+        "nilearn": options.registration != "none" and options.atlas is None,
+        "pooch": options.openneuro is not None,
+    }
+    return tuple(name for name, needed in wanted.items() if needed)
+
+
 def settle(options: Options) -> Options:
     """The options with their scans, so that no job has to read a large dataset's folders again."""
     found = (dataclasses.asdict(scan) | {"image": str(scan.image)} for scan in _scans(options))
@@ -114,12 +126,10 @@ def check(options: Options) -> None:
     from core.jobs.command import progress
     from studies.bids.checking import check_image
     from studies.preprocessing.arrays import reorient
-    from studies.preprocessing.brain import check_deepbet, own_mask, way_of
+    from studies.preprocessing.brain import own_mask, way_of
 
     scans = _scans(options)
     check_preprocessing(options)
-    if options.brain in ("auto", "deepbet"):
-        check_deepbet()
     for scan in progress(scans, what="images read", total=len(scans)):
         if options.openneuro is not None and not scan.image.exists():
             continue

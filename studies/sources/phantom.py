@@ -42,6 +42,11 @@ def space(options: Options) -> str:
     return ATLAS_SPACE
 
 
+def libraries(options: Options) -> tuple[str, ...]:
+    """nilearn, whose wheel has the atlas."""
+    return ("nilearn",)
+
+
 def check(options: Options) -> None:
     """Refuse scanners whose contrast no T1-weighted scan has."""
     from studies.simulation.truth import check_scanners

@@ -46,6 +46,11 @@ def bytes_beside(options: Options) -> float:
     return TRUTH
 
 
+def libraries(options: Options) -> tuple[str, ...]:
+    """nilearn, whose wheel has the atlas, and antspyx, which lays brains on it."""
+    return ("ants", "nilearn")
+
+
 def check(options: Options) -> None:
     """Read every person's image; refuse what isn't a skull-stripped brain."""
     from studies.simulation.truth import check_scanners

@@ -13,6 +13,7 @@ import pytest
 
 from core.errors import InputError
 from segmentation import labels_at, segment
+from segmentation.interface import check_engine
 from tests.support.made_up_study import AFFINE, made_up_brain, scanned
 
 SIZES = tuple(np.diag(AFFINE)[:3])
@@ -80,6 +81,14 @@ def test_without_fsl_says_how_to_get_it(brain, stand_in, monkeypatch, missing):
     monkeypatch.setenv(missing, "")
     with pytest.raises(InputError, match=r"scan.nii: .*FSLDIR|'fast'.*install FSL.*hmrf"):
         segment(*brain, SIZES, engine="fsl", name="scan.nii")
+
+
+def test_without_nipype_it_is_refused_while_planning(stand_in, monkeypatch):
+    check_engine("fsl", "segmentation.engine")
+    monkeypatch.setitem(sys.modules, "nipype", None)
+    told = r'segmentation.engine: engine fsl needs nipype, not installed here: pip install "mispel-benchmark\[fsl\]"'
+    with pytest.raises(InputError, match=told):
+        check_engine("fsl", "segmentation.engine")
 
 
 def test_reads_what_fast_writes(brain, stand_in):

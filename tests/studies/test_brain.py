@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
+import sys
 
 import numpy as np
 import pytest
@@ -11,10 +11,9 @@ from core.errors import InputError, Remark
 from core.images import load_image, save_image, save_labels
 from studies.__main__ import main
 from studies.atlas import atlas_file
-from studies.preprocessing import brain
 from studies.preprocessing.arrays import reorient
 from studies.preprocessing.atlas import load_atlas
-from studies.preprocessing.brain import check_deepbet, deepbet_mask, is_stripped, own_mask, way_of
+from studies.preprocessing.brain import deepbet_mask, is_stripped, own_mask, way_of
 from studies.preprocessing.options import PreprocessOptions
 from studies.sources import source
 from tests.support.bids_dataset import make_dataset, t1w
@@ -96,12 +95,12 @@ def test_without_deepbet_a_study_is_refused_before_any_work(atlas_brain, tmp_pat
     dataset = make_dataset(tmp_path, t1w("01", "a"))
     save_image(dataset / t1w("01", "a"), image, affine)
     options = {"dataset": str(dataset), "scanner": "ses"}
-    find = importlib.util.find_spec
     source("bids").check(options)
-    monkeypatch.setattr(brain.importlib.util, "find_spec", lambda name: None if name == "deepbet" else find(name))
-    for use in (check_deepbet, lambda: source("bids").check(options)):
-        with pytest.raises(InputError, match="deepbet, which finds the brain in whole heads, isn't installed"):
-            use()
+    monkeypatch.setitem(sys.modules, "deepbet", None)
+    for use in (source("bids").plan, source("bids").check):
+        with pytest.raises(InputError, match=r'bids needs deepbet, not installed .*"mispel-benchmark\[scans\]"'):
+            use(options)
+    source("bids").check(options | {"brain": "stripped"})
 
 
 def test_a_sheet_takes_a_head_by_its_brains_mask_alone(tmp_path):
