@@ -34,6 +34,7 @@ use_directory_urls = false
 nav = [
   {{ "First run" = "index.md" }},
   {{ "How to" = [
+    {{ "Install" = "install.md" }},
     {{ "My scans, in a sheet or BIDS" = "own-scans.md" }},
     {{ "A new person, an old model" = "new-people.md" }},
     {{ "My method" = "own-methods.md" }},

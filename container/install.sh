@@ -1,0 +1,11 @@
+#!/bin/sh
+# What the Dockerfile and apptainer.def share: all but FSL's engine, in the lock's versions, without the tools for
+# development that the lock holds too. Torch is the one for processors, 0.8 GB; that for GPUs takes 4.7 with its CUDA.
+set -eu
+cd "$(dirname "$0")/.."
+python -m pip install --no-cache-dir --quiet uv==0.13.9
+uv pip install --python "$(command -v python)" --torch-backend cpu --no-cache --compile-bytecode \
+    --constraint requirements.lock --editable ".[methods,scans]"
+python -m pip uninstall --yes --quiet uv
+# for users who may not write here
+python -m compileall -q .
