@@ -1,6 +1,6 @@
 #!/bin/sh
 # What the Dockerfile and apptainer.def share: all but FSL's engine, in the lock's versions, without the tools for
-# development that the lock holds too. Torch is the one for processors, 0.8 GB; that for GPUs takes 4.7 with its CUDA.
+# development that the lock holds too. Torch is the one for processors, 0.7 GB; that for GPUs takes 4.5 with its CUDA.
 set -eu
 cd "$(dirname "$0")/.."
 python -m pip install --no-cache-dir --quiet uv==0.13.9
