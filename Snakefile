@@ -54,4 +54,4 @@ if workflow.is_main_process:
         print(f"{RUN}: {job} is to be made again: {why}", file=sys.stderr)
     if not DRY_RUN:
         JOBS.write_plan()
-        tell_progress()
+        PROGRESS = tell_progress()

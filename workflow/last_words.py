@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
+from collections.abc import Sequence
 from pathlib import Path
 
 from core.jobs.cost import MARK
 from core.run_folder import RunFolder
 
-FAILED = re.compile(r"^Error in rule (\S+):$(.*?)(?=^\S)", re.DOTALL | re.MULTILINE)
-LOG = re.compile(r"^ +log: (.+?)(?: \(check log file\(s\) for error details\))?$", re.MULTILINE)
 LONGEST = 110
 """Letters of a line about an arm."""
 
@@ -36,16 +33,13 @@ def found(run: Path | str) -> list[str]:
     return [*lines, f"Report: {at.report}"]
 
 
-def failures(log: str) -> Iterator[str]:
-    """By Snakemake's log of a run a line for each job that failed: which it was, and its own last sentence."""
-    for failed in FAILED.finditer(f"{log}\nend"):
-        named = LOG.search(failed[2])
-        path = None if named is None else Path(named[1].split(",")[0])
-        if path is None or not path.is_file():
-            yield f"{failed[1]} failed without a log"
-        else:
-            place = path.parts[path.parts.index("logs") + 1 :] if "logs" in path.parts else path.parts[-1:]
-            yield f"{' '.join(place).removesuffix('.log')}: {last_sentence(path)} ({path})"
+def failure(rule: str, logs: Sequence[str]) -> str:
+    """A line about a job that failed: which it was, by its rule or its own log, and its last sentence."""
+    path = Path(logs[0]) if logs else None
+    if path is None or not path.is_file():
+        return f"{rule} failed without a log"
+    place = path.parts[path.parts.index("logs") + 1 :] if "logs" in path.parts else path.parts[-1:]
+    return f"{' '.join(place).removesuffix('.log')}: {last_sentence(path)} ({path})"
 
 
 def last_sentence(path: Path) -> str:

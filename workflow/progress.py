@@ -10,9 +10,11 @@ import logging
 import sys
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TextIO
+
+from workflow.last_words import failure
 
 TOTAL = "total"
 TARGET = "all"
@@ -38,6 +40,8 @@ class Progress(logging.Handler):
         self.due: Counter[str] = Counter()
         self.running: dict[int, Started] = {}
         self.taken: dict[str, list[float]] = defaultdict(list)
+        self.failed: list[str] = []
+        """A line about each job that failed."""
 
     def emit(self, record: logging.LogRecord) -> None:
         """Take in one record of Snakemake's log."""
@@ -54,6 +58,18 @@ class Progress(logging.Handler):
             started = self.running.pop(vars(record)["job_id"], None)
             if started is not None and started.rule != TARGET:
                 self._finished(started)
+        elif kind == "job_error":
+            told = vars(record)
+            # jobs that were submitted together fail together
+            for job in told.get("job_error_info") or [told]:
+                self._failed(job["rule_name"], job["log"])
+
+    def _failed(self, rule: str, logs: Sequence[str]) -> None:
+        line = failure(rule, logs)
+        # a cluster's job may be told of twice
+        if line not in self.failed:
+            self.failed.append(line)
+            print(f"failed: {line}", file=self.stream, flush=True)
 
     def _finished(self, job: Started) -> None:
         seconds = self.clock() - job.at
@@ -103,11 +119,13 @@ class WithoutCounts(logging.Filter):
         return not counted and record.msg != "Select jobs to execute..."
 
 
-def tell_progress() -> None:
-    """Begin to tell, in the terminal, of this run's jobs; Snakemake's log file stays as it is."""
+def tell_progress() -> Progress:
+    """Begin to tell, in the terminal, of this run's jobs, whatever `--quiet` leaves out; Snakemake's log stays."""
     from snakemake.logging import logger
 
     for handler in logger.handlers:
         if not isinstance(handler, logging.FileHandler):
             handler.addFilter(WithoutCounts())
-    logger.addHandler(Progress(sys.stderr))
+    progress = Progress(sys.stderr)
+    logger.addHandler(progress)
+    return progress

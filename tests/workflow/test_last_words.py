@@ -6,24 +6,8 @@ from evaluation.__main__ import main
 from evaluation.report import render
 from evaluation.tables import draw
 from tests.support.example_run import write_example_run
-from workflow.last_words import failures, found, last_sentence
+from workflow.last_words import failure, found, last_sentence
 
-SNAKEMAKE = """\
-[Thu Nov 26 19:41:51 2026]
-Error in rule fit:
-    message: None
-    jobid: 6
-    output: {folder}/models/mispel, {folder}/made/fit/mispel/all.json
-    log: {folder}/logs/fit/mispel/fit.log (check log file(s) for error details)
-    shell:
-        python -m baselines fit mispel
-        (command exited with non-zero exit code)
-Finished jobid: 2 (Rule: describe)
-Error in rule tables:
-    jobid: 7
-    shell:
-        python -m evaluation tables
-"""
 SAID = """\
 MISPEL step 1:  10%|#   | 3/30\rMISPEL step 1:  20%|##  | 6/30
 error: MISPEL step 1, epoch 2: the outputs are no longer finite; lower --param learning_rate
@@ -35,10 +19,11 @@ def test_a_failed_job_is_named_and_says_why(tmp_path):
     log = tmp_path / "logs" / "fit" / "mispel" / "fit.log"
     log.parent.mkdir(parents=True)
     log.write_text(SAID)
-    first, second = failures(SNAKEMAKE.format(folder=tmp_path))
-    assert first.startswith("fit mispel fit: MISPEL step 1, epoch 2: the outputs are no longer finite; ")
-    assert str(log) in first
-    assert second == "tables failed without a log"
+    told = failure("fit", [str(log)])
+    assert told.startswith("fit mispel fit: MISPEL step 1, epoch 2: the outputs are no longer finite; ")
+    assert str(log) in told
+    assert failure("tables", []) == "tables failed without a log"
+    assert failure("tables", [str(tmp_path / "none.log")]) == "tables failed without a log"
 
 
 def test_the_last_sentence_is_the_last_thing_said(tmp_path):

@@ -68,6 +68,20 @@ def test_what_is_no_job_of_the_run_is_not_told_of(told):
     assert told.out.getvalue() == ""
 
 
+def test_a_failed_job_is_told_at_once_and_kept_for_the_end(told, tmp_path):
+    log = tmp_path / "logs" / "fit" / "mine.log"
+    log.parent.mkdir(parents=True)
+    log.write_text("error: no such file\n")
+    for _ in range(2):
+        told.say(LogEvent.JOB_ERROR, jobid=1, rule_name="fit", log=[str(log)])
+    expected = f"fit mine: no such file ({log})"
+    assert told.out.getvalue().splitlines() == [f"failed: {expected}"]
+    assert told.progress.failed == [expected]
+    # of jobs that were submitted together
+    told.say(LogEvent.JOB_ERROR, job_error_info=[{"rule_name": rule, "log": []} for rule in ("apply", "segment")])
+    assert told.progress.failed[1:] == ["apply failed without a log", "segment failed without a log"]
+
+
 @pytest.mark.parametrize(
     ("record", "shown"),
     [

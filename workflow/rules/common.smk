@@ -14,7 +14,7 @@ from core.scan_quality import sentences
 from workflow.configuration import Configuration, prepare_environment
 from workflow.configuration_files import check_files
 from workflow.identity import Identities
-from workflow.last_words import failures, found
+from workflow.last_words import found
 from workflow.leftovers import take_out
 from workflow.progress import tell_progress
 from workflow.slurm import asked_first, end_earlier_jobs
@@ -98,12 +98,8 @@ onsuccess:
 
 
 onerror:
-    for path in log:
-        print(
-            *failures(Path(path).read_text(encoding="utf-8")),
-            sep="\n",
-            file=sys.stderr,
-        )
+    # they were told when they failed, which may be long ago
+    print(*PROGRESS.failed, sep="\n", file=sys.stderr)
 
 
 QUALITY = [AT.study.quality] if STUDY.source.has_quality else []
