@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import gzip
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
+from isal import igzip
 
 from core.errors import InputError
 from core.files import write_beside
@@ -105,8 +105,9 @@ def _save(path: Path | str, voxels: np.ndarray, affine: np.ndarray, leads_to: in
     image.header.set_slope_inter(1, 0)
     content = image.to_bytes()
     if str(path).endswith(".gz"):
-        # no file name and no time stamp in the gzip header: equal voxels, equal bytes
-        content = gzip.compress(content, compresslevel=1, mtime=0)
+        # no file name and no time stamp in the gzip header: equal voxels, equal bytes, on one kind of processor. At the
+        # same size zlib takes 15 times as long, which was a third of the time of bringing scans into a study
+        content = igzip.compress(content, compresslevel=1, mtime=0)
     with write_beside(path) as temporary:
         temporary.write_bytes(content)
 
