@@ -25,6 +25,7 @@ def run(tmp_path_factory) -> Path:
     a_picture(folder / "figures" / "figure4_slices.png")
     provenance = read_json(folder / "provenance.json")
     provenance["config"] = {"run": "example", "study": {"sheet": {"scans": "/home/somebody/scans.tsv"}}}
+    provenance["machine"]["command"] = "snakemake --cores 2 --configfile /home/somebody/mine.yaml"
     write_json(folder / "provenance.json", provenance)
     render(folder)
     return folder

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import importlib.util
 import json
 import shutil
@@ -86,6 +87,8 @@ def test_every_file_of_the_contract_is_there(finished):
     assert 'src="http' not in page
     provenance = json.loads((run / "provenance.json").read_text())
     assert provenance["config"]["run"] == "small"
+    assert provenance["machine"]["command"].startswith("snakemake ")
+    assert provenance["machine"]["command"] in html.unescape(page)
     steps = {(row["step"], row["arm"]): row for row in provenance["machine"]["steps"]}
     for step in ("fit", "apply", "intensities", "segment", "measure"):
         assert {arm for name, arm in steps if name == step} == {"raw", "whitestripe", "ravel", "mispel"}
