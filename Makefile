@@ -41,6 +41,7 @@ $(INSTALLED): requirements.lock pyproject.toml
 	$(MAKE_VENV) $(VENV)
 	$(RUN) $(PIP_INSTALL) -r requirements.lock
 	$(RUN) $(PIP_INSTALL) --no-deps --editable .
+	$(RUN) python -m workflow.compile_kernels
 	touch $@
 
 clean:
