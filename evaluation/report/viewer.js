@@ -91,7 +91,7 @@ function viewer(place, data) {
   let asked = 0;
 
   const fill = (name, entries, chosen) => {
-    form.elements[name].append(...entries.map(([value, text], place) => new Option(text, value, place === chosen, place === chosen)));
+    form.elements[name].append(...entries.map(([value, text], index) => new Option(text, value, index === chosen, index === chosen)));
   };
   const scanners = data.scanners.map((name) => [name, name]);
   fill("subject", data.subjects.map((name) => [name, name]), 0);
