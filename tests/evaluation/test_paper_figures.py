@@ -19,6 +19,8 @@ from evaluation.figures.panels import some
 from tests.support.drawn_figures import axes_of, drawn, overlaps, texts
 from tests.support.example_run import PAPER_SCANNERS, write_example_run
 
+AGAIN = ("figure4_slices", "figure5_rmse", "figure_edge", "figure_mispel_embeddings")
+
 SMALLEST = 6.0
 """Points: smaller letters can't be read in print."""
 
@@ -50,13 +52,16 @@ def forty_scanners(tmp_path_factory) -> Path:
 def test_a_papers_figures_are_pdf_and_png_at_both_widths_with_the_same_bytes_each_time(tmp_path, run):
     for place in ("a", "b"):
         shutil.copytree(run, tmp_path / place)
-        main(["figures", str(tmp_path / place), "--paper"])
+    main(["figures", str(tmp_path / "a"), "--paper"])
+    # the second time a few of them, as all take a minute
+    for name in AGAIN:
+        figures.draw_for_paper(tmp_path / "b", name)
     written = {path.name: path for path in (tmp_path / "a/figures/paper").iterdir()}
     wide = {"figure_mispel_embeddings"}
     for name in [*drawn(run)]:
         for medium in (PAGE,) if name in wide else PAPER:
             made = {kind: written.pop(f"{name}_{medium.name}.{kind}") for kind in ("pdf", "png", "txt")}
-            for path in made.values():
+            for path in made.values() if name in AGAIN else ():
                 assert path.read_bytes() == (tmp_path / "b/figures/paper" / path.name).read_bytes(), path.name
             content = made["pdf"].read_bytes()
             assert b"CreationDate" not in content
