@@ -80,6 +80,8 @@ function tabs(box, number) {
   follow();
 }
 
+/* A picture's download is the picture that the page shows. */
+for (const link of document.querySelectorAll("a.picture")) link.href = link.closest("figure").querySelector("img").src;
 document.querySelectorAll("table.sortable").forEach(sortable);
 document.querySelectorAll(".tabs").forEach(tabs);
 const viewerData = document.getElementById("viewer-data");

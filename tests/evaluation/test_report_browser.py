@@ -31,7 +31,12 @@ for (const box of document.querySelectorAll(".tabs")) {
 }
 location.hash = "#figure6_dice";
 await new Promise((resolve) => setTimeout(resolve, 100));
-return { shown, linked: document.getElementById("figure6_dice").offsetHeight > 0 };
+const link = document.querySelector("#figure6_dice a.picture");
+const picture = document.querySelector("#figure6_dice img").src;
+return {
+  shown, linked: document.getElementById("figure6_dice").offsetHeight > 0,
+  download: link.href === picture ? link.download : "",
+};
 """
 
 SORT = """
@@ -168,6 +173,7 @@ def test_each_tab_shows_its_panel_alone(page, tmp_path):
         assert found["height"] > 40, tab
         assert all(found["images"]), tab
         assert bool(found["images"]) == (tab in topics), tab
+    assert seen["download"] == "figure6_dice.png"
     assert seen["linked"], "a link to a figure in a hidden tab doesn't show it"
 
 
