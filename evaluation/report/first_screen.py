@@ -81,7 +81,7 @@ def endpoint_sentence(run: FinishedRun, primary: pd.DataFrame) -> str:
 def answer_sentence(run: FinishedRun, rows: list[dict[Any, Any]]) -> str:
     """Which of the arms harmonize beyond their controls and keep the person."""
     shown = [run.label(row["method"]) for row in rows if row["harmonizes"] == "yes"]
-    of = f"of {len(rows)} arms, in {len(run.subjects)} people, by the primary endpoint"
+    of = f"of {len(rows)} arm{'s' if len(rows) != 1 else ''}, in {len(run.subjects)} people, by the primary endpoint"
     if not shown:
         return (
             f"No arm is shown to harmonize ({of}): none surely gains beyond all of its controls and keeps the person."
