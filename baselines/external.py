@@ -5,12 +5,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from baselines.interface import Context, Method, Plan
+from baselines.interface import Context, Method, Named, Plan
 from core.errors import InputError
 from core.study import Scan, Study
 
@@ -56,6 +57,9 @@ class External(Method):
                 raise InputError(
                     f"external: images={self.parameters.images} lacks {placeholder}; write it where it varies"
                 )
+        # what a sheet calls the first session isn't planned
+        if "{session}" not in self.parameters.images:
+            self._check_there(plan.scans)
 
     def fit(self, study: Study) -> None:
         """Refuse a pattern that isn't one; nothing is learned."""
@@ -64,12 +68,7 @@ class External(Method):
 
     def prepare(self, study: Study) -> None:
         """Refuse images that are missing or on another grid, before any is used."""
-        missing = [path for path in map(self.path_of, study.scans) if not path.is_file()]
-        if missing:
-            raise InputError(
-                f"external: {len(missing)} of {len(study.scans)} images are missing, the first is {missing[0]}; "
-                f"add them, or leave their scans out of the sheet"
-            )
+        self._check_there(study.scans)
         for scan in study.scans:
             self._read(scan)
 
@@ -85,12 +84,20 @@ class External(Method):
         """A rescan only where the pattern tells sessions apart."""
         return not scan.rescan or "{session}" in self.parameters.images
 
-    def path_of(self, scan: Scan) -> Path:
+    def path_of(self, scan: Named) -> Path:
         """Where the image of that scan lies."""
         path = self.parameters.images
         for name in ("subject", "scanner", "session"):
             path = path.replace("{" + name + "}", getattr(scan, name))
         return Path(path)
+
+    def _check_there(self, scans: Sequence[Named]) -> None:
+        missing = [path for path in map(self.path_of, scans) if not path.is_file()]
+        if missing:
+            raise InputError(
+                f"external: {len(missing)} of {len(scans)} images are missing, the first is {missing[0]}; "
+                f"add them, or leave their scans out of the sheet"
+            )
 
     def _read(self, scan: Scan) -> np.ndarray:
         return scan.load(self.path_of(scan))

@@ -12,7 +12,7 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Protocol
 
 import numpy as np
 
@@ -44,12 +44,28 @@ class Context:
         return generator(self.seed, *names, separator="/")
 
 
+class Named(Protocol):
+    """Whose scan it is, and on which scanner."""
+
+    @property
+    def subject(self) -> str:
+        """The person."""
+
+    @property
+    def scanner(self) -> str:
+        """The scanner."""
+
+
 @dataclass(frozen=True)
 class Plan:
-    """What is known of a study while it is planned: `scanners` in order, and `covariates`, where they are asked for."""
+    """What is known of a study while it is planned: `scanners` in order, and `covariates`, where they are asked for.
+
+    `scans` are those that there will be, without rescans.
+    """
 
     scanners: Sequence[str]
     find_covariates: Callable[[], Sequence[str]] = tuple
+    scans: Sequence[Named] = ()
 
     def check_scanner(self, name: str | None, where: str) -> None:
         """Refuse a scanner that isn't in the study; `where` names the parameter, such as `mica.target`."""

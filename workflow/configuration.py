@@ -223,7 +223,8 @@ class Configuration:
         from segmentation.interface import check_engine, gives_partial_volumes
         from segmentation.thresholds import check_rule
 
-        plan = Plan(self.scanners, cache(lambda: self.source.covariates(self.options)))
+        scans = [scan for of_person in self._scans_of.values() for scan in of_person if not scan.session]
+        plan = Plan(self.scanners, cache(lambda: self.source.covariates(self.options)), scans)
         for name, arm in self.arms.items():
             made = method_of(arm)
             try:

@@ -147,6 +147,10 @@ def test_refused_at_once(config, path, value, message):
         ({"mica": {"target": "Phillips"}}, "mica.target: there is no scanner 'Phillips' .did you mean 'Philips'"),
         ({"shuffle": {"base": "deepharmony", "settings": "target=x"}}, "deepharmony.target: there is no scanner 'x'"),
         ({"external": {"images": "x"}}, "say whether a person's other scans were used"),
+        (
+            {"theirs": {"method": "external", "images": "no/{subject}_{scanner}.nii", "uses_other_scans": False}},
+            "methods.theirs: external: 24 of 24 images are missing, the first is no/01_GE.nii",
+        ),
         ({"program": {"method": "command"}}, "methods.program: command: no program"),
         ({"mispel": {"learning_rate": "nan"}}, "mispel.learning_rate: nan; give a finite number"),
         ({"mispel": {"width": 10**9}}, "width is 1e.09; it is at most 1024"),
