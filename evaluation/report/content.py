@@ -26,6 +26,8 @@ from evaluation.runs.provenance import step_costs
 STATUS_WORDS = {"ok": "ok", "failed": "failed", "not_applicable": "not applicable"}
 TABLE_KINDS = ("tsv", "tex")
 FIGURE_KINDS = ("png", "svg")
+MOST_DOTS = 20_000
+"""Of a figure's, some 0.3 MB of the page; with more a chosen person isn't ringed there."""
 TABLE_COLUMNS = ("method", "mean", "significant")
 FIRST_TABLES = (
     "table_gains",
@@ -376,11 +378,16 @@ def figures(run: FinishedRun) -> dict[str, list[dict[str, Any]]]:
                 "title": figure["title"],
                 "caption": figure["caption"],
                 "path": path,
-                "people": figure.get("people", {}),
+                "people": _few_dots(figure.get("people", {})),
                 "files": [file.relative_to(run.folder).as_posix() for file in _in_kinds(path, FIGURE_KINDS)],
             }
             found.setdefault(figure["topic"], []).append(shown)
     return found
+
+
+def _few_dots(people: Mapping[str, Sequence[Any]]) -> Mapping[str, Sequence[Any]]:
+    """Where people's dots are in a figure, if there are few enough to lie in the page."""
+    return people if sum(map(len, people.values())) <= MOST_DOTS else {}
 
 
 def places_of_people(figures: Mapping[str, Sequence[Mapping[str, Any]]]) -> Markup:

@@ -163,6 +163,16 @@ def test_nothing_from_a_run_becomes_html(tmp_path):
     assert "x" not in scripts.addresses
 
 
+def test_where_dots_are_too_many_nobody_is_ringed(tmp_path, monkeypatch):
+    folder = write_example_run(tmp_path / "run", subjects=2, methods=("raw", "mispel"))
+    figures.draw_one(folder, "figure3_volumes")
+    # two people, two arms, three tissues, four scanners
+    for most, named in ((48, {"01", "02"}), (47, set())):
+        monkeypatch.setattr(content, "MOST_DOTS", most)
+        (shown,) = content.figures(read_run(folder))["Volumes"]
+        assert set(shown["people"]) == named
+
+
 def test_words_between_backticks_are_code_and_the_rest_is_escaped():
     assert with_code("a `seed: <b>` & `c`") == "a <code>seed: &lt;b&gt;</code> &amp; <code>c</code>"
 
