@@ -1,5 +1,5 @@
 #!/bin/sh
-# What the Dockerfile and apptainer.def share: all but FSL's engine, in the lock's versions, without the tools for
+# What the Dockerfile and apptainer.def share: all but FSL's engine and Greedy, in the lock's versions, without tools for
 # development that the lock holds too. Torch is the one for processors, 0.7 GB; that for GPUs takes 4.5 with its CUDA.
 set -eu
 cd "$(dirname "$0")/.."

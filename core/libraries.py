@@ -11,8 +11,10 @@ EXTRAS: Mapping[str, tuple[str, ...]] = {
     "methods": ("intensity_normalization", "safetensors", "skimage", "torch"),
     "scans": ("ants", "bids", "deepbet", "nilearn", "pooch"),
     "fsl": ("nipype",),
+    "greedy": ("SimpleITK", "picsl_greedy"),
 }
-"""By extra the modules that it is there for: methods of harmonization, scans made or preprocessed, FSL's engine."""
+"""By extra the modules that it is there for: methods of harmonization, scans made or preprocessed, FSL's engine,
+`registration: greedy`."""
 
 
 def check_libraries(modules: Iterable[str], where: str, *, instead: str = "") -> None:

@@ -27,6 +27,7 @@ LIBRARIES = (
     "numba",
     "numpy",
     "pandas",
+    "picsl-greedy",
     "scikit-image",
     "scikit-learn",
     "scipy",

@@ -9,7 +9,10 @@ from typing import Literal
 from core.errors import InputError
 
 Brain = Literal["auto", "atlas", "given", "stripped", "deepbet"]
-Registration = Literal["syn", "affine", "none"]
+Registration = Literal["syn", "greedy", "affine", "none"]
+
+DEFORMABLE = ("syn", "greedy")
+"""Those that leave a warp and its inverse."""
 
 
 @dataclass(frozen=True)
@@ -27,8 +30,8 @@ class PreprocessOptions:
     masks : for `given`, a folder laid out as the dataset with `*_desc-brain_mask.nii.gz` for `*_T1w.nii.gz`;
         None: the dataset itself.
     n4 : whether to correct the bias field.
-    registration : syn (affine, then symmetric diffeomorphic), affine, or none for images that already lie
-        on one grid; they keep theirs.
+    registration : syn (affine, then symmetric diffeomorphic), greedy (affine, then Greedy), affine, or none for
+        images that already lie on one grid; they keep theirs.
     syn_iterations : at 4, 2 and 1 voxels.
     syn_metric : mattes, mutual information; or cc, local correlation, which lays tissue on the atlas's better
         (of one real head at 2 mm GM .78 and WM .81 in Dice, not .72 and .75) in 4.6 times SyN's time.

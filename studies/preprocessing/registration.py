@@ -6,6 +6,7 @@ import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy import ndimage
@@ -13,7 +14,11 @@ from scipy import ndimage
 from core.nifti import check_whole
 from studies.preprocessing.arrays import Grid, coarser, load_ants, sample, smooth_for, to_ants
 from studies.preprocessing.atlas import Atlas
-from studies.preprocessing.options import PreprocessOptions
+from studies.preprocessing.greedy import find_warps
+from studies.preprocessing.options import DEFORMABLE, PreprocessOptions
+
+if TYPE_CHECKING:
+    import ants
 
 SEED = 1
 """Of the voxels that the metric looks at."""
@@ -30,7 +35,7 @@ ROUGH_MARGIN_MM = 6.0
 
 @dataclass(frozen=True)
 class Transforms:
-    """The transforms of a scan to the atlas, as files: the affine, and SyN's two warps where there are."""
+    """The transforms of a scan to the atlas, as files: the affine, and the two warps where there are."""
 
     affine: Path
     warp: Path
@@ -70,10 +75,10 @@ def register_brain(
 ) -> Transforms:
     """Register a brain (X, Y, Z), 0 outside it, to the atlas's; the transforms are written into `folder`.
 
-    First an affine (mutual information, on 4 mm voxels), then, with `registration: syn`, SyN (Avants et
-    al., Medical Image Analysis 2008) on voxels of the study's size with the options' metric.
+    First an affine (mutual information, on 4 mm voxels), then, on voxels of the study's size, with `registration:
+    syn` SyN (Avants et al., Medical Image Analysis 2008) with the options' metric, with `greedy` Greedy.
     """
-    ants = load_ants(options.threads)
+    load_ants(options.threads)
     found = Transforms.of_folder(folder)
     folder.mkdir(parents=True, exist_ok=True)
     for left in (found.affine, found.warp, found.inverse_warp):
@@ -82,27 +87,44 @@ def register_brain(
     with tempfile.TemporaryDirectory() as scratch:
         linear = affine_to(image, affine, atlas.image, atlas.grid, Path(scratch), initial=initial)
         shutil.copyfile(linear, found.affine)
-        if options.registration == "syn":
-            moving = _coarse(image, affine, options.voxel_size_mm)
-            warped = ants.registration(
-                fixed=to_ants(atlas.image, atlas.grid.affine),
-                moving=to_ants(*moving),
-                type_of_transform="SyN",
-                initial_transform=str(linear),
-                # the affine is already found: its stage only makes one file of what SyN starts from
-                aff_iterations=(20,),
-                aff_shrink_factors=(2,),
-                aff_smoothing_sigmas=(1,),
-                reg_iterations=options.syn_iterations,
-                **({"syn_metric": "CC", "syn_sampling": CORRELATION_RADIUS} if options.syn_metric == "cc" else {}),
-                outprefix=f"{scratch}/syn",
-                random_seed=SEED,
-            )
-            warp, linear_again = warped["fwdtransforms"]
-            shutil.copyfile(warp, found.warp)
-            shutil.copyfile(linear_again, found.affine)
-            shutil.copyfile(next(path for path in warped["invtransforms"] if "Warp" in path), found.inverse_warp)
+        if options.registration in DEFORMABLE:
+            fixed = to_ants(atlas.image, atlas.grid.affine)
+            moving = to_ants(*_coarse(image, affine, options.voxel_size_mm))
+            if options.registration == "greedy":
+                find_warps(fixed, moving, linear, found.warp, found.inverse_warp, options.threads)
+            else:
+                _syn(fixed, moving, linear, options, found, scratch)
     return found
+
+
+def _syn(
+    fixed: ants.ANTsImage,
+    moving: ants.ANTsImage,
+    linear: Path,
+    options: PreprocessOptions,
+    found: Transforms,
+    scratch: str,
+) -> None:
+    """Find SyN's warps, from the affine `linear` on, and put them and the affine where `found` says."""
+    ants = load_ants(options.threads)
+    warped = ants.registration(
+        fixed=fixed,
+        moving=moving,
+        type_of_transform="SyN",
+        initial_transform=str(linear),
+        # the affine is already found: its stage only makes one file of what SyN starts from
+        aff_iterations=(20,),
+        aff_shrink_factors=(2,),
+        aff_smoothing_sigmas=(1,),
+        reg_iterations=options.syn_iterations,
+        **({"syn_metric": "CC", "syn_sampling": CORRELATION_RADIUS} if options.syn_metric == "cc" else {}),
+        outprefix=f"{scratch}/syn",
+        random_seed=SEED,
+    )
+    warp, linear_again = warped["fwdtransforms"]
+    shutil.copyfile(warp, found.warp)
+    shutil.copyfile(linear_again, found.affine)
+    shutil.copyfile(next(path for path in warped["invtransforms"] if "Warp" in path), found.inverse_warp)
 
 
 def affine_to(

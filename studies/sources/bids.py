@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import InputError, nearest
+from core.libraries import EXTRAS
 from core.names import Scale
 from core.run_folder import StudyFolder, image_name, mask_name
 from core.scan_quality import Flagged
@@ -21,7 +22,7 @@ from core.sheet import SESSION
 from studies.bids.images import images_of_paths, read_images
 from studies.bids.options import BidsOptions
 from studies.bids.scans import BidsScan, study_scans
-from studies.preprocessing.options import PreprocessOptions
+from studies.preprocessing.options import DEFORMABLE, PreprocessOptions
 from studies.preprocessing.steps import REGISTER, RESAMPLE, outcome
 from studies.sources import ATLAS_SPACE, SETTLED, PlannedScan, Step
 
@@ -91,10 +92,10 @@ def grid(options: Options) -> tuple[int, ...] | None:
 
 
 def bytes_beside(options: Options) -> float:
-    """Of the preprocessed image and SyN's warps, a voxel and scan."""
+    """Of the preprocessed image and the warps, a voxel and scan."""
     from core.jobs.disk_space import IMAGE, WARPS
 
-    return IMAGE + (WARPS if options.registration == "syn" else 0)
+    return IMAGE + (WARPS if options.registration in DEFORMABLE else 0)
 
 
 def space(options: Options) -> str:
@@ -108,6 +109,7 @@ def libraries(options: Options) -> tuple[str, ...]:
         "ants": options.registration != "none" or options.n4,
         "bids": True,
         "deepbet": options.brain in ("auto", "deepbet"),
+        **dict.fromkeys(EXTRAS["greedy"], options.registration == "greedy"),
         "nilearn": options.registration != "none" and options.atlas is None,
         "pooch": options.openneuro is not None,
     }
