@@ -1,11 +1,9 @@
-"""Superpixel-ComBat: ComBat on the means of small pieces of brain, brought back to voxels as smooth maps.
+"""ComBat on the means of small pieces of brain, brought back to voxels as smooth maps.
 
-After "Superpixel-ComBat modeling: A joint approach for harmonization and characterization of inter-scanner variability
-in T1-weighted images", Imaging Neuroscience 2024 (doi 10.1162/imag_a_00306): superpixels (SLIC) take the voxels' place
-in ComBat, and what is found of a scanner's location and scale is interpolated back. Written from its abstract and our
-notes: how many superpixels, on which image, and the interpolation are choices of ours, and parameters.
-
-Nobody is told who is the same person: who was scanned twice changes nothing in a fit.
+After Superpixel-ComBat (Chen et al., Imaging Neuroscience 2024, doi 10.1162/imag_a_00306), which estimates location and
+scale effects of scanners in 3D superpixels of travelling people's matched images, by ComBat. Written from its abstract
+and our notes. Here a superpixel's mean takes the voxel's place in ComBat, so that nobody need be scanned twice, nor is
+it looked at who was; how many superpixels, on which image, and how their values become maps are choices of ours.
 """
 
 from __future__ import annotations
@@ -85,11 +83,12 @@ class SuperpixelComBat(Method):
     """ComBat on the means of superpixels, each scanner's slope and shift interpolated to voxels."""
 
     id = "superpixel_combat"
-    label = "Superpixel-ComBat"
-    citation = "Imaging Neuroscience 2024, doi 10.1162/imag_a_00306 (the idea; details are this project's)"
+    label = "Superpixel-ComBat, unpaired"
+    citation = "Chen et al., Imaging Neuroscience (2024) imag_a_00306"
     limits = (
-        "Slowly varying differences alone: it cannot change noise, resolution or contrast within a piece, and makes no "
-        "use of who was scanned twice."
+        "After the published method, not it: that one is fitted on matched images of travelling people. Slowly varying "
+        "differences alone: it cannot change noise, resolution or contrast within a piece, and makes no use of who was "
+        "scanned twice."
     )
     by_voxel = True
     libraries = ("skimage",)
