@@ -3,6 +3,7 @@
 /* Tables: a click on a column's head sorts by it, numbers as numbers, what is missing last. */
 function sortable(table) {
   const body = table.tBodies[0];
+  if (!body) return; // a table without rows
   const order = Array.from(body.rows);
   const valueOf = (row, column) => {
     const text = row.cells[column] ? row.cells[column].textContent.trim() : "";
