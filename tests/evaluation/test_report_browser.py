@@ -152,6 +152,10 @@ def page(tmp_path_factory) -> Path:
     for name in figures.names():
         a_picture(folder / "figures" / f"{name}.png")
     write_json(folder / "figures" / "figure3_volumes.json", told)
+    # no scan stands out: a table without rows
+    (folder / "tables" / "table_scans.md").write_text(
+        "### Scans that stand out\n\n| Subject | z |\n| --- | --- |\n\nNone.\n"
+    )
     return render(folder)
 
 
