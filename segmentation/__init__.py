@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from core.names import TISSUES
 from segmentation.interface import Segmentation, check_segmentable, segment
-from segmentation.thresholds import RULES, labels_at, volumes_ml
+from segmentation.thresholds import RULES, labels_at, volumes_by_region_ml, volumes_ml
 
 __all__ = [
     "RULES",
@@ -13,5 +13,6 @@ __all__ = [
     "check_segmentable",
     "labels_at",
     "segment",
+    "volumes_by_region_ml",
     "volumes_ml",
 ]

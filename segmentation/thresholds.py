@@ -86,24 +86,39 @@ def volumes_ml(
     Tissue to mL, for each of `RULES` and for `partial_volume_sum`, where each voxel counts by the
     fraction that the tissue fills. NaN by partial volume if the engine doesn't estimate them.
     """
-    volumes: dict[str, dict[str, float]] = {}
+    everywhere = np.zeros(segmentation.labels.shape, dtype=np.int32)
+    found = volumes_by_region_ml(segmentation, everywhere, 1, voxel_volume_ml, threshold=threshold)
+    return {rule: dict(zip(TISSUES, map(float, volumes[0]), strict=True)) for rule, volumes in found.items()}
+
+
+def volumes_by_region_ml(
+    segmentation: Segmentation,
+    regions: np.ndarray,
+    count: int,
+    voxel_volume_ml: float,
+    *,
+    threshold: float = 0.8,
+) -> dict[str, np.ndarray]:
+    """The volumes (count, 3) in mL of each tissue in each region, by each rule as in `volumes_ml`.
+
+    `regions` (X, Y, Z) are 0 to `count` - 1; all else is as in `volumes_ml`.
+    """
+    flat = regions.ravel()
+    none = np.full((count, len(TISSUES)), float("nan"))
+    volumes: dict[str, np.ndarray] = {}
     for rule in RULES:
         if rule == "partial_volume" and segmentation.partial_volumes is None:
-            volumes[rule] = dict.fromkeys(TISSUES, float("nan"))
+            volumes[rule] = none
             continue
-        labels = labels_at(segmentation, rule, threshold)
-        counts = [np.count_nonzero(labels == label) for label in range(1, len(TISSUES) + 1)]
-        volumes[rule] = _by_tissue(np.array(counts) * voxel_volume_ml)
+        labels = labels_at(segmentation, rule, threshold).ravel()
+        counts = np.bincount(flat * (1 + len(TISSUES)) + labels, minlength=count * (1 + len(TISSUES)))
+        volumes[rule] = counts.reshape(count, -1)[:, 1:] * voxel_volume_ml
     if segmentation.partial_volumes is None:
-        volumes["partial_volume_sum"] = dict.fromkeys(TISSUES, float("nan"))
+        volumes["partial_volume_sum"] = none
     else:
-        sums = [np.sum(f, dtype=np.float64) for f in segmentation.partial_volumes]
-        volumes["partial_volume_sum"] = _by_tissue(np.array(sums) * voxel_volume_ml)
+        sums = [np.bincount(flat, weights=filled.ravel(), minlength=count) for filled in segmentation.partial_volumes]
+        volumes["partial_volume_sum"] = np.stack(sums, axis=1) * voxel_volume_ml
     return volumes
-
-
-def _by_tissue(values: np.ndarray) -> dict[str, float]:
-    return {tissue: float(value) for tissue, value in zip(TISSUES, values, strict=True)}
 
 
 def _partial_volumes(segmentation: Segmentation) -> np.ndarray:

@@ -13,6 +13,9 @@ from core.run_folder import RunFolder
 VOLUMES = ("volumes", "tsv")
 """The table that the segmentation makes."""
 
+REGIONS = ("regions", "tsv")
+"""The same volumes in each region of the brain."""
+
 MEASURES = ("measures", "json")
 """What the files of `evaluation.measures` give of a batch: rows by table."""
 
@@ -34,6 +37,21 @@ VOLUME_COLUMNS = [
     "engine",
     "rule",
     "reach",
+]
+
+REGION_COLUMNS = [
+    "method",
+    "subject",
+    "scanner",
+    "session",
+    "rescan",
+    "region",
+    "tissue",
+    "volume_ml",
+    "volume_ml_hard",
+    "volume_ml_pve",
+    "volume_ml_posterior",
+    "volume_ml_pve_threshold",
 ]
 
 

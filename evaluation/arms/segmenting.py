@@ -15,10 +15,10 @@ from core.sheet import SESSION
 from core.study import Study
 from evaluation.arms.images import arm_brain, hard_labels_path, image_path, labels_path, read_arm_image, with_images
 from evaluation.arms.intensities import Intensities, map_to_reference
-from evaluation.arms.parts import VOLUME_COLUMNS
+from evaluation.arms.parts import REGION_COLUMNS, VOLUME_COLUMNS
 from evaluation.label_trust import counts_in_words
-from evaluation.measures.volumes import label_volumes
-from segmentation import labels_at, segment, volumes_ml
+from evaluation.regions import blocks
+from segmentation import labels_at, segment, volumes_by_region_ml
 from segmentation.spread import reaches
 from segmentation.thresholds import Rule
 
@@ -36,15 +36,18 @@ def segment_arm(
     threads: int,
     out: Path,
     hard: bool = False,
-) -> pd.DataFrame:
-    """Segment an arm's images of every scan and rescan of `study`; writes labels into `out`, returns the volumes.
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Segment an arm's images of every scan and rescan of `study`; writes labels into `out`.
+
+    Returns the volumes (`VOLUME_COLUMNS`), and those by region (`REGION_COLUMNS`).
 
     With `hard` the most probable tissue of every voxel is written beside the labels, whatever the rule.
 
     A rescan that the arm has no image of is left out; a `Caution` says whether labels are in doubt. Raises
     `InputError` for a scan that cannot be segmented; nothing stands for it.
     """
-    rows = []
+    rows, region_rows = [], []
+    regions, count = blocks(study.shape, study.affine)
     for scan in progress(with_images(images, study), what=f"segmentation of {arm}"):
         mask = scan.read_mask()
         image = read_arm_image(images, scan, mask)
@@ -58,34 +61,51 @@ def segment_arm(
             partial_volumes=True,
             name=str(image_path(images, scan)),
         )
-        labels = labels_at(segmentation, rule, threshold)
-        save_labels(labels_path(out, scan), labels, scan.affine)
+        save_labels(labels_path(out, scan), labels_at(segmentation, rule, threshold), scan.affine)
         if hard:
             save_labels(hard_labels_path(out, scan), segmentation.labels, scan.affine)
-        voxel_ml = voxel_volume_ml(scan.affine)
-        at_rule = label_volumes(labels, voxel_ml)
-        by_rule = volumes_ml(segmentation, voxel_ml, threshold=threshold)
+        by_rule = volumes_by_region_ml(segmentation, regions, count, voxel_volume_ml(scan.affine), threshold=threshold)
+        whole = {name: volumes.sum(axis=0) for name, volumes in by_rule.items()}
         reach = dict(zip(TISSUES, reaches(segmentation.means, segmentation.variances), strict=True))
-        rows += [
-            {
-                "method": arm,
-                "subject": scan.subject,
-                "scanner": scan.scanner,
-                SESSION: scan.session,
-                "rescan": scan.rescan,
-                "tissue": tissue,
-                "volume_ml": at_rule[tissue],
-                "volume_ml_hard": by_rule["hard"][tissue],
-                "volume_ml_pve": by_rule["partial_volume_sum"][tissue],
-                "volume_ml_posterior": by_rule["posterior"][tissue],
-                "volume_ml_pve_threshold": by_rule["partial_volume"][tissue],
-                "engine": segmentation.engine,
-                "rule": rule if rule == "hard" else f"{rule} {threshold:g}",
-                "reach": reach[tissue],
-            }
-            for tissue in TISSUES
-        ]
+        identity = {
+            "method": arm,
+            "subject": scan.subject,
+            "scanner": scan.scanner,
+            SESSION: scan.session,
+            "rescan": scan.rescan,
+        }
+        for place, tissue in enumerate(TISSUES):
+            rows.append(
+                {
+                    **identity,
+                    "tissue": tissue,
+                    **{column: whole[name][place] for column, name in columns_of(rule).items()},
+                    "engine": segmentation.engine,
+                    "rule": rule if rule == "hard" else f"{rule} {threshold:g}",
+                    "reach": reach[tissue],
+                }
+            )
+            region_rows += [
+                {
+                    **identity,
+                    "region": region,
+                    "tissue": tissue,
+                    **{column: by_rule[name][region, place] for column, name in columns_of(rule).items()},
+                }
+                for region in range(count)
+            ]
     table = pd.DataFrame(rows, columns=VOLUME_COLUMNS)
     for words in counts_in_words(table).values():
         warnings.warn(Caution(f"labels in doubt: {words}"), stacklevel=2)
-    return table
+    return table, pd.DataFrame(region_rows, columns=REGION_COLUMNS)
+
+
+def columns_of(rule: Rule) -> dict[str, str]:
+    """By column of volumes the rule, or the sum of partial volumes, that it is by; `rule` is the run's own."""
+    return {
+        "volume_ml": rule,
+        "volume_ml_hard": "hard",
+        "volume_ml_pve": "partial_volume_sum",
+        "volume_ml_posterior": "posterior",
+        "volume_ml_pve_threshold": "partial_volume",
+    }

@@ -24,6 +24,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder for the labels")
     parser.add_argument("--hard", action="store_true", help="write each voxel's most probable tissue too")
     parser.add_argument("--volumes", type=Path, required=True, help="TSV of volumes to write")
+    parser.add_argument("--regions", type=Path, help="TSV of volumes by region to write")
 
 
 def main(arguments: argparse.Namespace) -> None:
@@ -31,7 +32,7 @@ def main(arguments: argparse.Namespace) -> None:
 
     def work() -> None:
         _, chosen = read_study(arguments)
-        volumes = [
+        parts = [
             segment_arm(
                 people,
                 arm=arm_of(arguments),
@@ -47,6 +48,8 @@ def main(arguments: argparse.Namespace) -> None:
             )
             for fold, people in by_fold(chosen)
         ]
-        write_table(arguments.volumes, join(volumes))
+        for path, tables in zip((arguments.volumes, arguments.regions), zip(*parts, strict=True), strict=True):
+            if path is not None:
+                write_table(path, join(tables))
 
-    run_arm_step(arguments, "segment", work, [arguments.volumes])
+    run_arm_step(arguments, "segment", work, [path for path in (arguments.volumes, arguments.regions) if path])

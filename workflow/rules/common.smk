@@ -155,6 +155,7 @@ def labels(wildcards):
     return [
         *(folder / f"sub-{subject}_scanner-*" for subject in people(wildcards)),
         AT.parts(wildcards.arm) / f"volumes-{wildcards.batch}.tsv",
+        AT.parts(wildcards.arm) / f"regions-{wildcards.batch}.tsv",
         AT.record(wildcards.arm, f"segment-{wildcards.batch}"),
     ]
 

@@ -42,6 +42,7 @@ rule segment:
         ),
         images=lambda wildcards: AT.images(wildcards.arm),
         volumes=str(AT.parts("{arm}") / "volumes-{batch}.tsv"),
+        regions=str(AT.parts("{arm}") / "regions-{batch}.tsv"),
         status=str(AT.record("{arm}", "segment-{batch}")),
         folder=lambda wildcards: AT.segmentations(wildcards.arm),
     shell:
@@ -50,6 +51,7 @@ rule segment:
         " --intensities {input.intensities} --reference {input.reference}"
         " --engine {params.engine} --rule {params.rule} --threshold {params.threshold}"
         " --threads {threads} --out {params.folder} {params.hard} --volumes {params.volumes}"
+        " --regions {params.regions}"
         " --status {params.status} --requires {input.measured} {input.reference_measured}"
         " --on-failure {config[on_failure]} --minutes {config[minutes_per_step]}"
         " --made {params.made:q} > {log} 2>&1"

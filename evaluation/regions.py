@@ -1,0 +1,26 @@
+"""Regions of the brain that need no atlas: the blocks of a coarse grid over the study's own."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from core.images import voxel_sizes
+
+EDGE_MM = 50.0
+"""Of a block: some fifty of them hold a brain, each enough of it for its volumes to be more than noise."""
+
+
+def blocks(shape: tuple[int, int, int], affine: np.ndarray) -> tuple[np.ndarray, int]:
+    """The block, 0 upwards, of each voxel (X, Y, Z), int32, and how many blocks there are.
+
+    A corner of eight blocks lies at the middle of the grid, so that the halves of a brain there fall into different
+    ones. `affine` is (4, 4), voxel to mm.
+    """
+    numbers = []
+    for count, size in zip(shape, voxel_sizes(affine), strict=True):
+        from_middle = (np.arange(count) - (count - 1) / 2) * size
+        along = np.floor(from_middle / EDGE_MM).astype(np.int32)
+        numbers.append(along - along.min())
+    x, y, z = (int(along.max()) + 1 for along in numbers)
+    first, second, third = np.ix_(*numbers)
+    return (first * y + second) * z + third, x * y * z
