@@ -25,7 +25,8 @@ localrules:
 
 
 wildcard_constraints:
-    arm="|".join(STUDY.arms),
+    arm="|".join(IMAGE_ARMS),
+    volume_arm="|".join(STUDY.volume_arms),
     batch="[0-9]{4}",
     group="[0-9]{4}",
     fold="[0-9]+",
@@ -44,6 +45,7 @@ rule all:
 include: "workflow/rules/studies.smk"
 include: "workflow/rules/arms.smk"
 include: "workflow/rules/segmentation.smk"
+include: "workflow/rules/volumes.smk"
 include: "workflow/rules/evaluation.smk"
 include: "workflow/rules/report.smk"
 include: "workflow/rules/sweep.smk"

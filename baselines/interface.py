@@ -3,6 +3,8 @@
 A method is one class in one file of this folder (or a package, like `mispel`, or an entry point of
 another distribution in the group `mispel_benchmark.methods`). `python -m baselines new NAME` writes
 a commented template.
+
+A `Method` gives images, a `VolumeMethod` volumes; what both say of themselves is a `Harmonizer`'s.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from typing import Any, ClassVar, Literal, Protocol
 import numpy as np
 
 from core.errors import InputError, nearest
+from core.names import RAW, Gives
 from core.random_numbers import generator
 from core.study import Scan, Study
 
@@ -86,8 +89,10 @@ class NoParameters:
     """Of a method that has none."""
 
 
-class Method(abc.ABC):
-    """One harmonization method: fitted on a study, then applied scan by scan."""
+class Harmonizer(abc.ABC):
+    """What a harmonization method says of itself, whatever it gives: fitted on a study, then applied scan by scan."""
+
+    gives: ClassVar[Gives]
 
     id: ClassVar[str]
     """Lower case; names folders and rows."""
@@ -114,8 +119,6 @@ class Method(abc.ABC):
     """Whether its fit on a study uses which scanner a scan is from: permuted labels then are its control."""
     maps_intensities: ClassVar[bool] = False
     """Whether a voxel's new intensity depends on its old one alone, so that it can't smooth: no blur is its control."""
-    by_voxel: bool = False
-    """Whether what a fit learned is of places on the grid: then it's applied to scans on that same grid alone."""
     random_fit: ClassVar[bool] = False
     """Whether its fit depends on the seed: a run then fits it under several."""
     libraries: tuple[str, ...] = ()
@@ -143,31 +146,12 @@ class Method(abc.ABC):
         """What sets the arm apart from the published method, in a word or two after its label; mostly nothing."""
         return ""
 
-    @property
-    def labels_by(self) -> str | None:
-        """The engine of the tissue labels that its fit looks at, of scans of mean 1 over the brain x 1000; mostly none.
-
-        A run then gives it RAW's (`Context.labels`), where these are the same; else it segments the scans itself.
-        """
-        return None
-
     def check_plan(self, plan: Plan) -> None:
         """Refuse (`InputError`) parameters that can't be used in such a study, before any image is read."""
 
     def not_applicable(self, study: Study) -> str | None:
         """Why this method cannot be used on `study`, or None if it can."""
         return None
-
-    def fit(self, study: Study) -> None:
-        """Learn from `study`. Raises `InputError` for scans it cannot learn from."""
-
-    def prepare(self, study: Study) -> None:
-        """Called before `transform`, with the scans that will be asked for next.
-
-        Those are different people's, from one scanner; with `uses_other_scans`, all scans of one visit, for
-        what a single scan doesn't tell, such as the same person's scan from a target scanner. Nothing is
-        learned here. Raises `NotApplicable` or `InputError` for scans it cannot harmonize.
-        """
 
     def reads(self, study: Study) -> list[Path]:
         """Files of the user's that it reads beside the study's scans: a run fits it again where one changes.
@@ -181,10 +165,6 @@ class Method(abc.ABC):
         """Whether it can be asked for this scan; a rescan may be beyond a method that only has files."""
         return True
 
-    @abc.abstractmethod
-    def transform(self, scan: Scan) -> np.ndarray:
-        """The harmonized image (X, Y, Z), float32, 0 outside the mask, on the scan's grid."""
-
     def save(self, folder: Path) -> None:
         """Write into the existing `folder` all that `transform` needs beyond the parameters; no pickle."""
 
@@ -194,3 +174,84 @@ class Method(abc.ABC):
     def describe_parameters(self) -> dict[str, Any]:
         """The parameters in use, as plain values."""
         return dataclasses.asdict(self.parameters)
+
+
+class Method(Harmonizer):
+    """A method that gives images."""
+
+    gives = "images"
+    by_voxel: bool = False
+    """Whether what a fit learned is of places on the grid: then it's applied to scans on that same grid alone."""
+
+    @property
+    def labels_by(self) -> str | None:
+        """The engine of the tissue labels that its fit looks at, of scans of mean 1 over the brain x 1000; mostly none.
+
+        A run then gives it RAW's (`Context.labels`), where these are the same; else it segments the scans itself.
+        """
+        return None
+
+    def fit(self, study: Study) -> None:
+        """Learn from `study`. Raises `InputError` for scans it cannot learn from."""
+
+    def prepare(self, study: Study) -> None:
+        """Called before `transform`, with the scans that will be asked for next.
+
+        Those are different people's, from one scanner; with `uses_other_scans`, all scans of one visit, for
+        what a single scan doesn't tell, such as the same person's scan from a target scanner. Nothing is
+        learned here. Raises `NotApplicable` or `InputError` for scans it cannot harmonize.
+        """
+
+    @abc.abstractmethod
+    def transform(self, scan: Scan) -> np.ndarray:
+        """The harmonized image (X, Y, Z), float32, 0 outside the mask, on the scan's grid."""
+
+
+@dataclass(frozen=True)
+class OfVolumes:
+    """The parameters that every method of volumes has; its own are a dataclass that inherits from this one.
+
+    of: the arm whose volumes are harmonized. parts: a tissue's whole volume, or its volume in each region of the
+    brain, of which the harmonized ones are summed.
+    """
+
+    of: str = RAW
+    parts: Literal["tissues", "regions"] = "tissues"
+
+
+class VolumeMethod(Harmonizer):
+    """A method that gives volumes of tissues: its own of those that an arm's images have.
+
+    It is fitted and applied for each rule of what counts as a tissue by itself.
+    """
+
+    gives = "volumes"
+    maps_intensities = True
+    Parameters: ClassVar[type[Any]] = OfVolumes
+
+    @property
+    def of(self) -> str:
+        """The arm whose volumes it harmonizes."""
+        return str(self.parameters.of)
+
+    @property
+    def parts(self) -> str:
+        """Of what it harmonizes the volumes: "tissues" or "regions"."""
+        return str(self.parameters.parts)
+
+    @abc.abstractmethod
+    def fit(self, study: Study, volumes: np.ndarray) -> None:
+        """Learn from the volumes (n, v), mL, float64, of the study's n scans in their order.
+
+        Raises `InputError` for scans it cannot learn from.
+        """
+
+    def prepare(self, study: Study, volumes: np.ndarray) -> None:
+        """Called before `transform` with the scans that will be asked for next and their volumes (n, v).
+
+        Those are different people's, from one scanner; with `uses_other_scans`, all scans of one visit.
+        """
+
+    @abc.abstractmethod
+    def transform(self, scan: Scan, volumes: np.ndarray) -> np.ndarray:
+        """The harmonized volumes (v,), mL, of a scan's volumes (v,)."""

@@ -73,11 +73,11 @@ class Shuffle(Method):
     def _make_inner(self) -> Method:
         """The method that is fitted. Raises `InputError` for an unknown one, its parameters, or this one."""
         from baselines.harness.parameters import parse_parameters
-        from baselines.harness.registry import method
+        from baselines.harness.registry import image_method
 
         if self.parameters.base == self.id:
             raise InputError("shuffle: base is shuffle itself; name another method, such as combat")
-        chosen = method(self.parameters.base)
+        chosen = image_method(self.parameters.base)
         return chosen(parse_parameters(chosen, shlex.split(self.parameters.settings)), self.context)
 
     @property

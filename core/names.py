@@ -38,5 +38,8 @@ Role = Literal["arm", "control", "permuted", "blur", "seed"]
 """What an arm is in a run for: to be judged; a control of its own; another arm's method on permuted scanner labels;
 a blur as smooth as another arm; another arm's fit under another seed."""
 
+Gives = Literal["images", "volumes"]
+"""What an arm gives of every scan."""
+
 Scale = Literal["brain", "volume", "none"]
 """What an image is divided by when it enters a study, see `core.images.scale_to_mean`."""

@@ -337,8 +337,10 @@ def share_interval(
 ) -> tuple[float, float, float]:
     """The statistic of an arm's people over that of RAW's, with its interval (`intervals.of_positive`).
 
-    Both are (people, ...), the same people in the same order; NaN where a part isn't positive.
+    Both are (people, ...), the same people in the same order; NaN where a part isn't positive, or of fewer than two.
     """
+    if len(arm) < 2:
+        return math.nan, math.nan, math.nan
     both = np.stack([arm, raw], axis=-1)
 
     def ratio(values: np.ndarray) -> np.ndarray:
@@ -368,7 +370,9 @@ def run_verdicts(run: Path, *, primary: str, tissue: str) -> tuple[pd.DataFrame,
         elif arm.competes and arm.id != RAW:
             row: dict[str, object] = dict.fromkeys(VERDICT_COLUMNS, math.nan)
             row |= {"method": arm.id, "removed": UNKNOWN, "kept": UNKNOWN}
-            rows.append(row | {"nearer": UNKNOWN, "harmonizes": "not shown", "why": "it gave no numbers"})
+            of_images = arm.gives == "volumes" and every[0].measure.table != VOLUME_DIFFERENCES
+            why = "it gives volumes, and the primary endpoint is of images" if of_images else "it gave no numbers"
+            rows.append(row | {"nearer": UNKNOWN, "harmonizes": "not shown", "why": why})
     return pd.concat(found, ignore_index=True), pd.DataFrame(rows, columns=VERDICT_COLUMNS)
 
 
@@ -382,10 +386,11 @@ def _verdict(
     sign = 1.0 if primary.measure.better == "higher" else -1.0
     span = sign * (over_raw["rescan"] - over_raw["control_value"])
     fits = _with_seeds(arm.id, described)
-    share, low, high = kept_share(tables, fits)
+    volumes, *ends = volume_share(tables, fits, primary)
+    # of an arm without images the volumes are all that there is to keep
+    share, low, high = (volumes, *ends) if arm.gives == "volumes" else kept_share(tables, fits)
     # without an interval nothing is told, but that of an arm that leaves no variance at all there is none
     kept = LOST if share <= 0 else kept_answer(low, high)
-    volumes = volume_share(tables, fits, primary)
     if kept == KEPT and volumes < KEPT_SHARE:
         kept = LOST
     if removed == BEYOND and kept != KEPT:
@@ -440,28 +445,51 @@ def kept_share(tables: Mapping[str, pd.DataFrame], fits: Sequence[str]) -> tuple
     return float(np.mean(value)), float(np.min(low)), float(np.max(high))
 
 
-def volume_share(tables: Mapping[str, pd.DataFrame], fits: Sequence[str], primary: Endpoint) -> float:
-    """Of RAW's covariance over people of volumes on two scanners the share that the arm's have: mean over fits.
+def volume_share(
+    tables: Mapping[str, pd.DataFrame], fits: Sequence[str], primary: Endpoint
+) -> tuple[float, float, float]:
+    """Of RAW's covariance over people of volumes on two scanners the share that the arm's have, with its interval.
 
     Of the primary endpoint's volumes, where it is about volumes, since what shrinks all volumes to their mean
-    shrinks their differences too; else, and where RAW's isn't positive, NaN.
+    shrinks their differences too; else, and where RAW's isn't positive, NaN. Over `fits` as in `kept_share`; the
+    interval is of people with a volume on every scanner.
     """
     column = primary.measure.column.replace("absolute_difference_ml", "volume_ml")
     volumes = tables.get("volumes")
     if primary.measure.table != VOLUME_DIFFERENCES or volumes is None or column not in volumes:
-        return math.nan
+        return math.nan, math.nan, math.nan
     volumes = volumes[volumes["tissue"] == primary.tissue] if primary.tissue else volumes
 
-    def shared(arm: str) -> float:
-        wide = volumes[volumes["method"] == arm].pivot_table(index="subject", columns="scanner", values=column)
-        covariances = wide.cov().to_numpy(float)
-        return (
-            float(np.nanmean(covariances[np.triu_indices(len(covariances), 1)])) if len(covariances) > 1 else math.nan
-        )
+    def by_person(arm: str) -> pd.DataFrame:
+        return volumes[volumes["method"] == arm].pivot_table(index="subject", columns="scanner", values=column)
 
-    raw = shared(RAW)
-    found = [shared(fit) / raw for fit in fits if (volumes["method"] == fit).any()]
-    return float(np.mean(found)) if found and raw > 0 else math.nan
+    def shared(wide: pd.DataFrame) -> float:
+        covariances = wide.cov().to_numpy(float)
+        above = np.triu_indices(len(covariances), 1)
+        return float(np.nanmean(covariances[above])) if len(covariances) > 1 else math.nan
+
+    raw = by_person(RAW)
+    there = [fit for fit in fits if (volumes["method"] == fit).any()]
+    if not there or not shared(raw) > 0:
+        return math.nan, math.nan, math.nan
+    shares, ends = [], []
+    for fit in there:
+        own = by_person(fit)
+        shares.append(shared(own) / shared(raw))
+        known = own.join(raw, rsuffix=" of RAW").dropna().to_numpy(float)
+        ends.append(share_interval(mean_covariance, known[:, : own.shape[1]], known[:, own.shape[1] :])[1:])
+    low, high = zip(*ends, strict=True)
+    return float(np.mean(shares)), float(np.min(low)), float(np.max(high))
+
+
+def mean_covariance(values: np.ndarray) -> np.ndarray:
+    """The mean covariance (...) over people of values (..., people, scanners) on two scanners, over all pairs."""
+    centered = values - values.mean(axis=-2, keepdims=True)
+    scanners, freedom = values.shape[-1], values.shape[-2] - 1
+    # of all pairs the sum is that of the people's sums, less each scanner's own
+    of_all = np.square(centered.sum(axis=-1)).sum(axis=-1)
+    own = np.square(centered).sum(axis=(-2, -1))
+    return (of_all - own) / (scanners * (scanners - 1) * freedom)
 
 
 def nearer_answer(tables: Mapping[str, pd.DataFrame], fits: Sequence[str]) -> str:

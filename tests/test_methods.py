@@ -1,4 +1,7 @@
-"""One battery over every method there is: a newcomer's is tested before its author writes a test."""
+"""One battery over every method of images: a newcomer's is tested before its author writes a test.
+
+Methods of volumes have one of their own, in `tests/test_volume_methods.py`.
+"""
 
 from __future__ import annotations
 
@@ -85,8 +88,9 @@ def model(request, study, tmp_path_factory):
     return request.param, folder
 
 
-every_method = pytest.mark.parametrize("name", list(methods()))
-every_model = pytest.mark.parametrize("model", list(methods()), indirect=True)
+IMAGE_METHODS = [name for name, method in methods().items() if method.gives == "images"]
+every_method = pytest.mark.parametrize("name", IMAGE_METHODS)
+every_model = pytest.mark.parametrize("model", IMAGE_METHODS, indirect=True)
 
 
 @every_method
@@ -283,7 +287,7 @@ def test_a_changed_model_is_refused(model, study, tmp_path):
     name, folder = model
     with pytest.raises(InputError, match="no model there"):
         load_method(name, tmp_path)
-    other = next(other for other in methods() if other != name)
+    other = next(other for other in IMAGE_METHODS if other != name)
     with pytest.raises(InputError, match=f"holds a model of '{name}'"):
         load_method(other, folder)
 

@@ -33,7 +33,7 @@ from workflow.schema import checked
 from workflow.source_hash import configured_modules, method_hash
 
 if TYPE_CHECKING:
-    from baselines.interface import Method
+    from baselines.interface import Harmonizer
 
 ROOT = Path(__file__).resolve().parent.parent
 DEFAULTS = ROOT / "config" / "config.yaml"
@@ -68,6 +68,7 @@ class Configuration:
             lambda arm: str(RunFolder(Path(self.run)).images(arm)),
             **config["controls"],
         )
+        self.volume_arms = [name for name, arm in self.arms.items() if arm.gives == "volumes"]
         self.source = source(config["study"]["source"])
         self._check_block(self.source)
         self.options = self.source.of_configuration(config)
@@ -90,12 +91,28 @@ class Configuration:
         ):
             check_count(count, len(self.subjects))
             self.folds = fold_names(count)
+        self._check_stacks()
         self.division = self._division()
         self._scans_of: dict[str, list[PlannedScan]] = {}
         for scan in planned:
             self._scans_of.setdefault(scan.subject, []).append(scan)
         self.batches = by_number(self.subjects, config["people_per_job"])
         self.groups = by_number(self.subjects, PREPARED_TOGETHER)
+
+    def _check_stacks(self) -> None:
+        """Refuse an arm of volumes that harmonizes those of no arm of images, or of fits that saw held-out people."""
+        images = [name for name, arm in self.arms.items() if arm.gives == "images" and arm.role in ("arm", "control")]
+        for name in self.volume_arms:
+            arm = self.arms[name]
+            if arm.after not in images:
+                raise InputError(
+                    f"methods.{name}.of: no arm of images is called '{arm.after[:80]}'{nearest(arm.after[:80], images)}"
+                )
+            if self.folds and method_of(self.arms[arm.after]).fits_on == "study":
+                raise InputError(
+                    f"methods.{name}.of: held out, '{arm.after}' has no volumes of training people by fits without the "
+                    "held-out ones; give of=raw, or an arm that learns nothing, or protocol: transductive"
+                )
 
     def _division(self) -> list[str]:
         """The options by which people are divided into folds; none where they aren't."""
@@ -274,7 +291,8 @@ class Configuration:
     def takes_labels(self, arm: str) -> bool:
         """Whether the arm's fit would make the labels that RAW's segmentation makes: same scans, same engine."""
         engine = self.content["segmentation"]["engine"]
-        return self.content["scale"] == "brain" and method_of(self.arms[arm]).labels_by == engine
+        labels_by = getattr(method_of(self.arms[arm]), "labels_by", None)
+        return self.content["scale"] == "brain" and labels_by == engine
 
     def gpus_of(self, method_id: str) -> int | None:
         """1 where the method gains from a GPU and one is to be used, else None."""
@@ -293,7 +311,7 @@ def by_number(people: Sequence[str], size: int) -> dict[str, list[str]]:
     return {f"{first // size:04d}": list(people[first : first + size]) for first in range(0, len(people), size)}
 
 
-def method_of(arm: PlannedArm) -> Method:
+def method_of(arm: PlannedArm) -> Harmonizer:
     """The arm's method with the arm's parameters. Raises `InputError` for an unknown method."""
     from baselines.harness.parameters import make_parameters
     from baselines.harness.registry import method
@@ -304,6 +322,8 @@ def method_of(arm: PlannedArm) -> Method:
 
 def traits_of(arm: PlannedArm) -> Traits:
     """What the arm's method says of itself with the arm's parameters. Raises `InputError` for an unknown method."""
+    from baselines.interface import VolumeMethod
+
     made = method_of(arm)
     return Traits(
         control=made.control,
@@ -311,6 +331,8 @@ def traits_of(arm: PlannedArm) -> Traits:
         maps_intensities=made.maps_intensities,
         learns_scanners=made.learns_scanners and made.fits_on == "study",
         random_fit=made.random_fit,
+        gives=made.gives,
+        of_volumes=made.of if isinstance(made, VolumeMethod) else "",
     )
 
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from core.errors import InputError
-from core.names import RAW, Role
+from core.names import RAW, Gives, Role
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,8 @@ class PlannedArm:
     """An arm of a run: its method, the parameters that it sets, its seed, and what it is there for.
 
     role : see `core.names.Role`. of : the arm that it is a control or a further fit of.
-    after : the arm whose images its fit looks at.
+    after : the arm whose images its fit looks at, or whose volumes an arm of volumes harmonizes.
+    gives : images or volumes.
     """
 
     method: str
@@ -30,17 +31,21 @@ class PlannedArm:
     role: Role = "arm"
     of: str = ""
     after: str = ""
+    gives: Gives = "images"
 
 
 @dataclass(frozen=True)
 class Traits:
-    """What decides which controls an arm gets, see `baselines.interface.Method`."""
+    """What decides which controls an arm gets, see `baselines.interface.Harmonizer`."""
 
     control: bool
     uses_other_scans: bool
     maps_intensities: bool
     learns_scanners: bool
     random_fit: bool
+    gives: Gives = "images"
+    of_volumes: str = ""
+    """Of a method of volumes the arm whose volumes it harmonizes."""
 
 
 def with_controls(
@@ -66,13 +71,13 @@ def with_controls(
 
     def add_seeds(name: str, arm: PlannedArm) -> None:
         for number in range(1, seeds):
-            again = PlannedArm(arm.method, arm.parameters, arm.seed + number, role="seed", of=name, after=arm.after)
-            add(f"{name}_seed{number}", again)
+            add(f"{name}_seed{number}", replace(arm, seed=arm.seed + number, role="seed", of=name))
 
-    for name, arm in arms.items():
-        traits = traits_of(arm)
+    for name, given in arms.items():
+        traits = traits_of(given)
+        arm = replace(given, after=traits.of_volumes, gives=traits.gives)
         if traits.control:
-            add(name, PlannedArm(arm.method, arm.parameters, arm.seed, role="control"))
+            add(name, replace(arm, role="control"))
             continue
         add(name, arm)
         if name == RAW or traits.uses_other_scans:
@@ -81,7 +86,9 @@ def with_controls(
             add_seeds(name, arm)
         if permuted and traits.learns_scanners:
             settings = shlex.join(f"{key}={value}" for key, value in arm.parameters.items())
-            shuffled = PlannedArm("shuffle", {"base": arm.method, "settings": settings}, arm.seed, "permuted", name)
+            shuffle = {"images": "shuffle", "volumes": "shuffle_volumes"}[arm.gives]
+            base = {"base": arm.method, "settings": settings}
+            shuffled = replace(arm, method=shuffle, parameters=base, role="permuted", of=name)
             add(f"{name}_permuted", shuffled)
             add_seeds(f"{name}_permuted", shuffled)
         if matched_blur and not traits.maps_intensities:

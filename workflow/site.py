@@ -39,6 +39,7 @@ nav = [
     {{ "My scans, in a sheet or BIDS" = "own-scans.md" }},
     {{ "A new person, an old model" = "new-people.md" }},
     {{ "My method" = "own-methods.md" }},
+    {{ "Arms of volumes" = "volume-arms.md" }},
     {{ "My source of scans" = "own-sources.md" }},
     {{ "Runs, clusters, GPUs" = "runs.md" }},
   ] }},

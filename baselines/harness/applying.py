@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from baselines.harness.registry import method
-from baselines.harness.saved import load_method, read_description
-from baselines.interface import Context, Method
+from baselines.harness.registry import image_method
+from baselines.harness.saved import Description, load_method, read_description
+from baselines.interface import Context, Harmonizer
 from core import folds
 from core.errors import InputError
 from core.images import check_grid, save_image
@@ -38,13 +38,12 @@ def apply_method(
     """
     description = read_description(folder)
     arm = load_method(name, folder, context, given=given)
-    _check_seen(arm, "scanner", arm.unseen_scanners, study.scanners, description["scanners"])
-    _check_seen(arm, "subject", arm.unseen_subjects, study.subjects, description["subjects"])
+    check_seen(arm, study, description)
     if arm.by_voxel:
         grid = tuple(description["shape"]), np.array(description["affine"])
         for scan in study.every:
             check_grid(scan.opened, *grid, f"the scans that '{name}' was fitted on")
-    for shown in _shown(arm, study):
+    for shown in shown_parts(arm, study):
         arm.prepare(shown)
         for scan in progress(shown.scans, what=f"{name}: harmonize"):
             harmonized = arm.transform(scan)
@@ -53,7 +52,7 @@ def apply_method(
     return arm.used_device
 
 
-def _shown(arm: Method, study: Study) -> Iterator[Study]:
+def shown_parts(arm: Harmonizer, study: Study) -> Iterator[Study]:
     """What of the study the method is shown at a time."""
     for visit in study.visits():
         taken = visit.where(arm.takes)
@@ -92,18 +91,23 @@ def apply_by_fold(
         inside, outside = folds.parted(chosen, fold)
         if inside.scans:
             devices.append(apply_method(name, model, inside, out, context=context, given=given))
-        if outside.scans and method(name).fits_on == "study":
+        if outside.scans and image_method(name).fits_on == "study":
             apply_method(name, model, outside, training / folds.folder_name(fold), context=context, given=given)
     return ", ".join(dict.fromkeys(devices))
 
 
-def _check_seen(arm: Method, what: str, applies: bool, asked: list[str], known: list[str]) -> None:
-    unknown = [item for item in asked if item not in known]
-    if unknown and not applies:
-        raise InputError(
-            f"method '{arm.id}' was not fitted on {what} {', '.join(unknown)}; it knows {', '.join(known)}: "
-            f"leave the others out of the sheet, or fit again with them"
-        )
+def check_seen(arm: Harmonizer, study: Study, description: Description) -> None:
+    """Refuse scanners and subjects that weren't in the fit, where the method can't be applied to such."""
+    for what, applies, asked, known in (
+        ("scanner", arm.unseen_scanners, study.scanners, description["scanners"]),
+        ("subject", arm.unseen_subjects, study.subjects, description["subjects"]),
+    ):
+        unknown = [item for item in asked if item not in known]
+        if unknown and not applies:
+            raise InputError(
+                f"method '{arm.id}' was not fitted on {what} {', '.join(unknown)}; it knows {', '.join(known)}: "
+                f"leave the others out of the sheet, or fit again with them"
+            )
 
 
 def check_output(harmonized: np.ndarray, scan: Scan, name: str) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from baselines.harness.applying import apply_by_fold, apply_method
 from baselines.harness.fitting import fit_method, fit_without_fold
 from baselines.harness.parameters import named, parse_parameters
-from baselines.harness.registry import method
+from baselines.harness.registry import image_method
 from baselines.harness.saved import model_scale
 from baselines.interface import Context
 from core import folds
@@ -82,9 +82,9 @@ def add_apply_options(parser: argparse.ArgumentParser, *, sheet_required: bool =
 
 def fit_from(given: argparse.Namespace, name: str) -> None:
     """Fit method `name` as the command line says."""
-    parameters = parse_parameters(method(name), given.param)
+    parameters = parse_parameters(image_method(name), given.param)
     context = Context(given.seed, given.threads, given.device, given.checkpoint, given.labels)
-    made = method(name)(parameters, context)
+    made = image_method(name)(parameters, context)
     if given.labels is not None and made.labels_by is None:
         raise InputError(f"--labels: the fit of '{name}' with these parameters looks at none; leave it out")
     reads(made.reads(read_sheet(given.scans, check=False)))

@@ -13,6 +13,7 @@ from baselines.harness.registry import method
 COLUMNS = [
     "arm",
     "method",
+    "gives",
     "label",
     "variant",
     "citation",
@@ -47,6 +48,7 @@ def describe(arms: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
             {
                 "arm": arm,
                 "method": planned["method"],
+                "gives": chosen.gives,
                 "label": label,
                 "variant": variant,
                 "citation": chosen.citation,

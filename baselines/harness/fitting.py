@@ -6,9 +6,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from baselines.harness.registry import method
+from baselines.harness.registry import image_method
 from baselines.harness.saved import MODEL_FILE, write_checksums
-from baselines.interface import Context
+from baselines.interface import Context, Harmonizer
 from core import folds
 from core.errors import InputError, NotApplicable
 from core.files import write_folder_beside, write_json
@@ -24,36 +24,46 @@ def fit_method(name: str, study: Study, folder: Path, *, parameters: Any = None,
     Returns the device that was used. Raises `NotApplicable` with the method's reason, `InputError` for
     unusable scans, or a library that isn't installed.
     """
-    arm = method(name)(parameters, context)
-    check_libraries(arm.libraries, name)
-    reason = arm.not_applicable(study)
-    if reason is None and "paired" in arm.needs and not _is_paired(study):
-        reason = "needs subjects who were scanned on at least two scanners, and the sheet has none"
-    if reason is not None:
-        raise NotApplicable(reason)
+    arm = image_method(name)(parameters, context)
+    check_applicable(arm, study)
     arm.fit(study)
     if rank() > 0:
         return arm.used_device
     with write_folder_beside(folder) as unfinished:
         arm.save(unfinished)
-        write_json(
-            unfinished / MODEL_FILE,
-            {
-                "method": name,
-                "control": arm.control,
-                "parameters": {key: _plain(value) for key, value in arm.describe_parameters().items()},
-                "seed": arm.context.seed,
-                "passes": arm.passes,
-                "subjects": study.subjects,
-                "scanners": study.scanners,
-                "scale": study.scans[0].scale,
-                "shape": list(study.shape),
-                "affine": study.affine.tolist(),
-                "numpy": version("numpy"),
-            },
-        )
-        write_checksums(unfinished)
+        write_description(arm, study, unfinished)
     return arm.used_device
+
+
+def check_applicable(arm: Harmonizer, study: Study) -> None:
+    """Raise `NotApplicable` with the method's reason, or `InputError` for a library that isn't installed."""
+    check_libraries(arm.libraries, arm.id)
+    reason = arm.not_applicable(study)
+    if reason is None and "paired" in arm.needs and not _is_paired(study):
+        reason = "needs subjects who were scanned on at least two scanners, and the sheet has none"
+    if reason is not None:
+        raise NotApplicable(reason)
+
+
+def write_description(arm: Harmonizer, study: Study, folder: Path) -> None:
+    """Write beside a method's own files what the model is, and the checksums of all."""
+    write_json(
+        folder / MODEL_FILE,
+        {
+            "method": arm.id,
+            "control": arm.control,
+            "parameters": {key: _plain(value) for key, value in arm.describe_parameters().items()},
+            "seed": arm.context.seed,
+            "passes": arm.passes,
+            "subjects": study.subjects,
+            "scanners": study.scanners,
+            "scale": study.scans[0].scale,
+            "shape": list(study.shape),
+            "affine": study.affine.tolist(),
+            "numpy": version("numpy"),
+        },
+    )
+    write_checksums(folder)
 
 
 def fit_without_fold(
@@ -63,7 +73,7 @@ def fit_without_fold(
 
     Raises `NotApplicable` for a method that cannot be applied to those people afterwards.
     """
-    if not method(name).unseen_subjects:
+    if not image_method(name).unseen_subjects:
         raise NotApplicable("it cannot be applied to people it was not fitted on, as held-out evaluation asks")
     try:
         return fit_method(name, folds.training(study, fold), folder, parameters=parameters, context=context)

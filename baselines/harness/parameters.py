@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from baselines.interface import Method
+from baselines.interface import Harmonizer
 from core import options
 from core.errors import InputError
 
 
-def parse_parameters(method_class: type[Method], settings: Iterable[str]) -> Any:
+def parse_parameters(method_class: type[Harmonizer], settings: Iterable[str]) -> Any:
     """The method's typed parameters from `name=value` texts; raises `InputError` for an unknown name or type."""
     return make_parameters(method_class, named(settings))
 
@@ -26,6 +26,6 @@ def named(settings: Iterable[str]) -> dict[str, str]:
     return given
 
 
-def make_parameters(method_class: type[Method], given: Mapping[str, Any]) -> Any:
+def make_parameters(method_class: type[Harmonizer], given: Mapping[str, Any]) -> Any:
     """The method's typed parameters from values or their texts, the rest at their defaults."""
     return options.make(method_class.Parameters, given, method_class.id, unknown="the method has no parameter")

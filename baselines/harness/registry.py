@@ -10,7 +10,7 @@ from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 
 import baselines
-from baselines.interface import Method
+from baselines.interface import Harmonizer, Method, VolumeMethod
 from core.errors import InputError, nearest
 
 ENTRY_POINT_GROUP = "mispel_benchmark.methods"
@@ -26,14 +26,14 @@ def _names() -> Iterator[str]:
     yield "mispel"
 
 
-def _load(name: str) -> type[Method]:
+def _load(name: str) -> type[Harmonizer]:
     """The method of this project that is called `name`; raises `InputError` where its file holds another, or none."""
     module = importlib.import_module("mispel.method" if name == "mispel" else f"baselines.{name}")
     found = [
         candidate
         for candidate in vars(module).values()
         if inspect.isclass(candidate)
-        and issubclass(candidate, Method)
+        and issubclass(candidate, Harmonizer)
         and not inspect.isabstract(candidate)
         and candidate.__module__ == module.__name__
     ]
@@ -57,8 +57,8 @@ def _entries() -> Iterator[EntryPoint]:
         yield entry
 
 
-def _load_entry(entry: EntryPoint) -> type[Method]:
-    found: type[Method] = entry.load()
+def _load_entry(entry: EntryPoint) -> type[Harmonizer]:
+    found: type[Harmonizer] = entry.load()
     if found.id != entry.name:
         raise InputError(
             f"the method {entry.value} has the id '{found.id}' and the entry point '{entry.name}'; make them one"
@@ -67,14 +67,14 @@ def _load_entry(entry: EntryPoint) -> type[Method]:
 
 
 @cache
-def methods() -> dict[str, type[Method]]:
+def methods() -> dict[str, type[Harmonizer]]:
     """Every method by its id, sorted; raises `InputError` when two share an id."""
     found = {name: _load(name) for name in _names()} | {entry.name: _load_entry(entry) for entry in _entries()}
     return dict(sorted(found.items()))
 
 
 @cache
-def method(name: str) -> type[Method]:
+def method(name: str) -> type[Harmonizer]:
     """The method of this id, of which alone the file is loaded; raises `InputError` naming the nearest known one."""
     if name in _names():
         return _load(name)
@@ -84,6 +84,22 @@ def method(name: str) -> type[Method]:
             f"there is no method '{name}'{nearest(name, [*_names(), *entries])}; see `python -m baselines list`"
         )
     return _load_entry(entries[name])
+
+
+def image_method(name: str) -> type[Method]:
+    """The method of this id. Raises `InputError` for one that gives volumes."""
+    chosen = method(name)
+    if not issubclass(chosen, Method):
+        raise InputError(f"'{name}' gives volumes, no images; name a method of images")
+    return chosen
+
+
+def volume_method(name: str) -> type[VolumeMethod]:
+    """The method of this id. Raises `InputError` for one that gives images."""
+    chosen = method(name)
+    if not issubclass(chosen, VolumeMethod):
+        raise InputError(f"'{name}' gives images, no volumes; name a method of volumes")
+    return chosen
 
 
 def label(name: str) -> str:

@@ -9,19 +9,21 @@ import zipfile
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any, TypedDict, TypeVar
 
 import msgspec
 
 from baselines.harness.parameters import make_parameters
-from baselines.harness.registry import method
-from baselines.interface import Context, Method
+from baselines.harness.registry import image_method
+from baselines.interface import Context, Harmonizer, Method
 from core import folds
 from core.errors import InputError
 from core.files import checksum, read_json, write_text
 from core.libraries import check_libraries
 from core.names import Scale
 from core.paths import check_is_file
+
+Chosen = TypeVar("Chosen", bound=Harmonizer)
 
 MODEL_FILE = "method.json"
 
@@ -106,17 +108,29 @@ def read_description(folder: Path) -> Description:
 def load_method(
     name: str, folder: Path, context: Context | None = None, *, given: Mapping[str, Any] | None = None
 ) -> Method:
-    """The method fitted earlier and saved in `folder`, with the seed of that fit.
+    """The method of images fitted earlier and saved in `folder`, with the seed of that fit.
 
     `given` are parameters that the user gives again; those by which the method runs command lines must be among them.
     Raises `InputError` when the folder holds another method's model, one of other parameters than those given, a
     file that has changed since, a command line that wasn't given, or where a library isn't installed.
     """
+    arm = make_saved(image_method(name), folder, context, given=given)
+    load_into(arm, folder)
+    return arm
+
+
+def make_saved(
+    method_class: type[Chosen], folder: Path, context: Context | None = None, *, given: Mapping[str, Any] | None = None
+) -> Chosen:
+    """The method whose model is in `folder`, with the parameters and seed of its fit, before anything is loaded.
+
+    Raises `InputError` as `load_method` does.
+    """
+    name = method_class.id
     description = read_description(folder)
     if description["method"] != name:
         raise InputError(f"{folder}: holds a model of '{description['method'][:80]}', not of '{name}'")
     check_unchanged(folder)
-    method_class = method(name)
     context = dataclasses.replace(context or Context(), seed=description["seed"])
     try:
         parameters = make_parameters(method_class, description["parameters"])
@@ -125,12 +139,16 @@ def load_method(
     arm = method_class(parameters, context)
     check_libraries(arm.libraries, name)
     _check_given(arm, given or {}, folder)
+    return arm
+
+
+def load_into(arm: Harmonizer, folder: Path) -> None:
+    """Load a method's own files. Raises `InputError` for what a fit didn't write."""
     try:
         arm.load(folder)
     except UNREADABLE as error:
         # numpy says ValueError to pickled objects, which would run what their author likes
         raise InputError(f"{folder}: the model cannot be read ({error!r:.300}); fit it again") from None
-    return arm
 
 
 def _check_file(folder: Path, file: str, expected: str) -> None:
@@ -147,7 +165,7 @@ def _check_file(folder: Path, file: str, expected: str) -> None:
         raise InputError(f"{path}: missing or changed since the model was saved; fit it again")
 
 
-def _check_given(arm: Method, given: Mapping[str, Any], folder: Path) -> None:
+def _check_given(arm: Harmonizer, given: Mapping[str, Any], folder: Path) -> None:
     """Refuse parameters that differ from the model's, and command lines that only the model's folder gives."""
     again = make_parameters(type(arm), given)
     for name in given:

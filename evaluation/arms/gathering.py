@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -94,10 +94,18 @@ def read_arrays(run: Path, module: str, arm: str, batches: Sequence[str] | None)
 
 
 def gather(
-    run: Path, study: Study, arms: Sequence[str], *, batches: Sequence[str] | None, seed: int, resamples: int
+    run: Path,
+    study: Study,
+    arms: Sequence[str],
+    *,
+    volume_arms: Collection[str] = (),
+    batches: Sequence[str] | None,
+    seed: int,
+    resamples: int,
 ) -> list[Path]:
     """Join the arms' parts into `RUN/metrics/*.tsv`; returns the files written.
 
+    `volume_arms` are those of `arms` that give volumes alone, whose images nothing is measured of.
     `seed` and `resamples` are those of the bootstrap, which the intervals of some tables are from. Where
     people are divided into folds, tables by subject end in the column `fold`.
     """
@@ -106,11 +114,12 @@ def gather(
         study=study,
         arms=arms,
         tables=tables,
-        arrays=lambda module, arm: read_arrays(run, module, arm, batches),
+        arrays=lambda module, arm: {} if arm in volume_arms else read_arrays(run, module, arm, batches),
         seed=seed,
         resamples=resamples,
     )
-    found = {**split_volumes(read_volumes(run, arms, batches)), **read_rows(run, arms, batches)}
+    with_images = [arm for arm in arms if arm not in volume_arms]
+    found = {**split_volumes(read_volumes(run, arms, batches)), **read_rows(run, with_images, batches)}
     tables |= {name: measured.in_order(table) for name, table in found.items()}
     for module in registry.studied():
         tables |= module.of_study(measured)

@@ -16,6 +16,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Which arms and batches."""
     add_run_argument(parser)
     parser.add_argument("--arms", nargs="+", required=True, metavar="ARM", help="arms, in the tables' order")
+    parser.add_argument("--volume-arms", nargs="*", default=[], metavar="ARM", help="those that give volumes alone")
     parser.add_argument("--batches", nargs="+", metavar="BATCH", help="only these batches (default: all there are)")
     add_bootstrap_options(parser)
 
@@ -26,6 +27,7 @@ def main(arguments: argparse.Namespace) -> None:
         arguments.run,
         read_sheet(RunFolder(arguments.run).sheet, check=False),
         arguments.arms,
+        volume_arms=arguments.volume_arms,
         batches=arguments.batches,
         seed=arguments.seed,
         resamples=arguments.bootstrap,

@@ -132,8 +132,10 @@ def _counted(table: pd.DataFrame) -> str:
 
 
 def _meaning(table: pd.DataFrame) -> str:
-    competing = int(table["ranked"].max())
-    return f"Right: rank among {competing} arms that aren't controls, with the middle 95 % of its resamples."
+    competing = style.counted(
+        table.loc[table["ranked"] > 0, "ranked"].unique(), "arms that aren't controls per measure"
+    )
+    return f"Right: rank ({competing}), with the middle 95 % of its resamples."
 
 
 def _panel(axis: Axes, part: pd.DataFrame, looks: Sequence[Look]) -> None:

@@ -134,13 +134,14 @@ def worst_tissue(gains: pd.DataFrame, primary: Mapping[Any, Any]) -> str:
 
 
 def _kept(run: FinishedRun, row: Mapping[Any, Any]) -> dict[str, str]:
+    of_volumes = run.described[row["method"]].gives == "volumes"
+    what = "covariance of people's volumes on two scanners" if of_volumes else "variance between people"
     share = (
-        f"{row['kept_share']:.0%} ({row['kept_share_low']:.0%} to {row['kept_share_high']:.0%}) of RAW's variance "
-        "between people"
+        f"{row['kept_share']:.0%} ({row['kept_share_low']:.0%} to {row['kept_share_high']:.0%}) of RAW's {what}"
         if math.isfinite(row["kept_share"])
         else "not measured"
     )
-    if math.isfinite(row["kept_volume_share"]):
+    if math.isfinite(row["kept_volume_share"]) and not of_volumes:
         share += f" in images, {row['kept_volume_share']:.0%} in the primary endpoint's volumes"
     return {
         "label": run.label(row["method"]),

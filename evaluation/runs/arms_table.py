@@ -10,7 +10,7 @@ import pandas as pd
 from core.errors import InputError
 from core.files import read_table
 from core.ids import check_id
-from core.names import Role
+from core.names import Gives, Role
 from core.run_folder import RunFolder
 
 FLAGS = ("uses_other_scans", "learns_scanners", "random_fit", "maps_intensities")
@@ -22,7 +22,8 @@ class Arm:
 
     variant : what sets it apart from the published method, after its label.
     role : what it is there for (`core.names.Role`); of : the arm that it is a control or a further fit of.
-    uses_other_scans, learns_scanners, random_fit, maps_intensities : see `baselines.interface.Method`.
+    gives : images, or volumes alone.
+    uses_other_scans, learns_scanners, random_fit, maps_intensities : see `baselines.interface.Harmonizer`.
     """
 
     id: str
@@ -33,6 +34,7 @@ class Arm:
     variant: str = ""
     role: Role = "arm"
     of: str = ""
+    gives: Gives = "images"
     uses_other_scans: bool = False
     learns_scanners: bool = False
     random_fit: bool = False
@@ -69,6 +71,7 @@ def read_arms(run: Path) -> dict[str, Arm]:
     role = table.get("control", pd.Series("no", index=table.index)).map({"yes": "control"}).fillna("arm")
     table = table.assign(
         role=table.get("role", role),
+        gives=table.get("gives", pd.Series("images", index=table.index)),
         **{name: table.get(name, pd.Series("", index=table.index)).fillna("") for name in ("of", "variant")},
         **{flag: table.get(flag, pd.Series("no", index=table.index)) for flag in FLAGS},
     )
@@ -82,6 +85,7 @@ def read_arms(run: Path) -> dict[str, Arm]:
             variant=row["variant"],
             role=row["role"],
             of=row["of"],
+            gives=row["gives"],
             **{flag: row[flag] == "yes" for flag in FLAGS},
         )
         for row in table.to_dict("records")

@@ -148,7 +148,10 @@ class FinishedRun:
         protocol = f"Held out: everyone's images come from fits without them ({self.folds} folds)."
         marked = [self.label(arm) for arm in self.arms if self._uses_other_scans(arm)]
         other = f"Not ranked, since a person's other scans are used: {', '.join(marked)}."
-        return [*([protocol] if self.folds else []), *([other] if marked else []), *self.setback_notes()]
+        of_volumes = [self.label(arm) for arm in self.arms if self._gives_volumes(arm)]
+        lacking = f"No numbers of images, since volumes alone are harmonized: {', '.join(of_volumes)}."
+        told = [(protocol, self.folds), (other, marked), (lacking, of_volumes)]
+        return [*(note for note, applies in told if applies), *self.setback_notes()]
 
     @cached_property
     def _not_applied(self) -> set[str]:
@@ -157,6 +160,9 @@ class FinishedRun:
 
     def _uses_other_scans(self, arm: str) -> bool:
         return arm in self.described and self.described[arm].role == "arm" and self.described[arm].uses_other_scans
+
+    def _gives_volumes(self, arm: str) -> bool:
+        return arm in self.described and self.described[arm].gives == "volumes"
 
     def setback_notes(self) -> list[str]:
         """A sentence on the arms that failed or didn't apply."""

@@ -28,7 +28,11 @@ def make(run: FinishedRun) -> Table | None:
             for asks, title in ASKED.items()
             if (summary["asks"] == asks).any()
         ),
-        _summary_panel(run, summary[summary["rank"].notna()], "Rank of the arms that aren't controls", "rank", 1),
+        *(
+            _summary_panel(run, part[part["rank"].notna()], f"Rank of {which} that aren't controls", "rank", 1)
+            for which, part in ranked_among(run, summary)
+            if part["rank"].notna().any()
+        ),
         _summary_panel(run, summary, "Value", "value", 3, ("ci_low", "ci_high")),
     ]
     ends = summary.drop_duplicates("measure")
@@ -49,6 +53,16 @@ def make(run: FinishedRun) -> Table | None:
     ]
     data = summary.assign(label=[run.label(arm) for arm in summary["method"]])
     return Table("table_summary", "Summary on the controls' scale", data, panels, all_notes(run, notes))
+
+
+def ranked_among(run: FinishedRun, summary: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
+    """Among which arms measures rank, and those measures' rows: arms of volumes have no rank by images."""
+    of_volumes = [arm for arm, about in run.described.items() if about.gives == "volumes"]
+    of_all = summary.loc[summary["method"].isin(of_volumes) & summary["value"].notna(), "measure"].unique()
+    by_volumes = summary["measure"].isin(of_all)
+    if not by_volumes.any():
+        return [("the arms", summary)]
+    return [("all arms, by volumes,", summary[by_volumes]), ("arms of images, by images,", summary[~by_volumes])]
 
 
 def _summary_panel(

@@ -5,7 +5,9 @@ import pandas as pd
 import pytest
 
 from core.errors import InputError
+from core.files import write_table
 from evaluation import verdicts
+from evaluation.measures.volumes import volume_differences
 from evaluation.runs.arms_table import Arm
 from evaluation.verdicts import (
     BEYOND,
@@ -220,8 +222,63 @@ def test_volumes_shrunk_to_their_mean_are_not_kept():
         for scanner in "ABC"
     ]
     tables = {"volumes": pd.DataFrame(rows)}
-    assert verdicts.volume_share(tables, ["mine"], Endpoint(volume, "GM")) == pytest.approx(0.81)
-    assert np.isnan(verdicts.volume_share(tables, ["mine"], Endpoint(SSIM)))
+    assert verdicts.volume_share(tables, ["mine"], Endpoint(volume, "GM")) == pytest.approx((0.81, 0.81, 0.81))
+    assert np.isnan(verdicts.volume_share(tables, ["mine"], Endpoint(SSIM))).all()
+
+
+def test_the_mean_covariance_is_the_tables():
+    values = np.random.default_rng(0).normal(size=(2, 7, 4))
+    for own, found in zip(values, verdicts.mean_covariance(values), strict=True):
+        assert found == pytest.approx(np.cov(own.T)[np.triu_indices(4, 1)].mean())
+
+
+@pytest.mark.parametrize(("people", "kept"), [(6, 0.95), (6, 0.7), (12, 0.7), (18, 0.95)])
+def test_the_interval_of_the_share_of_volumes_holds_the_true_one(people, kept):
+    random, holds = np.random.default_rng(people), 0
+    for _ in range(300):
+        own, noise = random.normal(0, 20, (people, 1)), random.normal(0, 6, (people, 4))
+        arm = np.sqrt(kept) * own + 0.5 * noise + random.normal(0, 4, (people, 4))
+        _, low, high = share_interval(verdicts.mean_covariance, arm, own + noise)
+        holds += low <= kept <= high
+    assert 0.89 <= holds / 300 <= 0.99
+
+
+def test_an_arm_of_volumes_keeps_the_person_by_its_volumes(tmp_path):
+    """It has no image to keep anything in, and no blur to be compared with."""
+    random = np.random.default_rng(0)
+    people, shifts = random.normal(600, 30, size=8), dict(zip("ABC", (0.0, 25.0, -25.0), strict=True))
+    levels = {"raw": 1.0, "mine": 0.05, "mine_permuted": 1.0}
+    rows = [
+        {
+            "method": arm,
+            "subject": str(number),
+            "scanner": scanner,
+            "tissue": "GM",
+            "volume_ml": (found := own + left * shift + random.normal(0, 0.5)),
+            "volume_ml_pve": found,
+            "volume_ml_hard": found,
+        }
+        for arm, left in levels.items()
+        for number, own in enumerate(people)
+        for scanner, shift in shifts.items()
+    ]
+    volumes = pd.DataFrame(rows)
+    arms = pd.DataFrame({"arm": list(levels), "method": ["raw", "combat_volumes", "shuffle_volumes"]})
+    arms = arms.assign(label=arms["arm"], citation="c", limits="l", gives=["images", "volumes", "volumes"])
+    arms = arms.assign(role=["arm", "arm", "permuted"], of=["", "", "mine"], learns_scanners="yes")
+    arms = arms.assign(maps_intensities=["no", "yes", "yes"])
+    pairs = [("A", "B"), ("A", "C"), ("B", "C")]
+    write_table(tmp_path / "arms.tsv", arms)
+    write_table(tmp_path / "metrics" / "volumes.tsv", volumes)
+    write_table(tmp_path / "metrics" / "volume_differences.tsv", volume_differences(volumes, pairs))
+    found = verdicts.run_verdicts(tmp_path, primary="volume_difference_pve", tissue="GM")[1].set_index("method")
+    row = found.loc["mine"]
+    assert (row["removed"], row["kept"], row["harmonizes"]) == (BEYOND, KEPT, "yes")
+    assert 0.9 < row["kept_share_low"] <= row["kept_share"] <= row["kept_share_high"]
+    assert row["kept_share"] == row["kept_volume_share"]
+    write_table(tmp_path / "metrics" / "ssim.tsv", study({"raw": 0.8}))
+    found = verdicts.run_verdicts(tmp_path, primary="ssim", tissue="")[1].set_index("method")
+    assert found.loc["mine", "why"] == "it gives volumes, and the primary endpoint is of images"
 
 
 def test_a_primary_endpoint_must_be_measured():

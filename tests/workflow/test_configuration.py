@@ -47,6 +47,33 @@ def test_the_demo(config):
     demo.check_arms()
 
 
+def test_arms_of_volumes_harmonize_those_of_an_arm_of_images(config):
+    given = {"stack": {"method": "longcombat", "of": "ravel"}, "combat_volumes": {"parts": "regions"}}
+    config["methods"] |= given
+    found = Configuration(config)
+    assert found.volume_arms[:2] == ["stack", "stack_permuted"]
+    assert (found.arms["stack"].after, found.arms["combat_volumes"].after) == ("ravel", "raw")
+    assert found.arms["stack_permuted"].method == "shuffle_volumes"
+    assert found.arms["stack_permuted"].after == "ravel"
+    assert not [arm for arm, planned in found.arms.items() if planned.of == "stack" and planned.role == "blur"]
+
+
+@pytest.mark.parametrize("of", ["rave", "combat_volumes", "mispel_blur"])
+def test_volumes_of_no_arm_of_images_are_refused(config, of):
+    config["methods"] |= {"combat_volumes": {}, "stack": {"method": "longcombat", "of": of}}
+    with pytest.raises(InputError, match=rf"methods.stack.of: no arm of images is called '{of}'"):
+        Configuration(config)
+
+
+def test_held_out_a_stack_on_fits_that_saw_everyone_is_refused(config):
+    config |= {"protocol": "kfold", "folds": {"count": 2, "stratify": None}}
+    config["methods"] |= {"stack": {"method": "combat_volumes", "of": "whitestripe"}}
+    assert "stack" in Configuration(config).volume_arms
+    config["methods"]["stack"]["of"] = "mispel"
+    with pytest.raises(InputError, match="methods.stack.of: held out, 'mispel' has no volumes of training people"):
+        Configuration(config)
+
+
 @pytest.mark.parametrize("name", ["paper", "paper-2mm", "real-2mm", "laptop", "real-anatomy", "heldout", "all-methods"])
 def test_every_key_of_the_other_files_is_known(config, name, tmp_path):
     overlay = yaml.safe_load((ROOT / "config" / f"{name}.yaml").read_text())

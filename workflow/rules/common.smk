@@ -47,12 +47,14 @@ RUN = STUDY.run
 workflow.execute = asked_first(workflow.execute, RUN)
 AT = RunFolder(Path(RUN))
 ARMS = list(STUDY.arms)
+IMAGE_ARMS = [arm for arm in ARMS if arm not in STUDY.volume_arms]
 BATCHES = list(STUDY.batches)
 FOLDS = STUDY.folds
 JOBS = Identities(
     AT,
     {
-        "arm": ARMS,
+        "arm": IMAGE_ARMS,
+        "volume_arm": STUDY.volume_arms,
         "batch": BATCHES,
         "group": STUDY.groups,
         "fold": FOLDS,
@@ -77,7 +79,7 @@ onstart:
             # no report stands beside results that it doesn't tell of, whatever becomes of this run
             AT.report.unlink(missing_ok=True)
             AT.complete.unlink(missing_ok=True)
-        needed = STUDY.source.planned_bytes(STUDY.options, len(ARMS))
+        needed = STUDY.source.planned_bytes(STUDY.options, len(IMAGE_ARMS))
         if needed is not None:
             print(check_room(RUN, needed), file=sys.stderr)
     except InputError as error:
@@ -225,8 +227,25 @@ def every_batch(pattern):
 
 
 def of_every_arm(pattern):
-    """The pattern's files of every arm; a step by batches or folds has one of each."""
-    return expand(pattern, arm=ARMS, batch=BATCHES, fold=FOLDS or [""])
+    """The pattern's files of every arm of images; a step by batches or folds has one of each."""
+    return expand(pattern, arm=IMAGE_ARMS, batch=BATCHES, fold=FOLDS or [""])
+
+
+def of_volume_arms(job):
+    """The records of a job of every arm of volumes."""
+    arms = STUDY.volume_arms
+    return [AT.made(name) for name in expand(job, volume_arm=arms, fold=FOLDS or [""])]
+
+
+def harmonized_volumes_of(wildcards):
+    """The arm whose volumes an arm of volumes harmonizes."""
+    return STUDY.arms[wildcards.volume_arm].after
+
+
+def volume_files(wildcards, kind):
+    """Tables of the volumes that an arm of volumes harmonizes: "volumes" of tissues, or those in "regions"."""
+    folder = AT.parts(harmonized_volumes_of(wildcards))
+    return [folder / f"{kind}-{batch}.tsv" for batch in BATCHES]
 
 
 def sweep_folds(wildcards):

@@ -58,8 +58,9 @@ rule measure:
 rule metrics:
     input:
         sheet=rules.scans.output.sheet,
-        segmented=expand(rules.segment.output.made, arm=ARMS, batch=BATCHES),
-        measured=expand(rules.measure.output, arm=ARMS, batch=BATCHES),
+        segmented=expand(rules.segment.output.made, arm=IMAGE_ARMS, batch=BATCHES),
+        measured=expand(rules.measure.output, arm=IMAGE_ARMS, batch=BATCHES),
+        harmonized=of_volume_arms("apply/{volume_arm}-all"),
     output:
         ssim=AT.metric("ssim"),
         volumes=AT.metric("volumes"),
@@ -73,8 +74,14 @@ rule metrics:
         **JOBS.of(
             "metrics/all",
             files=[AT.metric("*")],
-            came_from=["prepare/*", "segment/*", "measure/*"],
+            came_from=[
+                "prepare/*",
+                "segment/*",
+                "measure/*",
+                *(f"apply/{arm}-all" for arm in STUDY.volume_arms),
+            ],
             arms=ARMS,
+            volume_arms=STUDY.volume_arms,
             batches=BATCHES,
             seed=config["seed"],
             bootstrap=config["evaluation"]["bootstrap"],
@@ -82,7 +89,8 @@ rule metrics:
         ),
         run=subpath(output.ssim, ancestor=2),
     shell:
-        "python -m evaluation gather {params.run} --arms {params.arms} --batches {params.batches}"
+        "python -m evaluation gather {params.run} --arms {params.arms}"
+        " --volume-arms {params.volume_arms} --batches {params.batches}"
         " --seed {params.seed} --bootstrap {params.bootstrap} --made {params.made:q} > {log} 2>&1"
 
 

@@ -18,6 +18,7 @@ rule status:
         ranged=of_every_arm(rules.intensities.output.made),
         segmented=of_every_arm(rules.segment.output.made),
         measured=of_every_arm(rules.measure.output.made),
+        volumes=of_volume_arms("apply/{volume_arm}-all"),
     output:
         status=AT.status,
         made=AT.made("status/all"),
@@ -106,7 +107,7 @@ rule figures:
     input:
         sheet=rules.scans.output.sheet,
         arms=rules.describe.output.arms,
-        images=expand(rules.apply.output.made, arm=ARMS, batch=BATCHES),
+        images=expand(rules.apply.output.made, arm=IMAGE_ARMS, batch=BATCHES),
         metrics=rules.metrics.output,
         tests=rules.statistics.output.tests,
         status=rules.status.output.status,

@@ -1,0 +1,122 @@
+"""ComBat's model of volumes: fitted on a study, kept in a file, applied to a scan."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from baselines._covariates import Coding, check_told_apart, read_columns
+from baselines.combat import adjust, locate, shrink
+from core.errors import InputError
+from core.files import read_json, write_json
+from core.study import Scan, Study
+
+ARRAYS_FILE = "combat.npz"
+COLUMNS_FILE = "covariates.json"
+
+
+def why_not(study: Study) -> str | None:
+    """Why scanners' shifts and scales of volumes can't be fitted on a study, or None."""
+    if len(study.scanners) < 2:
+        return f"there is one scanner, {study.scanners[0]}, and nothing to bring together"
+    for scanner in study.scanners:
+        if len(study.of_scanner(scanner)) < 2:
+            return f"scanner {scanner} has a single scan, which shows no variance"
+    return None
+
+
+def scanner_numbers(study: Study) -> np.ndarray:
+    """Each scan's scanner (n,) as a number."""
+    return np.array([study.scanners.index(scan.scanner) for scan in study.scans])
+
+
+def coded(study: Study, names: str, method: str) -> tuple[Coding, np.ndarray]:
+    """The coding of covariates, comma separated, and those of the study's scans (n, c).
+
+    Raises `InputError` for covariates that can't be used.
+    """
+    coding = Coding.of(read_columns(names, study, method))
+    covariates = coding.of_scans(study.scans)
+    check_told_apart(np.eye(len(study.scanners))[scanner_numbers(study)], covariates, coding, method)
+    return coding, covariates
+
+
+@dataclass(frozen=True)
+class FittedVolumes:
+    """A fitted model: mean, deviation, usable (v,), slopes (c, v), and by scanner shift and scale (m, v)."""
+
+    scanners: Sequence[str]
+    coding: Coding
+    arrays: Mapping[str, np.ndarray]
+
+    def expected(self, scan: Scan) -> np.ndarray:
+        """What the model expects of a scan's volumes (v,) beside its scanner's effects."""
+        return self.arrays["mean"] + self.coding.code(scan) @ self.arrays["slopes"]
+
+    def number_of(self, scan: Scan) -> int:
+        """The row of the arrays that is about the scan's scanner."""
+        return list(self.scanners).index(scan.scanner)
+
+    def adjusted(self, scan: Scan, volumes: np.ndarray, own: np.ndarray | float = 0.0) -> np.ndarray:
+        """The volumes (v,) without the scanner's shift and scale; those that couldn't be fitted stay.
+
+        `own` (v,) is what the person's volumes are expected to be beyond what the model expects of anyone's.
+        """
+        number = self.number_of(scan)
+        expected = self.expected(scan) + own
+        deviation = self.arrays["deviation"]
+        found = adjust(volumes, self.arrays["shift"][number], self.arrays["scale"][number], expected, deviation)
+        return np.where(self.arrays["usable"], found, volumes)
+
+    def save(self, folder: Path) -> None:
+        """Write the arrays, and what the scanners and covariates are."""
+        np.savez(folder / ARRAYS_FILE, **self.arrays)  # type: ignore[arg-type]  # none is called allow_pickle
+        write_json(folder / COLUMNS_FILE, {"scanners": list(self.scanners), "columns": list(self.coding.columns)})
+
+    @classmethod
+    def load(cls, folder: Path) -> FittedVolumes:
+        """Read what `save` wrote."""
+        with np.load(folder / ARRAYS_FILE, allow_pickle=False) as stored:
+            arrays = dict(stored)
+        described = read_json(folder / COLUMNS_FILE)
+        return cls(described["scanners"], Coding(tuple(described["columns"])), arrays)
+
+
+def fit_volumes(
+    study: Study, volumes: np.ndarray, covariates: str, method: str, *, empirical_bayes: bool
+) -> FittedVolumes:
+    """Fit ComBat to volumes (n, v) of the study's scans; with empirical Bayes the priors are over the volumes.
+
+    Raises `InputError` for covariates that can't be used, and where no volume can be fitted.
+    """
+    coding, columns = coded(study, covariates, method)
+    found = locate(volumes, scanner_numbers(study), columns)
+    if not found.usable.any():
+        raise InputError(f"{method}: every volume is the same in all scans of a scanner; give each scan its own image")
+    shift, scale = found.shift, found.scale
+    if empirical_bayes:
+        shift, scale = shrunk(shift, scale, found.counts, found.usable)
+    arrays = {
+        "mean": found.mean,
+        "slopes": found.slopes,
+        "deviation": found.deviation,
+        "shift": shift,
+        "scale": scale,
+        "usable": found.usable,
+    }
+    return FittedVolumes(study.scanners, coding, arrays)
+
+
+def shrunk(
+    shift: np.ndarray, scale: np.ndarray, counts: np.ndarray, usable: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Each scanner's shifts and scales (m, v) by empirical Bayes over the usable volumes, see `shrink`."""
+    new_shift, new_scale = shift.copy(), scale.copy()
+    for number in range(len(shift)):
+        new_shift[number, usable], new_scale[number, usable] = shrink(
+            shift[number, usable], scale[number, usable], counts[number, usable]
+        )
+    return new_shift, new_scale

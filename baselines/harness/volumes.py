@@ -1,0 +1,169 @@
+"""Methods of volumes fitted, saved and applied: a method for each rule of what counts as a tissue."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from baselines.harness.applying import check_seen, shown_parts
+from baselines.harness.fitting import check_applicable, write_description
+from baselines.harness.registry import volume_method
+from baselines.harness.saved import load_into, make_saved, read_description
+from baselines.interface import Context, VolumeMethod
+from core import folds
+from core.errors import Caution, InputError, NotApplicable
+from core.files import write_folder_beside
+from core.study import Scan, Study
+from core.volume_tables import by_scan, of_scans, read_volumes, rules_of, whole_tissues
+
+
+@dataclass(frozen=True)
+class VolumeFiles:
+    """Where the volumes of an arm are: those of tissues, and those of tissues in regions; any number of tables."""
+
+    tissues: tuple[Path, ...]
+    regions: tuple[Path, ...] = ()
+
+    def read(self, arm: VolumeMethod) -> tuple[pd.DataFrame, pd.DataFrame]:
+        """The volumes of tissues, and those that the method harmonizes. Raises `InputError` where there are none."""
+        whole = read_volumes(self.tissues, arm.of)
+        if arm.parts == "tissues":
+            return whole, whole
+        if not self.regions:
+            raise InputError(f"{arm.id}: parts=regions takes volumes of regions, and none are given; see --regions")
+        return whole, read_volumes(self.regions, arm.of)
+
+
+def fit_volumes(
+    name: str,
+    study: Study,
+    files: VolumeFiles,
+    folder: Path,
+    *,
+    parameters: Any = None,
+    context: Context | None = None,
+) -> None:
+    """Fit method `name` on the volumes of `study`'s scans and save it into `folder`, whole or not at all.
+
+    Raises `NotApplicable` with the method's reason, `InputError` for volumes that it can't be fitted on.
+    """
+    made = volume_method(name)
+    arm = made(parameters, context)
+    check_applicable(arm, study)
+    _, table = files.read(arm)
+    with write_folder_beside(folder) as unfinished:
+        for rule in _known(table):
+            of_rule = made(parameters, context)
+            of_rule.fit(study, of_scans(by_scan(table, rule), study.scans))
+            (unfinished / rule).mkdir()
+            of_rule.save(unfinished / rule)
+        write_description(arm, study, unfinished)
+
+
+def fit_volumes_without_fold(
+    name: str,
+    study: Study,
+    fold: str,
+    files: VolumeFiles,
+    folder: Path,
+    *,
+    parameters: Any = None,
+    context: Context | None = None,
+) -> None:
+    """`fit_volumes` on everyone but the people of a fold.
+
+    Raises `NotApplicable` for a method that cannot be applied to those people afterwards.
+    """
+    if not volume_method(name).unseen_subjects:
+        raise NotApplicable("it cannot be applied to people it was not fitted on, as held-out evaluation asks")
+    try:
+        fit_volumes(name, folds.training(study, fold), files, folder, parameters=parameters, context=context)
+    except (InputError, NotApplicable) as error:
+        raise type(error)(f"without fold {fold}: {error}") from None
+
+
+def apply_volumes(
+    name: str,
+    folder: Path,
+    study: Study,
+    files: VolumeFiles,
+    *,
+    context: Context | None = None,
+    given: Mapping[str, Any] | None = None,
+) -> pd.DataFrame:
+    """The table of volumes of tissues with those of `study`'s scans harmonized by the model in `folder`.
+
+    Scans that the table doesn't hold are left out, and what it says beside the volumes stays. As with images a method
+    is shown one visit at a time, and of that one scanner, unless it uses a person's other scans. Raises `InputError`
+    for subjects or scanners that it can't be applied to, and for volumes that no method may give.
+    """
+    arm = make_saved(volume_method(name), folder, context, given=given)
+    check_seen(arm, study, read_description(folder))
+    whole, table = files.read(arm)
+    found = whole[whole["scan"].isin({scan.name for scan in study.every})].copy()
+    there = set(found["scan"])
+    study = study.where(lambda scan: scan.name in there)
+    for rule in _known(table):
+        of_rule = make_saved(volume_method(name), folder, context, given=given)
+        load_into(of_rule, folder / rule)
+        wide = by_scan(table, rule)
+        harmonized = {}
+        for shown in shown_parts(arm, study):
+            volumes = of_scans(wide, shown.scans)
+            of_rule.prepare(shown, volumes)
+            for scan, own in zip(shown.scans, volumes, strict=True):
+                harmonized[scan.name] = of_rule.transform(scan, own)
+                check_volumes(harmonized[scan.name], own, scan, name)
+        tissues = whole_tissues(pd.DataFrame.from_dict(harmonized, orient="index").set_axis(wide.columns, axis=1))
+        tell_of_negative(tissues, name)
+        found[rule] = tissues.stack().loc[list(zip(found["scan"], found["tissue"], strict=True))].to_numpy()
+    return found.drop(columns="scan")
+
+
+def apply_volumes_by_fold(
+    name: str,
+    folder: Path,
+    study: Study,
+    files: VolumeFiles,
+    *,
+    context: Context | None = None,
+    given: Mapping[str, Any] | None = None,
+) -> pd.DataFrame:
+    """`apply_volumes` to everyone by the model that was fitted without them, `folder/fold-<fold>`."""
+    parts = [
+        apply_volumes(name, folder / folds.folder_name(fold), people, files, context=context, given=given)
+        for fold, people in folds.by_fold(study)
+    ]
+    return pd.concat([part for part in parts if not part.empty] or parts[:1]).sort_index()
+
+
+def _known(table: pd.DataFrame) -> Collection[str]:
+    """The rules by which there are volumes: an engine may estimate no partial volumes."""
+    return [rule for rule in rules_of(table) if table[rule].notna().any()]
+
+
+def check_volumes(harmonized: np.ndarray, volumes: np.ndarray, scan: Scan, name: str) -> None:
+    """Refuse what no method may give: another number of volumes, or such as are NaN or infinite."""
+    where = f"method '{name}', {scan.name}"
+    if not isinstance(harmonized, np.ndarray) or harmonized.shape != volumes.shape:
+        found = getattr(harmonized, "shape", type(harmonized).__name__)
+        raise InputError(f"{where}: gave {found}; transform must return volumes of shape {volumes.shape}")
+    if not np.isfinite(harmonized).all():
+        raise InputError(f"{where}: gave volumes that are NaN or infinite")
+
+
+def tell_of_negative(volumes: pd.DataFrame, name: str) -> None:
+    """Give a `Caution` where a tissue's volume is below 0: a row a scan, a column a tissue.
+
+    A model that adds and subtracts can give one; it's judged as it is.
+    """
+    below = (volumes < 0).sum()
+    if below.any():
+        told = ", ".join(f"{tissue} in {count}" for tissue, count in below.items() if count)
+        warnings.warn(Caution(f"{name} gives volumes below 0 ({told} of {len(volumes)} scans)"), stacklevel=2)
