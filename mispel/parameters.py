@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from core.errors import nearest
 
@@ -128,6 +128,8 @@ class Parameters:
     left none, so that what is shown and saved is complete.
     """
 
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = PRESETS
+
     preset: str = "paper"
     embeddings: int | None = None
     width: int | None = None
@@ -150,13 +152,13 @@ class Parameters:
     plateau_epochs: int | None = None
 
     def __post_init__(self) -> None:
-        if self.preset not in PRESETS:
-            raise ValueError(f"there is no preset '{self.preset}'{nearest(self.preset, PRESETS)}")
-        for name, value in PRESETS[self.preset].items():
+        if self.preset not in self.presets:
+            raise ValueError(f"there is no preset '{self.preset}'{nearest(self.preset, self.presets)}")
+        for name, value in self.presets[self.preset].items():
             if getattr(self, name) is None:
                 object.__setattr__(self, name, value)
         self.settings()  # refuses what is impossible
 
     def settings(self) -> Settings:
         """What training goes by."""
-        return Settings(**{name: getattr(self, name) for name in PRESETS[self.preset]})
+        return Settings(**{name: getattr(self, name) for name in self.presets[self.preset]})

@@ -36,6 +36,7 @@ from tests.support.made_up_study import write_study
 # smaller than any real fit, so that the battery stays short; the rest are the methods' defaults
 QUICK = {
     "mispel": {"preset": "demo", "width": 4, "step1_epochs": 2, "step2_epochs": 2},
+    "espa": {"preset": "demo", "width": 4, "step1_epochs": 1, "step2_epochs": 2},
     "ravel": {"engine": "gmm", "probability": 0.7},
     "deepharmony": {"width": 2, "epochs": 1},
 }
@@ -271,6 +272,30 @@ def test_a_flipped_bit_of_a_model_is_refused_by_name(model, tmp_path):
         with pytest.raises(InputError, match="missing or changed since|changed since the model was saved") as refused:
             load_method(name, copy)
         assert str(copy) in str(refused.value)
+
+
+@every_method
+def test_who_is_the_same_person_is_asked_by_paired_methods_alone(name, tmp_path):
+    """Names shuffled among each scanner's scans change no byte of what is learned."""
+    chosen = methods()[name]
+    if chosen.fits_on == "scan" or chosen.control or "paired" in chosen.needs or name == "command":
+        pytest.skip("it learns nothing, is a control, needs pairs, or may do what it likes")
+    study = read_sheet(write_study(tmp_path / "own", subjects=4), scale="brain")
+    people, scanners = study.subjects, study.scanners
+
+    def turned(scan: Scan) -> Scan:
+        """The scan under the name of another person who was on its scanner; on the first scanner its own."""
+        place = people.index(scan.subject) + scanners.index(scan.scanner)
+        return dataclasses.replace(scan, subject=people[place % len(people)])
+
+    others = Study(tuple(map(turned, study.scans)))
+    assert others != study
+    fitted(name, study, tmp_path / "own model")
+    fitted(name, others, tmp_path / "other model")
+    own, other = contents(tmp_path / "own model"), contents(tmp_path / "other model")
+    for file in (MODEL_FILE, CHECKSUMS_FILE):
+        del own[file], other[file]
+    assert own == other
 
 
 @every_method
