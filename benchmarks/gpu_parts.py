@@ -33,9 +33,10 @@ from mispel.embedding_cache import build_cache
 from mispel.graph_steps import VERSIONS, GraphLearning, first_step, in_training, second_step
 from mispel.model import save_model
 from mispel.parameters import Settings
+from mispel.passes import run_step
 from mispel.slices import SliceStore
 from mispel.steps import EmbeddingLearning, FirstStep
-from mispel.training import run_step, solve_decoders, untrained_model
+from mispel.training import solve_decoders, untrained_model
 
 Figures = dict[str, Any]
 
@@ -283,7 +284,7 @@ def every(learning: FirstStep, steps: int) -> Iterator[np.ndarray]:
         epoch += 1
         order = shuffled_batches(len(store), size=size, seed=0, step=1, epoch=epoch)
         whole = [indices for indices in order if len(indices) == size][: steps - done]
-        learning.begin_epoch(whole)
+        learning.begin_epoch(0, whole)
         yield from whole
         done += len(whole)
 

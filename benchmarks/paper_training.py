@@ -30,7 +30,7 @@ from mispel.embedding_cache import build_cache
 from mispel.parameters import Parameters
 from mispel.slices import SliceStore, build_store
 from mispel.steps import DecoderFitting, EmbeddingLearning, Step
-from mispel.training import batches_a_pass, untrained_model
+from mispel.training import untrained_model
 
 CACHED = 40
 """Slices that are encoded and on which Step 2 is measured."""
@@ -53,9 +53,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         model = untrained_model(store, parameters, seed=0, device=device)
         batches = Batches(store, device, region=parameters.loss_region)
         precision = choose_precision(parameters.precision, device)
-        an_epoch = batches_a_pass(store, parameters)
         with working_threads(given.threads) as for_each:
             learning = EmbeddingLearning(model, batches, parameters, precision=precision, for_each=for_each)
+            an_epoch = learning.batches_a_pass
             run(learning, given.steps, "step 1")
             meter.add(f"Step 1, {precision}: {given.steps} steps", given.steps, an_epoch * parameters.step1_epochs)
             model.coefficients.requires_grad_(False)

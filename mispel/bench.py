@@ -31,11 +31,12 @@ from mispel.compute import processor_computes_bfloat16, working_threads
 from mispel.embedding_cache import EmbeddingCache, build_cache
 from mispel.model import Model
 from mispel.parameters import Parameters, Settings
+from mispel.passes import run_step
 from mispel.plain_port import PlainMispel
 from mispel.slices import Box, Grid, SliceStore, new_array
 from mispel.step2_optimum import Problem, solve
 from mispel.steps import DecoderFitting, EmbeddingLearning, Step
-from mispel.training import run_step, untrained_model
+from mispel.training import untrained_model
 
 SCANNERS = ("a", "b", "c", "d")
 CPU = torch.device("cpu")

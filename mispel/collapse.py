@@ -64,19 +64,16 @@ def rise(totals: Sequence[float]) -> bool:
     return len(totals) > 1 and not totals[-1] <= LARGEST_RISE * min(totals[:-1])
 
 
-def check_losses(when: str, totals: Sequence[float], *, last: bool) -> None:
+def check_losses(when: str, totals: Sequence[float], *, last: bool, advice: str) -> None:
     """Look at the losses of a step's epochs so far: warn where the latest has risen far, for a spike may pass.
 
-    Raises `TrainingError` where it had risen the epoch before already, or this epoch is the step's `last`.
+    Raises `TrainingError`, with the `advice`, where it had risen the epoch before already, or this epoch is the last.
     """
     if not rise(totals):
         return
     told = f"{when}: the loss rose from {min(totals[:-1]):.3g} to {totals[-1]:.3g}"
     if last or rise(totals[:-1]):
-        raise TrainingError(
-            f"{told}: the training diverged; use --param learning_rate=0.0001 (the paper has 0.001, its code's README "
-            "0.0001) or another seed"
-        )
+        raise TrainingError(f"{told}: the training diverged; {advice}")
     warnings.warn(f"{told}; the training ends if it stays there", Caution, stacklevel=2)
 
 

@@ -109,7 +109,7 @@ class GraphStep(Step):
         self.order = Order(len(self.batches.store), self.parameters.batch_size, self.batches.device)
         self.recorder = Recorder(self.batches.device, record=record)
 
-    def begin_epoch(self, order: Sequence[np.ndarray]) -> None:
+    def begin_epoch(self, epoch: int, order: Sequence[np.ndarray]) -> None:
         """Take over the epoch's batches, which `train` must then be given one after the other."""
         self.order.begin([self.ranks.share(indices) for indices in order])
 
@@ -135,7 +135,7 @@ class GraphStep(Step):
         watch = OutputWatch(self.model.scanners, self.batches.device)
         try:
             for _ in range(RUNS_BEFORE + 1):
-                self.begin_epoch([indices])
+                self.begin_epoch(0, [indices])
                 self.train(indices, watch)
             watch.sums.cpu()  # waits for them
         finally:
@@ -190,7 +190,7 @@ class GraphLearning(GraphStep, FirstStep):
         computed.refresh()
         embeddings = computed.embed(images, batch.scanned)
         outputs = decode(embeddings, self.coefficients, relu=self.model.relu)
-        losses = self.losses(images, embeddings, outputs, present, region)
+        losses = self.step_losses(images, embeddings, outputs, present, region)
         leaves = computed.leaves_of(batch.scanned)
         *found, of_decoders = torch.autograd.grad(losses[-1], [*leaves, self.coefficients])
         gradients = [*self.no_gradients, of_decoders]
@@ -273,7 +273,7 @@ class GraphFitting(GraphStep, DecoderFitting):
         images, depths = self.batches.images(indices), self.batches.depths(indices)
         present, region = self.batches.present[indices], self.batches.region(depths)
         outputs = decode(self.cache.embeddings(indices), self.coefficients, relu=self.model.relu)
-        losses = self.losses(images, outputs, present, region)
+        losses = self.step_losses(images, outputs, present, region)
         (self.coefficients.grad,) = torch.autograd.grad(losses[-1], [self.coefficients])
         self.optimizer.step()
         return torch.stack(losses).detach(), output_sums(images, outputs.detach(), depths)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import abc
-import contextlib
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,58 +19,50 @@ from mispel.embedding_cache import EmbeddingCache
 from mispel.losses import coupling_loss, harmonization_loss, reconstruction_loss, step1_loss, step2_loss
 from mispel.model import Model
 from mispel.network import decode
-from mispel.parallel import ALONE
 from mispel.parameters import Settings
+from mispel.passes import Learning, plateau
+
+LOSSES = ("reconstruction", "coupling", "harmonization", "total")
 
 
-class Step(abc.ABC):
+class Step(Learning):
     """One of the two steps.
 
-    number: 1 or 2. epochs: at most so many. tolerance: the loss, and the value below which the step ends.
-    precision: what it computes in, float32 or bfloat16. ranks: the processes that do it together.
+    number: 1 or 2. tolerance: the loss, and the value below which the step ends.
+    `train` gives reconstruction, coupling (NaN where the step has none), harmonization and total.
     """
 
-    number: int
-    epochs: int
+    losses = LOSSES
+    lacking = frozenset({"coupling"})
     tolerance: tuple[str, float]
-    precision = "float32"
-    ranks = ALONE
+    advice = "use --param learning_rate=0.0001 (the paper has 0.001, its code's README 0.0001) or another seed"
 
     def __init__(self, model: Model, batches: Batches, parameters: Settings) -> None:
         self.model, self.batches, self.parameters = model, batches, parameters
+        self.title = f"MISPEL step {self.number}"
+        self.device = batches.device
+        self.items, self.batch_size = len(batches.store), parameters.batch_size
 
     @property
-    def name(self) -> str:
-        """Of its checkpoints."""
-        return f"step{self.number}"
+    def described(self) -> str:
+        """Slices and scanners."""
+        return f"{self.items} slices of {len(self.batches.store.scanners)} scanners"
 
-    @contextlib.contextmanager
-    def in_float32(self) -> Iterator[None]:
-        """Inside, it computes in float32."""
-        usual, self.precision = self.precision, "float32"
-        try:
-            yield
-        finally:
-            self.precision = usual
+    def new_watch(self) -> OutputWatch:
+        """Of every scanner's outputs."""
+        return OutputWatch(self.batches.store.scanners, self.device)
 
-    def begin_epoch(self, order: Sequence[np.ndarray]) -> None:
-        """Be told the epoch's batches, before `train` is given them one after the other."""
+    def reason_to_stop(self, history: Sequence[Mapping[str, Any]]) -> str | None:
+        """A loss below its tolerance, or one that doesn't fall ("or until", Algorithm 1)."""
+        last = history[-1]
+        column, tolerance = self.tolerance
+        if last[column] < tolerance:
+            return f"{column} {last[column]:.4g} fell below {tolerance:.4g} in epoch {last['epoch']}"
+        return plateau(history, self.parameters.plateau_epochs)
 
-    @abc.abstractmethod
-    def train(self, indices: np.ndarray, watch: OutputWatch) -> Tensor:
-        """Train on a batch of slices, show its outputs to `watch`.
-
-        Returns reconstruction, coupling (NaN where the step has none), harmonization and total (4,), on the
-        model's device: nothing waits for them. Of several ranks, what they and `watch` have adds up to the whole.
-        """
-
-    @abc.abstractmethod
-    def tensors(self) -> dict[str, Tensor]:
-        """The state between epochs."""
-
-    @abc.abstractmethod
-    def restore(self, state: Mapping[str, Tensor]) -> None:
-        """Take over what `tensors` gave."""
+    def end(self) -> None:
+        """The decoders are fixed."""
+        self.model.coefficients.requires_grad_(False)
 
 
 class FirstStep(Step):
@@ -86,7 +77,7 @@ class FirstStep(Step):
         self.tolerance = ("reconstruction", parameters.reconstruction_tolerance * len(model.encoders))
         self.coefficients = model.coefficients.requires_grad_()
 
-    def losses(
+    def step_losses(
         self, images: Tensor, embeddings: Tensor, outputs: Tensor, present: Tensor, region: Tensor | None
     ) -> tuple[Tensor, ...]:
         """Reconstruction, coupling, harmonization, which isn't learned from, and the total, Eq. 4."""
@@ -121,7 +112,7 @@ class EmbeddingLearning(FirstStep):
         leaves = [embeddings.detach().requires_grad_() for embeddings in made]
         embeddings = torch.stack(leaves, dim=1)
         outputs = decode(embeddings, self.coefficients, relu=self.model.relu)
-        losses = self.losses(images, embeddings, outputs, present, region)
+        losses = self.step_losses(images, embeddings, outputs, present, region)
         self.decoders.zero_grad()
         losses[-1].backward()
         scanned = batches.store.present[indices].any(axis=0)
@@ -181,14 +172,16 @@ class DecoderFitting(Step):
         present = self.batches.present[indices]
         region = self.batches.region(depths)
         outputs = decode(self.cache.embeddings(indices), self.coefficients, relu=self.model.relu)
-        losses = self.losses(images, outputs, present, region)
+        losses = self.step_losses(images, outputs, present, region)
         self.optimizer.zero_grad()
         losses[-1].backward()
         self.optimizer.step()
         watch.add(images, outputs.detach(), depths)
         return torch.stack(losses).detach()
 
-    def losses(self, images: Tensor, outputs: Tensor, present: Tensor, region: Tensor | None) -> tuple[Tensor, ...]:
+    def step_losses(
+        self, images: Tensor, outputs: Tensor, present: Tensor, region: Tensor | None
+    ) -> tuple[Tensor, ...]:
         """Reconstruction, NaN for the coupling, harmonization and the total, Eq. 6."""
         reconstruction = reconstruction_loss(images, outputs, present, region)
         harmonization = harmonization_loss(outputs, present, region)

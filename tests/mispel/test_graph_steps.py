@@ -20,10 +20,11 @@ from mispel.embedding_cache import build_cache
 from mispel.flat_weights import FlatWeights
 from mispel.graph_steps import VERSIONS, GraphFitting, GraphLearning, first_step, in_training
 from mispel.parameters import Parameters
+from mispel.passes import run_step
 from mispel.recording import RUNS_BEFORE, Recorder
 from mispel.slices import build_store
 from mispel.steps import DecoderFitting, EmbeddingLearning
-from mispel.training import run_step, untrained_model
+from mispel.training import untrained_model
 from tests.support.mispel_data import make_study
 
 CPU = torch.device("cpu")
@@ -67,7 +68,7 @@ def losses_of(step, epochs):
     watch = OutputWatch(SCANNERS, CPU)
     losses = []
     for order in epochs:
-        step.begin_epoch(order)
+        step.begin_epoch(1, order)
         losses.extend(step.train(indices, watch).clone() for indices in order)
     return torch.stack(losses), watch.sums
 

@@ -31,10 +31,11 @@ from mispel.method import Mispel
 from mispel.model import load_model
 from mispel.network import decode, enlarged, enlarging_kernel, new_encoder
 from mispel.parameters import PRESETS, Parameters
+from mispel.passes import run_step
 from mispel.plain_port import PlainEncoder, PlainMispel, plain_cut
 from mispel.slices import Box, Grid, axial_axis, build_store, common_box, from_slices, to_slices
 from mispel.steps import DecoderFitting
-from mispel.training import run_step, train
+from mispel.training import train
 from tests.support.mispel_data import AFFINE, make_study, write_study
 
 TINY = {
@@ -382,14 +383,14 @@ def test_a_dead_or_flat_output_is_named(outputs, word):
 
 
 def test_a_loss_that_rises_far_and_stays_ends_the_training():
-    check_losses("epoch 3", [0.5, 0.2, 1.9], last=True)
+    check_losses("epoch 3", [0.5, 0.2, 1.9], last=True, advice="use another rate")
     with pytest.warns(Caution, match="epoch 3: the loss rose from 0.2 to 4e\\+07"):
-        check_losses("epoch 3", [0.5, 0.2, 4e7], last=False)
+        check_losses("epoch 3", [0.5, 0.2, 4e7], last=False, advice="use another rate")
     # a spike that passed
-    check_losses("epoch 4", [0.5, 0.2, 4e7, 0.3], last=False)
+    check_losses("epoch 4", [0.5, 0.2, 4e7, 0.3], last=False, advice="use another rate")
     for totals, last in (([0.5, 0.2, 4e7, 3e6], False), ([0.2, 9.0], True)):
         with pytest.raises(TrainingError, match="the training diverged"):
-            check_losses("epoch 4", totals, last=last)
+            check_losses("epoch 4", totals, last=last, advice="use another rate")
 
 
 @pytest.mark.slow

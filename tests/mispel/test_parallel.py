@@ -25,8 +25,9 @@ from mispel.graph_steps import first_step
 from mispel.model import load_model
 from mispel.parallel import ALONE, together
 from mispel.parameters import Parameters
+from mispel.passes import run_step
 from mispel.slices import build_store
-from mispel.training import run_step, untrained_model
+from mispel.training import untrained_model
 from tests.support.mispel_data import make_study, write_study
 from tests.support.paths import ROOT
 

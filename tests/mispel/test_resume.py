@@ -26,9 +26,10 @@ from mispel.embedding_cache import ENCODING_BATCH, EmbeddingCache, build_cache
 from mispel.errors import TrainingError
 from mispel.method import Mispel
 from mispel.parameters import Parameters
+from mispel.passes import run_step
 from mispel.slices import build_store, new_array
 from mispel.steps import DecoderFitting, EmbeddingLearning
-from mispel.training import batches_a_pass, run_step, train, untrained_model
+from mispel.training import train, untrained_model
 from tests.support.mispel_data import make_study, write_study
 from tests.support.paths import ROOT
 
@@ -135,7 +136,7 @@ class BreaksInEpoch3(EmbeddingLearning):
         if self.precision != "bfloat16":
             return losses
         self.batches_in_bfloat16 += 1
-        if self.batches_in_bfloat16 == 3 * batches_a_pass(self.batches.store, self.parameters):
+        if self.batches_in_bfloat16 == 3 * self.batches_a_pass:
             losses[-1] *= 1e6
             with torch.no_grad():
                 self.coefficients.mul_(1e3)
@@ -189,7 +190,7 @@ def test_the_identity_of_a_training_is_in_its_checkpoints(sheet, tmp_path):
 
 def test_a_training_may_go_on_elsewhere_which_is_said(store, tmp_path, monkeypatch):
     checkpoints = Checkpoints(tmp_path / "checkpoint", {})
-    monkeypatch.setattr("mispel.training.here", lambda device: "cuda with torch 2.11")
+    monkeypatch.setattr("mispel.passes.here", lambda device: "cuda with torch 2.11")
     fit(store, tmp_path, checkpoints, step1_epochs=1)
     monkeypatch.undo()
     with pytest.warns(Caution, match="MISPEL step 1: trained on cuda with torch 2.11 so far, it goes on on cpu with"):

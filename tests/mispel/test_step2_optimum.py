@@ -18,10 +18,11 @@ from mispel.losses import harmonization_loss, reconstruction_loss, step2_loss
 from mispel.model import new_model
 from mispel.network import decode
 from mispel.parameters import Parameters
+from mispel.passes import run_step
 from mispel.slices import Box, Grid, SliceStore
 from mispel.step2_optimum import LARGEST_GAP, Problem, solve
 from mispel.steps import DecoderFitting
-from mispel.training import look_at_outputs, run_step, solve_decoders
+from mispel.training import look_at_outputs, solve_decoders
 
 CPU = torch.device("cpu")
 SHAPE = (8, 12)
