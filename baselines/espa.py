@@ -9,7 +9,6 @@ the brain as the target scanner's have is ours.
 
 from __future__ import annotations
 
-import hashlib
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from baselines._simulated_matches import Mixture, draw, moved, ranges_between
+from baselines._unpaired import without_names
 from core.images import save_image, voxel_sizes
 from core.jobs.command import progress
 from core.names import SEGMENTER_SCALE
@@ -84,8 +84,8 @@ def simulated(study: Study, folder: Path, generator: np.random.Generator) -> Stu
 
     What people are called, who is the same, and the order of scans changes nothing.
     """
-    scanners = sorted(study.scanners)
-    scans = sorted(study.scans, key=lambda scan: (scan.scanner, hashlib.sha256(scan.read().tobytes()).hexdigest()))
+    scans = without_names(study).scans
+    scanners = list(dict.fromkeys(scan.scanner for scan in scans))
     mixtures = [mixture_of(scan) for scan in progress(scans, what="espa: components")]
     of_scanner = {
         scanner: [mixture for scan, mixture in zip(scans, mixtures, strict=True) if scan.scanner == scanner]

@@ -36,6 +36,7 @@ from tests.support.made_up_study import write_study
 # smaller than any real fit, so that the battery stays short; the rest are the methods' defaults
 QUICK = {
     "mispel": {"preset": "demo", "width": 4, "step1_epochs": 2, "step2_epochs": 2},
+    "cyclegan": {"preset": "demo", "width": 2, "epochs": 1},
     "espa": {"preset": "demo", "width": 4, "step1_epochs": 1, "step2_epochs": 2},
     "ravel": {"engine": "gmm", "probability": 0.7},
     "deepharmony": {"width": 2, "epochs": 1},
