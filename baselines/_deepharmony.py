@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from core.boxes import Span, spans
-from core.jobs.command import progress
+from mispel.checkpoints import load_optimizer, optimizer_tensors
+from mispel.collapse import OutputWatch
 from mispel.compute import ForEach
 from mispel.network import SIZE_STEP, initialize, new_encoder
+from mispel.passes import Learning
 
 INFERENCE_BATCH = 16
 
@@ -43,43 +45,72 @@ class Network(nn.Module):
         return self.last(torch.cat([self.unet(slices), slices], dim=1))
 
 
-def train(
-    network: Network,
-    sources: Sequence[np.ndarray],
-    targets: Sequence[np.ndarray],
-    axis: int,
-    *,
-    epochs: int,
-    batch: int,
-    learning_rate: float,
-    generator: np.random.Generator,
-    device: torch.device,
-    what: str,
-) -> list[float]:
-    """Train on each person's source and target volume (X, Y, Z), cut across `axis`; each epoch's mean absolute error.
+class PairLearning(Learning):
+    """A network that learns a target scanner's slices from a source's, of the same people: mean absolute error, Adam.
 
-    Slices are shuffled over people and places; where the target holds no brain they are left out.
+    sources, targets : each person's volume (X, Y, Z), cut across `axis`; slices where the target holds no brain are
+    left out.
     """
-    across = tuple(other for other in range(3) if other != axis)
-    places = [(person, place) for person, volume in enumerate(targets) for place in np.flatnonzero(volume.any(across))]
-    optimizer = torch.optim.Adam(network.parameters(), lr=learning_rate)
-    errors = []
-    for _ in progress(range(epochs), what=what):
-        total = 0.0
-        order = generator.permutation(len(places))
-        for start in range(0, len(order), batch):
-            chosen = [places[number] for number in order[start : start + batch]]
-            slices, wanted = (
-                to_network(np.stack([volumes[person].take(place, axis) for person, place in chosen]), device)
-                for volumes in (sources, targets)
-            )
-            error = (network(slices) - wanted).abs().mean()
-            optimizer.zero_grad()
-            error.backward()
-            optimizer.step()
-            total += float(error.detach()) * len(chosen)
-        errors.append(total / len(places))
-    return errors
+
+    losses = ("total",)
+    advice = "use a lower --param learning_rate, or another seed"
+
+    def __init__(
+        self,
+        network: Network,
+        sources: Sequence[np.ndarray],
+        targets: Sequence[np.ndarray],
+        axis: int,
+        *,
+        number: int,
+        title: str,
+        epochs: int,
+        batch: int,
+        learning_rate: float,
+        device: torch.device,
+    ) -> None:
+        self.network, self.sources, self.targets, self.axis = network, sources, targets, axis
+        self.number, self.title, self.epochs, self.batch_size, self.device = number, title, epochs, batch, device
+        across = tuple(other for other in range(3) if other != axis)
+        self.places = [
+            (person, place) for person, volume in enumerate(targets) for place in np.flatnonzero(volume.any(across))
+        ]
+        self.items = len(self.places)
+        self.optimizer = torch.optim.Adam(network.parameters(), lr=learning_rate)
+
+    @property
+    def described(self) -> str:
+        """Slices and people."""
+        return f"{self.items} slices of {len(self.sources)} people"
+
+    def new_watch(self) -> OutputWatch:
+        """Of the network's slices."""
+        return OutputWatch((self.title,), self.device)
+
+    def train(self, indices: np.ndarray, watch: OutputWatch) -> Tensor:
+        """One update by pairs of slices."""
+        chosen = [self.places[index] for index in indices]
+        slices, wanted = (
+            to_network(np.stack([volumes[person].take(place, self.axis) for person, place in chosen]), self.device)
+            for volumes in (self.sources, self.targets)
+        )
+        made = self.network(slices)
+        error = (made - wanted).abs().mean()
+        self.optimizer.zero_grad()
+        error.backward()
+        self.optimizer.step()
+        watch.add(wanted, made, wanted.ne(0))
+        return error.detach()[None]
+
+    def tensors(self) -> dict[str, Tensor]:
+        """The network and its Adam's state."""
+        state = {name: values.detach().cpu().contiguous() for name, values in self.network.state_dict().items()}
+        return state | optimizer_tensors(self.optimizer, "optimizer")
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        """Take over what `tensors` gave."""
+        self.network.load_state_dict({name: state[name] for name in self.network.state_dict()})
+        load_optimizer(self.optimizer, "optimizer", state)
 
 
 def to_network(stack: np.ndarray, device: torch.device) -> Tensor:

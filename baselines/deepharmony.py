@@ -13,9 +13,11 @@ them (`orientations=three`, by their median).
 
 from __future__ import annotations
 
+import hashlib
+import shutil
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -88,9 +90,14 @@ class DeepHarmony(Method):
         return None
 
     def fit(self, study: Study) -> None:
-        """Train the networks, which are independent of each other: threads share them out."""
-        from baselines._deepharmony import Network, aligned_box, train
+        """Train the networks, which are independent of each other: threads share them out.
+
+        Goes on from the checkpoints of a training that was killed.
+        """
+        from baselines._deepharmony import Network, PairLearning, aligned_box
+        from mispel.checkpoints import Checkpoints
         from mispel.compute import choose_device, working_threads
+        from mispel.passes import run_step
         from mispel.slices import axial_axis
 
         device = choose_device(self.context.device)
@@ -103,26 +110,31 @@ class DeepHarmony(Method):
         for scan in study.scans:
             brain |= scan.read_mask()
         with tempfile.TemporaryDirectory(prefix="deepharmony-") as folder:
-            volumes = _store(study, aligned_box(brain), Path(folder))
+            volumes, checksum = _store(study, aligned_box(brain), Path(folder))
+            checkpoints = None
+            if self.context.checkpoint is not None:
+                identity = {**asdict(self.parameters), "target": self.target, "seed": self.context.seed}
+                checkpoints = Checkpoints(self.context.checkpoint, {**identity, "scans": checksum})
 
             def train_one(number: int) -> tuple[Network, list[float]]:
                 scanner, axis = self._work()[number]
                 people = _people(study, scanner, self.target)
-                weights, order = np.random.SeedSequence([self.context.seed, number]).spawn(2)
-                network = Network(self.parameters.width, int(weights.generate_state(1)[0])).to(device)
-                errors = train(
+                weights = np.random.SeedSequence([self.context.seed, number]).generate_state(1)
+                network = Network(self.parameters.width, int(weights[0])).to(device)
+                learning = PairLearning(
                     network,
                     [volumes[person, scanner] for person in people],
                     [volumes[person, self.target] for person in people],
                     axis,
+                    number=1 + number,
+                    title=f"deepharmony: {scanner} to {self.target}, axis {axis}",
                     epochs=self.parameters.epochs,
                     batch=self.parameters.batch,
                     learning_rate=self.parameters.learning_rate,
-                    generator=np.random.default_rng(order),
                     device=device,
-                    what=f"deepharmony: {scanner} to {self.target}, axis {axis}",
                 )
-                return network, errors
+                ended = run_step(learning, seed=self.context.seed, checkpoints=checkpoints)
+                return network, [row["total"] for row in ended.history]
 
             with working_threads(self.context.threads) as for_each:
                 trained = for_each(train_one, len(self._work()))
@@ -169,6 +181,9 @@ class DeepHarmony(Method):
             "mean_absolute_error": self.errors,
         }
         write_json(folder / DESCRIPTION_FILE, described)
+        if self.context.checkpoint is not None:
+            # the whole training stands in the model now
+            shutil.rmtree(self.context.checkpoint, ignore_errors=True)
 
     def load(self, folder: Path) -> None:
         """Read what `save` wrote."""
@@ -206,13 +221,19 @@ def _people(study: Study, scanner: str, target: str) -> list[str]:
     return [subject for subject in study.subjects if study.find(subject, scanner) and study.find(subject, target)]
 
 
-def _store(study: Study, box: tuple[Span, ...], folder: Path) -> Mapping[tuple[str, str], np.ndarray]:
-    """Every scan inside the box, by subject and scanner, float32 on disk: memory doesn't grow with the study."""
+def _store(study: Study, box: tuple[Span, ...], folder: Path) -> tuple[Mapping[tuple[str, str], np.ndarray], str]:
+    """Every scan inside the box, by subject and scanner, float32 on disk: memory doesn't grow with the study.
 
+    And a checksum of them all.
+    """
     path = folder / "volumes.float32"
+    digest = hashlib.sha256()
     with open(path, "wb") as file:
         for scan in progress(study.scans, what="deepharmony: read"):
-            cut(scan.read(), box).tofile(file)
+            content = cut(scan.read(), box).tobytes()
+            digest.update(content)
+            file.write(content)
     shape = tuple(stop - start for start, stop in box)
     volumes = np.memmap(path, np.float32, "r", shape=(len(study.scans), *shape))
-    return {(scan.subject, scan.scanner): volume for scan, volume in zip(study.scans, volumes, strict=True)}
+    named = {(scan.subject, scan.scanner): volume for scan, volume in zip(study.scans, volumes, strict=True)}
+    return named, digest.hexdigest()

@@ -40,6 +40,7 @@ nav = [
     {{ "A new person, an old model" = "new-people.md" }},
     {{ "My method" = "own-methods.md" }},
     {{ "Arms of volumes" = "volume-arms.md" }},
+    {{ "Trained arms" = "trained-arms.md" }},
     {{ "My source of scans" = "own-sources.md" }},
     {{ "Runs, clusters, GPUs" = "runs.md" }},
   ] }},

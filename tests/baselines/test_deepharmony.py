@@ -53,7 +53,8 @@ def test_deepharmony_gives_a_new_person_the_targets_contrast(deepharmony, contra
 def test_deepharmonys_network_and_loss():
     import torch
 
-    from baselines._deepharmony import Network, train
+    from baselines._deepharmony import Network, PairLearning
+    from mispel.passes import run_step
 
     network = Network(3, seed=1)
     with torch.no_grad():
@@ -63,19 +64,19 @@ def test_deepharmonys_network_and_loss():
     # the input joins the feature maps as the last channel
     np.testing.assert_array_equal(network(slices).detach(), slices)
     volume = np.random.default_rng(0).random((8, 12, 4), np.float32)
-    errors = train(
+    learning = PairLearning(
         network,
         [volume],
         [volume + np.float32(0.25)],
         2,
+        number=1,
+        title="test",
         epochs=1,
         batch=4,
         learning_rate=1e-9,
-        generator=np.random.default_rng(0),
         device=torch.device("cpu"),
-        what="test",
     )
-    assert errors == [pytest.approx(0.25, abs=1e-5)]
+    assert [row["total"] for row in run_step(learning, seed=0).history] == [pytest.approx(0.25, abs=1e-5)]
     again = Network(3, seed=1)
     other = Network(3, seed=2)
     assert torch.equal(again.last.weight, Network(3, seed=1).last.weight)
@@ -124,3 +125,26 @@ def test_boxes_cut_and_paste(shape, seed):
     part = cut(image, box)
     assert all(size % 4 == 0 for size in part.shape)
     np.testing.assert_array_equal(paste(part, box, shape), image)
+
+
+def test_a_killed_training_goes_on(contrasts, tmp_path, monkeypatch):
+    from mispel import passes
+
+    def trained(**context) -> DeepHarmony:
+        parameters = DeepHarmony.Parameters(width=2, epochs=3)
+        return fitted(DeepHarmony(parameters, Context(device="cpu", **context)), contrasts)
+
+    real = passes._run_epoch
+
+    def killed(step, epoch, **more):
+        if epoch == 3:
+            raise KeyboardInterrupt
+        return real(step, epoch, **more)
+
+    monkeypatch.setattr(passes, "_run_epoch", killed)
+    with pytest.raises(KeyboardInterrupt):
+        trained(checkpoint=tmp_path)
+    monkeypatch.undo()
+    assert {path.name for path in tmp_path.iterdir()} == {"step1-00001.safetensors", "step1-00002.safetensors"}
+    scan = contrasts.find("01", "other")
+    np.testing.assert_array_equal(trained(checkpoint=tmp_path).transform(scan), trained().transform(scan))
