@@ -41,6 +41,7 @@ nav = [
     {{ "My method" = "own-methods.md" }},
     {{ "Arms of volumes" = "volume-arms.md" }},
     {{ "Trained arms" = "trained-arms.md" }},
+    {{ "Pretrained harmonizers" = "pretrained.md" }},
     {{ "My source of scans" = "own-sources.md" }},
     {{ "Runs, clusters, GPUs" = "runs.md" }},
   ] }},
