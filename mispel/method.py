@@ -104,9 +104,11 @@ class Mispel(Method):
                 f"{scan.image}: read with scale '{scan.scale}', MISPEL was trained on scale '{self._model.scale}'; "
                 f"read the sheet with --scale {self._model.scale}"
             )
+        image, mask = scan.read(), scan.read_mask()
+        self._model.check_scale(image, mask, str(scan.image))
         with working_threads(self.context.threads) as for_each:
             try:
-                return self._model.harmonize(scan.scanner, scan.read(), scan.read_mask(), scan.affine, for_each)
+                return self._model.harmonize(scan.scanner, image, mask, scan.affine, for_each)
             except InputError as error:
                 raise InputError(f"{scan.image}: {error}") from None
 

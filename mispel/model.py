@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -17,7 +18,7 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
-from core.errors import InputError
+from core.errors import Caution, InputError
 from core.files import read_json, write_beside, write_json
 from core.options import make
 from mispel.compute import ForEach, choose_precision
@@ -30,6 +31,11 @@ FORMAT = "mispel 2"
 WEIGHTS_FILE = "weights.safetensors"
 DESCRIPTION_FILE = "model.json"
 INFERENCE_BATCH = 8
+SCALE_TOLD, SCALE_REFUSED = 1.1, 2.0
+"""By how much a scan's mean over the brain may lie beyond the training scans' before it is warned of, and refused.
+
+The scans of a run mostly have a mean of 1; one as it came from a scanner often is in the hundreds.
+"""
 
 
 @dataclass
@@ -37,6 +43,7 @@ class Model:
     """Encoders and decoders by scanner, and of the scans they learned from the box, grid, scale and surroundings.
 
     precision: float32 or bfloat16, of the encoders where scans are harmonized.
+    brain_means: the least and the greatest of the scans' means over their brains; None of a model saved without.
     """
 
     scanners: tuple[str, ...]
@@ -48,6 +55,7 @@ class Model:
     scale: str
     outside: Outside
     precision: str
+    brain_means: tuple[float, float] | None = None
 
     @property
     def width(self) -> int:
@@ -68,6 +76,28 @@ class Model:
                 "train again with scans from it, or leave it out"
             )
         return self.scanners.index(scanner)
+
+    def check_scale(self, image: np.ndarray, mask: np.ndarray, where: str) -> None:
+        """Refuse an image (X, Y, Z) that isn't on the scale of the training scans, by its mean over the brain.
+
+        Warns of a lesser difference (`Caution`). Both begin with `where`, and name the means and the remedy.
+        """
+        if self.brain_means is None or self.brain_means[0] <= 0:
+            return
+        least, greatest = self.brain_means
+        found = float(image[mask].mean(dtype=np.float64))
+        far = max(least / found, found / greatest) if found > 0 else np.inf
+        if far <= SCALE_TOLD:
+            return
+        trained = f"{least:.4g}" if greatest < 1.001 * least else f"{least:.4g} to {greatest:.4g}"
+        told = (
+            f"{where}: its mean over the brain is {found:.4g}, those of the scans MISPEL was trained on {trained}; "
+            "bring it to their scale first (a run's scans are divided by their mean over the brain, unless it was "
+            "configured otherwise)"
+        )
+        if far > SCALE_REFUSED:
+            raise InputError(told)
+        warnings.warn(told, Caution, stacklevel=2)
 
     def tensors(self) -> dict[str, Tensor]:
         """All weights by name, on the CPU."""
@@ -144,12 +174,13 @@ def new_model(
     outside: Outside,
     precision: str,
     device: torch.device,
+    brain_means: tuple[float, float] | None = None,
 ) -> Model:
     """A model as training begins; its weights depend on `seed` and the number of scanners alone."""
     seeds = [int(np.random.SeedSequence([seed, number]).generate_state(1)[0]) for number in range(len(scanners))]
     encoders = [new_encoder(width=width, embeddings=embeddings, seed=drawn).to(device) for drawn in seeds]
     coefficients = new_coefficients(len(scanners), embeddings).to(device)
-    return Model(scanners, encoders, coefficients, relu, box, grid, scale, outside, precision)
+    return Model(scanners, encoders, coefficients, relu, box, grid, scale, outside, precision, brain_means)
 
 
 def checksum_of(tensors: Mapping[str, Tensor]) -> str:
@@ -207,6 +238,7 @@ def save_model(folder: Path, model: Model, *, parameters: Mapping[str, Any], tra
             "shape": list(model.grid.shape),
             "affine": model.grid.affine.tolist(),
             "scale": model.scale,
+            "brain_means": model.brain_means,
             "weights_checksum": checksum_of(tensors),
             "versions": {"python": platform.python_version(), **{name: version(name) for name in ("numpy", "torch")}},
             "training": dict(training),
@@ -238,6 +270,8 @@ def load_model(folder: Path, device: torch.device) -> tuple[Model, dict[str, Any
             outside=settings.outside,
             precision=choose_precision(settings.precision, device),
             device=device,
+            # models saved before have none
+            brain_means=None if (means := description.get("brain_means")) is None else (means[0], means[1]),
         )
         expected = description["weights_checksum"]
     except (KeyError, TypeError) as error:

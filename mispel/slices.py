@@ -173,6 +173,7 @@ class SliceStore:
     present: (N, M), whether slice and scanner were scanned.
     subjects, positions: (N,) each, whose slice it is and which of the volume's.
     checksum: of the bytes of images and depths, as hexadecimal.
+    brain_means: the least and the greatest of the scans' means over their brains.
     """
 
     scanners: tuple[str, ...]
@@ -185,6 +186,7 @@ class SliceStore:
     grid: Grid
     scale: str
     checksum: str
+    brain_means: tuple[float, float] | None = None
 
     def __len__(self) -> int:
         return len(self.present)
@@ -242,6 +244,7 @@ def build_store(study: Study, folder: Path, *, outside: Outside) -> SliceStore:
     total = sum(counts)
     present = np.zeros((total, len(scanners)), bool)
     digest = 0
+    means = []
     for number, scanner in enumerate(scanners):
         array = new_array(folder / f"scanner-{number}.npy", (total, *box.shape), np.float32)
         layers = new_array(folder / f"depth-{number}.npy", (total, *box.shape), np.uint8)
@@ -250,10 +253,12 @@ def build_store(study: Study, folder: Path, *, outside: Outside) -> SliceStore:
             scan = study.find(subject, scanner)
             if scan is not None:
                 mask = scan.read_mask()
-                cut = network_slices(scan.read(), mask, box, grid, positions[subject], outside=outside)
+                image = scan.read()
+                cut = network_slices(image, mask, box, grid, positions[subject], outside=outside)
                 if not np.isfinite(cut).all():
                     raise InputError(f"{scan.image}: NaN or infinite voxels in the brain; repair it or leave it out")
                 deep = box.cut(to_slices(depth(mask), grid.axis)[positions[subject]])
+                means.append(float(image[mask].mean(dtype=np.float64)))
                 digest = zlib.crc32(deep.data, zlib.crc32(cut.data, digest))
                 array[begin : begin + count] = cut
                 layers[begin : begin + count] = deep
@@ -271,4 +276,5 @@ def build_store(study: Study, folder: Path, *, outside: Outside) -> SliceStore:
         grid=grid,
         scale=study.scans[0].scale,
         checksum=f"{digest:08x}",
+        brain_means=(min(means), max(means)),
     )

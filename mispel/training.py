@@ -52,6 +52,7 @@ def untrained_model(store: SliceStore, parameters: Settings, *, seed: int, devic
         box=store.box,
         grid=store.grid,
         scale=store.scale,
+        brain_means=store.brain_means,
         outside=parameters.outside,
         precision=choose_precision(parameters.precision, device),
         device=device,

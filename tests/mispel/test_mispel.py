@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import warnings
 from itertools import combinations
 
 import numpy as np
@@ -507,13 +508,44 @@ def test_what_cannot_be_harmonized_is_refused(fitted, study, tmp_path):
         fitted.transform(other)
 
 
+def test_an_image_on_another_scale_is_refused_with_both_means(fitted, study, tmp_path):
+    """A model fitted on scans that came scaled, as a run's are, sees the image as it is."""
+    scan = study.scans[0]
+    image, (least, greatest) = load_image(scan.image)[0], fitted._model.brain_means
+    assert least == pytest.approx(greatest) == pytest.approx(1)
+    arm = Mispel(fitted.parameters, Context(device="cpu"))
+    arm._model = dataclasses.replace(fitted._model, scale="none")
+    scaled = {}
+    for mean in (1, 1.3, 250):
+        save_image(tmp_path / f"{mean}.nii.gz", image * np.float32(mean / image[scan.read_mask()].mean()), AFFINE)
+        scaled[mean] = dataclasses.replace(scan, image=tmp_path / f"{mean}.nii.gz", scale="none")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", Caution)
+        np.testing.assert_allclose(arm.transform(scaled[1]), fitted.transform(scan), atol=1e-5)
+    with pytest.warns(Caution, match=r"1\.3\.nii\.gz: its mean over the brain is 1\.3, those .* trained on 1;"):
+        arm.transform(scaled[1.3])
+    with pytest.raises(InputError, match=r"250\.nii\.gz: its mean over the brain is 250, .* divided by their mean"):
+        arm.transform(scaled[250])
+
+    arm._model = dataclasses.replace(arm._model, brain_means=None)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", Caution)
+        arm.transform(scaled[250])
+
+
 def test_saved_and_loaded_gives_the_same_images(fitted, study, tmp_path):
     fitted.save(tmp_path)
     loaded = Mispel(fitted.parameters, Context(device="cpu", threads=2))
     loaded.load(tmp_path)
+    assert loaded._model.brain_means == fitted._model.brain_means
     for scan in study.scans[:2]:
         np.testing.assert_array_equal(loaded.transform(scan), fitted.transform(scan))
     assert not list(tmp_path.glob("*.pkl"))
+    older = tmp_path / "model.json"
+    told = json.loads(older.read_text())
+    del told["brain_means"]
+    older.write_text(json.dumps(told))
+    assert load_model(tmp_path, CPU)[0].brain_means is None
     with np.load(tmp_path / "embeddings.npz", allow_pickle=False) as example:
         assert example["embeddings"].shape[:2] == (4, 3)
         assert example["images"].shape == example["outputs"].shape
