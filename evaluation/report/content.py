@@ -104,7 +104,7 @@ def headline(run: FinishedRun) -> dict[str, Any]:
     """Each arm's means over all pairs of scanners, computed from the run's tables and metrics.
 
     `columns` are the measures; `rows` hold a label and cells with the mean, whether it is the best, and
-    on how many pairs it is significantly better than RAW.
+    on how many pairs it is significantly better than RAW; `rule` is what counts as a tissue in them.
     """
     columns = [column for column in _headline_columns(run) if column["means"]]
     rows = []
@@ -123,7 +123,7 @@ def headline(run: FinishedRun) -> dict[str, Any]:
             cells.append(shown)
         if any(cells):
             rows.append({"label": run.label(arm), "cells": cells})
-    return {"columns": [column["title"] for column in columns], "rows": rows}
+    return {"columns": [column["title"] for column in columns], "rows": rows, "rule": run.rule}
 
 
 def _headline_columns(run: FinishedRun) -> list[dict[str, Any]]:

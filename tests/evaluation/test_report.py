@@ -127,6 +127,11 @@ def test_headline_numbers_are_means_over_the_pairs_of_the_runs_tables(tmp_path):
     cells = {row["label"]: row["cells"][column] for row in found["rows"]}
     assert cells["MISPEL"] == {"value": "4.0", "best": True, "stars": "5 of 6"}
     assert cells["RAW"] == {"value": "45.6", "best": False, "stars": ""}
+    assert found["rule"] == read_run(folder).rule == "posterior > 0.8"
+    told = Page(render(folder).read_text(encoding="utf-8")).text
+    assert "Volumes and Dice are by the run's own rule, posterior > 0.8. Each arm is its first fit." in " ".join(
+        told.split()
+    )
 
 
 def test_tables_keep_bold_stars_and_notes_and_mark_the_papers_rows():
