@@ -24,7 +24,7 @@ def write_methods(run: FinishedRun) -> list[Path]:
     entries = bibliography(REFERENCES.read_text(encoding="utf-8"))
     text = methods_text(run, keys_by_citation(entries))
     cited = sorted(set(KEY.findall(text)) & entries.keys())
-    write_text(run.files.methods, text)
+    write_text(run.files.methods, text + "\n")
     write_text(run.files.references, "\n\n".join(CITED_AS.sub("", entries[key]) for key in cited) + "\n")
     return [run.files.methods, run.files.references]
 

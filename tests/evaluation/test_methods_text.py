@@ -51,6 +51,16 @@ def test_the_text_says_what_ran_and_the_references_hold_what_it_cites(folder):
     assert held.keys() == set(KEY.findall(text))
     assert "cited_as" not in references.read_text(encoding="utf-8")
     assert "  " not in text.replace("\n\n", "\n")
+    paragraphs = text.split("\n\n")
+    assert [re.match(r"\*\*(\w+)\.\*\* ", part)[1] for part in paragraphs[2:]] == [
+        "Data",
+        "Harmonization",
+        "Measures",
+        "Statistics",
+        "Software",
+    ]
+    assert text.endswith(".\n")
+    assert not text.endswith("\n\n")
 
 
 def test_it_follows_the_configuration(folder):
