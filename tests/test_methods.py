@@ -341,6 +341,13 @@ def test_the_template_is_a_method(study, tmp_path, monkeypatch):
     method = template()
     method.fit(study)
     check_output(method.transform(study.scans[0]), study.scans[0], "my_method")
+    # it shows in a run, whose scans have equal means: a scanner's contrast becomes the study's
+    spreads = {
+        scanner: np.mean([method.transform(scan)[scan.read_mask()].std() for scan in study.of_scanner(scanner)])
+        for scanner in study.scanners
+    }
+    assert list(spreads.values()) == pytest.approx([np.mean(list(method.spreads.values()))] * len(spreads), rel=1e-4)
+    assert np.ptp(list(method.spreads.values())) > 0.02 * np.mean(list(method.spreads.values()))
     (tmp_path / "model").mkdir()
     method.save(tmp_path / "model")
     again = template()

@@ -22,7 +22,7 @@ from core.study import Scan, Study
 
 
 class {title}(Method):
-    """Shifts every scanner's scans to the study's mean intensity. Replace it by your method."""
+    """Brings every scanner's standard deviation in the brain to the study's. Replace it by your method."""
 
     id = "{name}"
     label = "{title}"
@@ -51,25 +51,28 @@ class {title}(Method):
 
     def fit(self, study: Study) -> None:
         """`scan.read()` gives float32 (X, Y, Z), 0 outside `scan.read_mask()`; read one scan at a time."""
-        levels: dict[str, list[float]] = {{scanner: [] for scanner in study.scanners}}
+        found: dict[str, list[float]] = {{scanner: [] for scanner in study.scanners}}
         for scan in study.scans:
-            levels[scan.scanner].append(float(scan.read()[scan.read_mask()].mean()))
-        self.means = {{scanner: float(np.mean(values)) for scanner, values in levels.items()}}
+            # a run's scans have a mean of 1 already, so a method that shifts or scales by it changes nothing
+            found[scan.scanner].append(float(scan.read()[scan.read_mask()].std()))
+        self.spreads = {{scanner: float(np.mean(values)) for scanner, values in found.items()}}
 
     def transform(self, scan: Scan) -> np.ndarray:
         """Return float32 of the scan's shape, 0 outside the mask; anything else is refused."""
-        target = np.mean(list(self.means.values()))
-        shift = self.parameters.strength * (target - self.means[scan.scanner])
-        return np.where(scan.read_mask(), scan.read() + shift, 0).astype(np.float32)
+        image, mask = scan.read(), scan.read_mask()
+        target = np.mean(list(self.spreads.values()))
+        factor = 1 + self.parameters.strength * (target / self.spreads[scan.scanner] - 1)
+        mean = image[mask].mean()
+        return np.where(mask, mean + factor * (image - mean), 0).astype(np.float32)
 
     def save(self, folder: Path) -> None:
         """Write all that `transform` needs; no pickle."""
-        np.savez(folder / "means.npz", scanners=list(self.means), means=list(self.means.values()))
+        np.savez(folder / "spreads.npz", scanners=list(self.spreads), spreads=list(self.spreads.values()))
 
     def load(self, folder: Path) -> None:
         """Read what `save` wrote."""
-        with np.load(folder / "means.npz", allow_pickle=False) as stored:
-            self.means = dict(zip(stored["scanners"].tolist(), stored["means"].tolist(), strict=True))
+        with np.load(folder / "spreads.npz", allow_pickle=False) as stored:
+            self.spreads = dict(zip(stored["scanners"].tolist(), stored["spreads"].tolist(), strict=True))
 '''
 
 
