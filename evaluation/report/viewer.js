@@ -89,6 +89,7 @@ function viewer(place, data) {
   const slices = {}; // by plane, the slice that is shown
   let divided = 0.5;
   let asked = 0;
+  let absent = ""; // a person who was chosen at the top of the page and isn't here
 
   const fill = (name, entries, chosen) => {
     form.elements[name].append(...entries.map(([value, text], index) => new Option(text, value, index === chosen, index === chosen)));
@@ -190,6 +191,7 @@ function viewer(place, data) {
     write(context, view.value === "sagittal" ? "back" : "L", 6, height - 22);
 
     const told = ["Subject " + subject.value, "A " + names[0] + (found[0] ? "" : " (no image)"), "B " + names[1] + (found[1] ? "" : " (no image)")];
+    if (absent) told.unshift("Subject " + absent + " isn't among the people here");
     told.push(view.value + " slice " + (slices[view.value] + 1) + " of " + plane.count);
     told.push(mode.value + (labels.checked ? " with tissues" : ""));
     if (found[0] && found[1]) told.push("mean difference " + meanDifference(found[0], found[1]).toFixed(1) + " % of the gray scale");
@@ -212,6 +214,7 @@ function viewer(place, data) {
     show();
   };
   form.addEventListener("input", (event) => {
+    if (event.target.name === "subject") absent = "";
     if (event.target.name === "slice") slices[form.elements.view.value] = Number(event.target.value);
     if (event.target.name === "divider") divided = Number(event.target.value);
     show();
@@ -239,8 +242,8 @@ function viewer(place, data) {
     event.preventDefault();
   });
   document.addEventListener("person", (event) => {
-    if (!data.subjects.includes(event.detail)) return;
-    form.elements.subject.value = event.detail;
+    absent = data.subjects.includes(event.detail) ? "" : event.detail;
+    if (event.detail && !absent) form.elements.subject.value = event.detail;
     show();
   });
   window.addEventListener("resize", show);

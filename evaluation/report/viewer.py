@@ -14,6 +14,7 @@ import numpy as np
 
 from core.names import TISSUES
 from core.run_folder import labels_name, scan_name
+from evaluation import scan_outliers
 from evaluation.figures import slices
 from evaluation.report import mosaic
 from evaluation.report.content import as_script
@@ -41,9 +42,13 @@ class Person:
 
 @dataclass(frozen=True)
 class Viewer:
-    """What can be chosen, and what there is of each person; `edge_mm` is that of the cubes."""
+    """What can be chosen, and what there is of each person; `edge_mm` is that of the cubes.
+
+    flagged: how many of the people, the first ones, are here for a scan that should be looked at.
+    """
 
     subjects: Sequence[str]
+    flagged: int
     left_out: int
     arms: Sequence[tuple[str, str]]
     scanners: Sequence[str]
@@ -53,11 +58,13 @@ class Viewer:
 
 
 def build(run: FinishedRun) -> Viewer | None:
-    """The images of the first people of a run, as many as `MOST_IMAGES` allows; None without images."""
+    """The images of as many people of a run as `MOST_IMAGES` allows, first those to look at; None without images."""
     arms = run.with_images()
     if not arms:
         return None
-    subjects = run.subjects[: max(1, MOST_IMAGES // (len(arms) * len(run.scanners)))]
+    looked_at = _to_look_at(run)
+    ordered = [*looked_at, *(subject for subject in run.subjects if subject not in looked_at)]
+    subjects = ordered[: max(1, MOST_IMAGES // (len(arms) * len(run.scanners)))]
     count = len(subjects) * len(arms) * len(run.scanners)
     edge_mm = 0.0
     people: dict[str, Person] = {}
@@ -91,6 +98,7 @@ def build(run: FinishedRun) -> Viewer | None:
             people[subject] = Person(shape, mosaic.columns(shape[2]), images, labels)
     return Viewer(
         subjects=list(people),
+        flagged=len(people.keys() & set(looked_at)),
         left_out=len(run.subjects) - len(subjects),
         arms=[(arm, run.label(arm)) for arm in arms],
         scanners=run.scanners,
@@ -98,6 +106,15 @@ def build(run: FinishedRun) -> Viewer | None:
         edge_mm=edge_mm,
         people=people,
     )
+
+
+def _to_look_at(run: FinishedRun) -> list[str]:
+    """The people with a scan that was kept though it was flagged, or that stands out, the farthest first."""
+    quality = run.table("study/quality.tsv", ["subject", "status"])
+    kept = [] if quality is None else quality.loc[quality["status"] == "kept", "subject"]
+    found = scan_outliers.of_run(run)
+    apart = [] if found is None else found["subject"]
+    return [subject for subject in dict.fromkeys([*kept, *apart]) if subject in run.subjects]
 
 
 def edge_for(shape: Sequence[int], edges_mm: np.ndarray, images: int) -> float:
@@ -124,6 +141,7 @@ def as_json(viewer: Viewer | None) -> dict[str, Any] | None:
     return {
         "json": as_script(asdict(viewer)),
         "subjects": len(viewer.subjects),
+        "flagged": viewer.flagged,
         "left_out": viewer.left_out,
         "edge": f"{viewer.edge_mm:.2g}",
         "tissues": viewer.tissues,

@@ -10,6 +10,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,7 +18,7 @@ from PIL import Image
 
 from core.errors import InputError
 from core.files import read_json, read_table, write_json, write_table, write_text
-from evaluation import figures
+from evaluation import figures, scan_outliers
 from evaluation.figures import slices
 from evaluation.report import content, mosaic, render, viewer
 from evaluation.report.templates import with_code
@@ -285,7 +286,21 @@ def test_a_large_run_shows_fewer_people_and_says_so(tmp_path, monkeypatch):
     monkeypatch.setattr(viewer, "MOST_IMAGES", 2 * len(PAPER_METHODS) * len(PAPER_SCANNERS))
     found = viewer.build(read_run(folder))
     assert (list(found.subjects), found.left_out) == (["01", "02"], 2)
-    assert "The first 2 people are here; 2 more" in Page(render(folder).read_text(encoding="utf-8")).text
+    told = " ".join(Page(render(folder).read_text(encoding="utf-8")).text.split())
+    assert "2 of 4 people are here; the others' images are in the run's folder images ." in told
+
+
+def test_people_with_scans_to_look_at_come_first_in_the_viewer(tmp_path, monkeypatch):
+    folder = write_example_run(tmp_path / "run", subjects=3)
+    quality = pd.DataFrame({"subject": ["01", "03"], "scanner": "GE", "status": ["left_out", "kept"], "flags": "small"})
+    write_table(folder / "study" / "quality.tsv", quality)
+    apart = pd.DataFrame([("02", "GE", "roughness", 9.0, 1.0, 8.0)], columns=scan_outliers.COLUMNS)
+    monkeypatch.setattr(scan_outliers, "of_run", lambda _: apart)
+    found = viewer.build(read_run(folder))
+    assert (list(found.subjects), found.flagged, found.left_out) == (["03", "02", "01"], 2, 0)
+    monkeypatch.setattr(viewer, "MOST_IMAGES", 1)
+    told = " ".join(Page(render(folder).read_text(encoding="utf-8")).text.split())
+    assert "1 of 3 people is here, first those with scans to look at; the others' images" in told
 
 
 def test_what_was_told_of_scans_stands_on_the_first_screen(tmp_path):

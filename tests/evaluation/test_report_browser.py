@@ -108,6 +108,9 @@ for (const key of ["ArrowUp", "ArrowDown", "ArrowRight", "PageDown", "PageUp"]) 
 armB.value = armA.value;
 await set(scannerB, scannerA.value, (text) => text.includes("mean difference 0.0"));
 seen.itself = said.textContent;
+document.dispatchEvent(new CustomEvent("person", { detail: "99" }));
+await settle((text) => text.includes("99"));
+seen.absent = said.textContent;
 document.dispatchEvent(new CustomEvent("person", { detail: "01" }));
 await settle((text) => text.startsWith("Subject 01"));
 seen.person = subject.value;
@@ -211,6 +214,7 @@ def test_the_viewer_shows_every_scan_of_every_arm(page, tmp_path):
     assert seen["moves"][3].startswith("A RAW, ")
     assert seen["moves"][4].startswith("A MISPEL, ")
     assert "mean difference 0.0 % of the gray scale" in seen["itself"]
+    assert seen["absent"].startswith("Subject 99 isn't among the people here; Subject 0")
     assert seen["person"] == "01"
 
 
