@@ -20,7 +20,7 @@ from core.errors import InputError
 from core.files import read_json, read_table, write_json, write_table, write_text
 from evaluation import figures, scan_outliers
 from evaluation.figures import slices
-from evaluation.report import content, mosaic, render, viewer
+from evaluation.report import content, first_screen, mosaic, render, viewer
 from evaluation.report.templates import with_code
 from evaluation.runs.finished_run import read_run
 from tests.support.example_run import PAPER_METHODS, PAPER_SCANNERS, write_example_run
@@ -303,11 +303,22 @@ def test_people_with_scans_to_look_at_come_first_in_the_viewer(tmp_path, monkeyp
     assert "1 of 3 people is here, first those with scans to look at; the others' images" in told
 
 
-def test_what_was_told_of_scans_stands_on_the_first_screen(tmp_path):
+def test_what_was_told_of_scans_stands_below_the_answer(tmp_path, monkeypatch):
     run = write_example_run(tmp_path / "run", subjects=2)
     write_json(run / "study" / "remarks.json", ["a.nii.gz: 7 of the mask's voxels are <background>"])
+    verdict = {"endpoint": "GM", "answer": "No arm.", "questions": {}, "warnings": []}
+    monkeypatch.setattr(first_screen, "first_screen", lambda _: verdict)
     summary = Page(render(run).read_text()).text.partition("What it cannot do")[0]
-    assert "Scans to look at: 1 a.nii.gz: 7 of the mask's voxels are <background>" in summary
+    places = [
+        summary.index(part)
+        for part in (
+            "Scans to look at: 1 .",
+            "No arm.",
+            "What this hangs on",
+            "Scans to look at: 1 a.nii.gz: 7 of the mask's voxels are <background>",
+        )
+    ]
+    assert places == sorted(places)
 
 
 def test_what_the_configuration_sets_of_an_arm_stands_beside_it(tmp_path):
