@@ -18,11 +18,15 @@ from evaluation.verdicts import (
     BEYOND,
     GAIN_COLUMNS,
     KEPT,
+    LOST,
     NOT_COMPARED,
     OVER,
+    SMOOTHER,
     UNKNOWN,
     VERDICT_COLUMNS,
+    WORSE,
     endpoint_label,
+    kept_answer,
 )
 
 FEW_PEOPLE = 12
@@ -31,6 +35,9 @@ FEW_PEOPLE = 12
 LARGE_SEED_SHARE = 0.5
 BLACK_BOXES = ("external", "command")
 """Methods of which this run can't know what they were fitted on."""
+
+MARKS = {BEYOND: "yes", KEPT: "yes", WORSE: "no", LOST: "no", SMOOTHER: "no", UNKNOWN: "unknown"}
+"""How an answer is marked; one that isn't here is open: there is no clear difference."""
 
 QUESTIONS = {
     "removed": "Are differences between scanners removed, beyond the controls?",
@@ -43,7 +50,7 @@ def first_screen(run: FinishedRun) -> dict[str, Any]:
     """What the report says first; empty for a run without verdicts.
 
     `endpoint`: the primary endpoint, stated before any result. `answer`: which arms harmonize. `questions`: by
-    heading, for every arm that is compared a mark and a sentence. `warnings`: what the answers hang on.
+    heading, for every arm that is compared a mark (`MARKS`) and a sentence. `warnings`: what the answers hang on.
     """
     verdicts = run.table("statistics/verdicts.tsv", VERDICT_COLUMNS)
     gains = run.table("statistics/gains.tsv", GAIN_COLUMNS)
@@ -92,7 +99,7 @@ def answer_sentence(run: FinishedRun, rows: list[dict[Any, Any]]) -> str:
 def _removed(run: FinishedRun, row: Mapping[Any, Any], primary: pd.DataFrame, gains: pd.DataFrame) -> dict[str, str]:
     part = primary[primary["method"] == row["method"]]
     if row["removed"] == UNKNOWN or part.empty:
-        return {"label": run.label(row["method"]), "mark": "no", "text": f"{UNKNOWN}: {row['why']}."}
+        return {"label": run.label(row["method"]), "mark": MARKS[UNKNOWN], "text": f"{UNKNOWN}: {row['why']}."}
     first = part.iloc[0]
     measure = registry.find(first["measure"])
     unit = f" {measure.unit}" if measure.unit else ""
@@ -108,7 +115,7 @@ def _removed(run: FinishedRun, row: Mapping[Any, Any], primary: pd.DataFrame, ga
     protocol = "fitted elsewhere" if black_box else "held out" if run.folds else "transductive"
     return {
         "label": run.label(row["method"]),
-        "mark": "yes" if row["removed"] == BEYOND else "no",
+        "mark": MARKS.get(row["removed"], "open"),
         "text": (
             f"{row['why']}. {first['value']:.3g}{unit} ({', '.join(levels)}); gain {', '.join(over)}: 95 % intervals "
             f"over {int(part['n'].min())} people{seeds}, {protocol}.{worst_tissue(gains, first)}"
@@ -143,10 +150,13 @@ def _kept(run: FinishedRun, row: Mapping[Any, Any]) -> dict[str, str]:
     )
     if math.isfinite(row["kept_volume_share"]) and not of_volumes:
         share += f" in images, {row['kept_volume_share']:.0%} in the primary endpoint's volumes"
+    # images may keep the person where their volumes don't
+    in_images = kept_answer(row["kept_share_low"], row["kept_share_high"])
+    in_volumes = " in volumes" if row["kept"] == LOST and in_images == KEPT else ""
     return {
         "label": run.label(row["method"]),
-        "mark": "yes" if row["kept"] == KEPT else "no",
-        "text": f"{row['kept']}: {share}.",
+        "mark": MARKS.get(row["kept"], "open"),
+        "text": f"{row['kept']}{in_volumes}: {share}.",
     }
 
 
@@ -154,12 +164,12 @@ def _nearer(run: FinishedRun, row: Mapping[Any, Any]) -> dict[str, str]:
     words = {
         BEYOND: "nearer than RAW by every measure of it",
         UNKNOWN: "the truth isn't known in this study",
-        "worse": "farther than RAW by every measure of it",
+        WORSE: "farther than RAW by every measure of it",
     }
     answer = row["nearer"]
     return {
         "label": run.label(row["method"]),
-        "mark": "yes" if answer == BEYOND else "no",
+        "mark": MARKS.get(answer, "open"),
         "text": f"{words.get(answer, f'{answer} from RAW, or measures disagree')}.",
     }
 
