@@ -13,6 +13,7 @@ import numpy as np
 
 from baselines.interface import Context, Method, Named, Plan
 from core.errors import InputError
+from core.paths import looked_in
 from core.study import Scan, Study
 
 
@@ -46,7 +47,10 @@ class External(Method):
     def check_plan(self, plan: Plan) -> None:
         """A pattern that isn't one, and images of which it isn't said how they were made."""
         if not self.parameters.images:
-            raise InputError("external: no images; give --param images=/some/{subject}/{scanner}.nii.gz")
+            raise InputError(
+                "external: no images; set images to a path such as /some/{subject}/{scanner}.nii.gz, in the "
+                "configuration or by --param images=..."
+            )
         if self.parameters.uses_other_scans is None:
             raise InputError(
                 "external: say whether a person's other scans were used to make an image, as an average or a target "
@@ -95,8 +99,8 @@ class External(Method):
         missing = [path for path in map(self.path_of, scans) if not path.is_file()]
         if missing:
             raise InputError(
-                f"external: {len(missing)} of {len(scans)} images are missing, the first is {missing[0]}; "
-                f"add them, or leave their scans out of the sheet"
+                f"external: {len(missing)} of {len(scans)} images are missing, the first is {missing[0]}"
+                f"{looked_in(missing[0])}; add them, or leave their scans out of the sheet"
             )
 
     def _read(self, scan: Scan) -> np.ndarray:

@@ -7,6 +7,11 @@ from pathlib import Path
 from core.errors import InputError
 
 
+def looked_in(path: Path) -> str:
+    """After a path that isn't there: the folder that it counts from, where it is a relative one."""
+    return "" if path.is_absolute() else f" in {Path.cwd()}"
+
+
 def check_is_file(path: Path) -> None:
     """Refuse what is absent, and what isn't a regular file: reading a pipe or a device might never end."""
     try:
@@ -16,7 +21,7 @@ def check_is_file(path: Path) -> None:
     if not there and path.is_symlink():
         raise InputError(f"{path}: a broken link; fetch its content with `git annex get` or `datalad get`")
     if not there:
-        raise InputError(f"{path}: no such file")
+        raise InputError(f"{path}: no such file{looked_in(path)}")
     if not regular:
         what = "a folder; name a file in it" if path.is_dir() else "not a regular file"
         raise InputError(f"{path}: {what}")

@@ -34,7 +34,7 @@ def test_external_images(study, tmp_path):
     save_image(arm.path_of(scan), scan.read(), np.diag([5.0, 6.0, 6.0, 1.0]))
     with pytest.raises(InputError, match="differs from that of sub-01_scanner-Gamma by up to 1 mm"):
         arm.fit(study)
-    for pattern, message in (("", "give --param images="), ("/x/{subject}.nii", "lacks {scanner}")):
+    for pattern, message in (("", "by --param images="), ("/x/{subject}.nii", "lacks {scanner}")):
         with pytest.raises(InputError, match=message):
             External(External.Parameters(images=pattern, uses_other_scans=True)).fit(study)
     with pytest.raises(InputError, match="say whether a person's other scans were used"):

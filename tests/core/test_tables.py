@@ -6,6 +6,7 @@ import csv
 import io
 import os
 import re
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -135,6 +136,14 @@ def test_files_that_are_too_large_folders_and_nothing_are_refused(tmp_path):
     with pytest.raises(InputError, match="a folder; name a file in it"):
         read_text_table(tmp_path)
     with pytest.raises(InputError, match="no such file"):
+        read_text_table(tmp_path / "absent.tsv")
+
+
+def test_a_relative_path_that_is_not_there_is_told_with_its_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match=f"^absent.tsv: no such file in {tmp_path}$"):
+        read_text_table(Path("absent.tsv"))
+    with pytest.raises(InputError, match="no such file$"):
         read_text_table(tmp_path / "absent.tsv")
 
 

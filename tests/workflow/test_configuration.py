@@ -173,6 +173,7 @@ def test_refused_at_once(config, path, value, message):
         ({"ravel": {"control_mask": "absent.nii.gz"}}, "absent.nii.gz: no such file"),
         ({"mica": {"target": "Phillips"}}, "mica.target: there is no scanner 'Phillips' .did you mean 'Philips'"),
         ({"shuffle": {"base": "deepharmony", "settings": "target=x"}}, "deepharmony.target: there is no scanner 'x'"),
+        ({"external": {}}, "external: no images; set images to a path .* in the configuration or by --param"),
         ({"external": {"images": "x"}}, "say whether a person's other scans were used"),
         (
             {"theirs": {"method": "external", "images": "no/{subject}_{scanner}.nii", "uses_other_scans": False}},
