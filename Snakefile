@@ -56,4 +56,4 @@ if workflow.is_main_process:
         print(f"{RUN}: {job} is to be made again: {why}", file=sys.stderr)
     if not DRY_RUN:
         JOBS.write_plan()
-        PROGRESS = tell_progress()
+        PROGRESS = tell_progress(commands=workflow.output_settings.printshellcmds)

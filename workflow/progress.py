@@ -109,23 +109,32 @@ def in_words(seconds: float) -> str:
     return f"{minutes:.0f} min" if minutes < 90 else f"{minutes / 60:.1f} hours"
 
 
-class WithoutCounts(logging.Filter):
-    """Leaves out Snakemake's own lines about jobs by number, in whose place those of `Progress` stand."""
+class WithoutJobs(logging.Filter):
+    """Leaves out Snakemake's own lines about jobs, in whose place those of `Progress` stand, but not of one's failure.
+
+    commands: keep what is said of a job as it begins, since its command line is asked for (`--printshellcmds`).
+    """
+
+    def __init__(self, *, commands: bool = False) -> None:
+        super().__init__()
+        self.left_out = ("job_started", "job_finished", "progress", *([] if commands else ["job_info"]))
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether a record is shown."""
         event = getattr(record, "event", None)
-        counted = getattr(event, "value", event) in ("job_started", "job_finished", "progress")
-        return not counted and record.msg != "Select jobs to execute..."
+        return getattr(event, "value", event) not in self.left_out and record.msg != "Select jobs to execute..."
 
 
-def tell_progress() -> Progress:
-    """Begin to tell, in the terminal, of this run's jobs, whatever `--quiet` leaves out; Snakemake's log stays."""
+def tell_progress(*, commands: bool = False) -> Progress:
+    """Begin to tell, in the terminal, of this run's jobs, whatever `--quiet` leaves out; Snakemake's log stays.
+
+    commands: show the jobs' command lines too.
+    """
     from snakemake.logging import logger
 
     for handler in logger.handlers:
         if not isinstance(handler, logging.FileHandler):
-            handler.addFilter(WithoutCounts())
+            handler.addFilter(WithoutJobs(commands=commands))
     progress = Progress(sys.stderr)
     logger.addHandler(progress)
     return progress

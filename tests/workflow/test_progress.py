@@ -8,7 +8,7 @@ import logging
 import pytest
 from snakemake_interface_logger_plugins.common import LogEvent
 
-from workflow.progress import Progress, WithoutCounts, in_words
+from workflow.progress import Progress, WithoutJobs, in_words
 
 
 class Told:
@@ -87,6 +87,7 @@ def test_a_failed_job_is_told_at_once_and_kept_for_the_end(told, tmp_path):
     [
         ({"event": LogEvent.JOB_STARTED, "msg": "Execute 1 jobs..."}, False),
         ({"event": LogEvent.JOB_FINISHED, "msg": "Finished jobid: 3"}, False),
+        ({"event": LogEvent.JOB_INFO, "msg": "rule fit"}, False),
         ({"event": LogEvent.PROGRESS, "msg": "1 of 2 steps"}, False),
         ({"msg": "Select jobs to execute..."}, False),
         ({"event": LogEvent.JOB_ERROR, "msg": "Error in rule fit"}, True),
@@ -94,7 +95,12 @@ def test_a_failed_job_is_told_at_once_and_kept_for_the_end(told, tmp_path):
     ],
 )
 def test_the_terminal_shows_one_line_a_job_and_every_error(record, shown):
-    assert WithoutCounts().filter(logging.makeLogRecord(record)) is shown
+    assert WithoutJobs().filter(logging.makeLogRecord(record)) is shown
+
+
+def test_a_job_is_shown_whole_where_its_command_line_is_asked_for():
+    record = logging.makeLogRecord({"event": LogEvent.JOB_INFO, "msg": "rule fit"})
+    assert WithoutJobs(commands=True).filter(record)
 
 
 @pytest.mark.parametrize(
