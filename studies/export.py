@@ -52,9 +52,10 @@ class ExportedScan:
         return PurePosixPath(f"sub-{self.subject}", *session, "anat", name)
 
 
-def export(run: Path, out: Path, *, arms: Sequence[str] = (), native: bool = False) -> Path:
-    """Write the images and labels of a run's arms (all without `arms`) as the BIDS derivative `out`.
+def export(run: Path, out: Path, *, arms: Sequence[str] = (), controls: bool = False, native: bool = False) -> Path:
+    """Write the images and labels of a run's `arms` as the BIDS derivative `out`.
 
+    Without any they are all that are no control and no fit under a further seed, or with `controls` these too.
     native : images alone, on the scanners' own grids instead of the study's.
     Returns `out`, which is there when all of it is; an earlier export is replaced. Raises `InputError` for an arm that
     the run hasn't, scans whose names would be one in BIDS, and a folder that holds anything but an earlier export.
@@ -63,7 +64,7 @@ def export(run: Path, out: Path, *, arms: Sequence[str] = (), native: bool = Fal
     check_free(out)
     options = read_json(at.study.options)
     read_by = source(read_json(at.provenance)["config"]["study"]["source"])
-    scans, labels = exported_scans(at), arms_with_images(at, arms)
+    scans, labels = exported_scans(at), arms_with_images(at, arms, controls=controls)
     simulated = "simulated" in set(read_rows(at.sheet).get("simulated", ()))
     space = "" if native else read_by.space(options)
     about = {"SkullStripped": True, "Simulated": simulated}
@@ -80,7 +81,7 @@ def export(run: Path, out: Path, *, arms: Sequence[str] = (), native: bool = Fal
         if not native:
             _write_masks(scans, made, space)
         write_text(made / "README.md", readme(at.root.name, labels, simulated=simulated))
-        write_json(made / DESCRIPTION, about_dataset(at.root, options, simulated=simulated))
+        write_json(made / DESCRIPTION, about_dataset(at.root, options, out, simulated=simulated))
     return out
 
 
@@ -164,18 +165,18 @@ def images_of_scans(at: RunFolder) -> dict[str, str]:
     }
 
 
-def arms_with_images(at: RunFolder, wanted: Sequence[str]) -> dict[str, str]:
-    """By id of the arms that are wanted, or of all, what they are called. `InputError` where one has no images."""
-    table = read_table(at.arms).fillna("")
-    called = {
-        row["arm"]: " ".join(filter(None, [row["label"], row.get("variant")]))
-        for row in table.to_dict("records")
-        if at.images(row["arm"]).is_dir()
-    }
+def arms_with_images(at: RunFolder, wanted: Sequence[str], *, controls: bool) -> dict[str, str]:
+    """By id of the arms that are wanted what they are called. `InputError` where one has no images.
+
+    Where none is named it is those that are there to be judged, with `controls` all.
+    """
+    rows = [row for row in read_table(at.arms).fillna("").to_dict("records") if at.images(row["arm"]).is_dir()]
+    called = {row["arm"]: " ".join(filter(None, [row["label"], row.get("variant")])) for row in rows}
     for arm in wanted:
         if arm not in called:
             raise InputError(f"{at.root}: no images of an arm '{arm}'; there are {', '.join(called)}")
-    return {arm: called[arm] for arm in wanted or called}
+    judged = [row["arm"] for row in rows if controls or row.get("role", "arm") == "arm"]
+    return {arm: called[arm] for arm in wanted or judged}
 
 
 def plain(label: str) -> str:
@@ -183,8 +184,11 @@ def plain(label: str) -> str:
     return re.sub(r"[^A-Za-z0-9]", "", label)
 
 
-def about_dataset(run: Path, options: Mapping[str, Any], *, simulated: bool) -> dict[str, Any]:
-    """What dataset_description.json says of the export of a run whose source was given `options`."""
+def about_dataset(run: Path, options: Mapping[str, Any], out: Path, *, simulated: bool) -> dict[str, Any]:
+    """What dataset_description.json says of the export into `out` of a run whose source was given `options`.
+
+    A dataset on this machine is named by its path from `out`, which holds where both are moved together.
+    """
     about: dict[str, Any] = {
         "Name": f"{run.name}: harmonized scans{' (simulated)' if simulated else ''}",
         "BIDSVersion": BIDS_VERSION,
@@ -196,7 +200,8 @@ def about_dataset(run: Path, options: Mapping[str, Any], *, simulated: bool) -> 
         address = f"https://openneuro.org/datasets/{published['id']}/versions/{published['version']}"
     elif options.get("dataset"):
         # a relative path counts from where the run was started, which its folder lies two below
-        address = (run.resolve().parents[1] / options["dataset"]).resolve().as_uri()
+        dataset = (run.resolve().parents[1] / options["dataset"]).resolve()
+        address = Path(os.path.relpath(dataset, out.resolve())).as_posix()
     else:
         return about
     return about | {"SourceDatasets": [{"URL": address}], "DatasetLinks": {"raw": address}}

@@ -96,7 +96,18 @@ def test_images_of_a_dataset_keep_their_names(tmp_path):
     assert not list(out.rglob("*desc-raw*"))
     told = read_json(image.with_name(image.name.replace(".nii.gz", ".json")))
     assert told["Sources"] == ["bids:raw:sub-01/ses-b/anat/sub-01_ses-b_run-2_T1w.nii.gz"]
-    assert read_json(out / "dataset_description.json")["DatasetLinks"] == {"raw": (tmp_path / "dataset").as_uri()}
+    assert read_json(out / "dataset_description.json")["DatasetLinks"] == {"raw": "../dataset"}
+    assert str(tmp_path) not in (out / "dataset_description.json").read_text()
+
+
+def test_controls_are_exported_where_they_are_asked_for(tmp_path):
+    run = made_up_run(tmp_path, "phantom", PHANTOM)
+    table = read_table(run / "arms.tsv")
+    table["role"] = ["arm", "permuted"]
+    write_table(run / "arms.tsv", table)
+    for asked, there in (({}, {"raw"}), ({"controls": True}, {"raw", "mispel"}), ({"arms": ["mispel"]}, {"mispel"})):
+        out = export(run, tmp_path / "out", **asked)
+        assert {path.name.split("desc-")[1].split("_")[0] for path in out.rglob("*_T1w.nii.gz")} == there
 
 
 def test_an_export_is_replaced_and_anything_else_is_left(tmp_path):
