@@ -27,6 +27,8 @@ CAPTION = (
 )
 LOWEST, HIGHEST = -1.0, 2.0
 TOP = 1.6
+LINE = 0.06
+"""From a name to the next one above it."""
 
 
 def make(run: FinishedRun) -> style.Page | None:
@@ -69,7 +71,7 @@ def plot(
     for row in shown.to_dict("records"):
         _point(axis, row, looks[row["method"]], compared=row["removed"] != NOT_COMPARED)
     if not legend:
-        _write_names(axis, [(row["method"], *_place(row)) for row in shown.to_dict("records")], labels)
+        _write_names(axis, [(row["method"], *_place(row)) for row in shown.to_dict("records")], labels, looks)
     axis.set_xlim(LOWEST, HIGHEST)
     axis.set_ylim(0, TOP)
     axis.set_xlabel(style.fit_lines(f"Removed: {endpoint} (0 RAW, 1 rescan)", on.width - on.scaled(0.8), 2, on.text))
@@ -103,21 +105,64 @@ def _point(axis: Axes, row: Mapping[Any, Any], look: Look, *, compared: bool) ->
     )
 
 
-def _write_names(axis: Axes, named: Sequence[tuple[str, float, float]], labels: Mapping[str, str]) -> None:
-    """Names beside their points, from the lowest up, each moved up until it is clear of the ones before it."""
-    taken: list[tuple[float, float]] = []
-    for arm, x, y in sorted(named, key=lambda place: place[2]):
-        height = y + 0.04
-        while any(abs(height - other) < 0.055 and abs(x - beside) < 0.9 for beside, other in taken):
-            height += 0.02
-        taken.append((x, height))
-        right = x > HIGHEST - 0.7
-        axis.annotate(
-            style.shorten(labels[arm], 34),
-            (x, y),
-            xytext=(x - 0.05 if right else x + 0.05, height),
-            fontsize=medium().small,
-            ha="right" if right else "left",
-            va="center",
-            color=style.INK,
-        )
+def _write_names(
+    axis: Axes, named: Sequence[tuple[str, float, float]], labels: Mapping[str, str], looks: Mapping[str, Look]
+) -> None:
+    """Names beside their points; where points are close, in a column beside them, with a line to each."""
+    on = medium()
+    an_inch = (HIGHEST - LOWEST) / (on.width - on.scaled(0.8))
+    taken: list[tuple[float, float, float]] = []
+    for group in _groups(named):
+        alone = len(group) == 1
+        names = [style.shorten(labels[arm], 34) for arm, _, _ in group]
+        wide = an_inch * max(style.text_width(name, on.small) for name in names)
+        across = [x for _, x, _ in group]
+        aside = 0.05 if alone else 0.2
+        right = max(across) + aside + wide > HIGHEST
+        place = min(across) - aside if right else max(across) + aside
+        left = place - wide if right else place
+        lowest = _extent(group)[0] + (0.04 if alone else 0.0)
+        heights = lowest + LINE * np.arange(len(group))
+        while any(
+            left < end and begin < left + wide and abs(heights - height).min() < LINE for begin, end, height in taken
+        ):
+            heights += LINE / 2
+        taken += [(left, left + wide, height) for height in heights]
+        for (arm, x, y), name, height in zip(group, names, heights, strict=True):
+            line = {"arrowstyle": "-", "color": looks[arm].color, "relpos": (float(right), 0.5), "shrinkB": 5}
+            axis.annotate(
+                name,
+                (x, y),
+                xytext=(place, height),
+                fontsize=on.small,
+                ha="right" if right else "left",
+                va="center",
+                color=style.INK,
+                arrowprops=None if alone else line,
+                bbox=None if alone else {"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 0.4},
+            )
+
+
+def _groups(named: Sequence[tuple[str, float, float]]) -> list[list[tuple[str, float, float]]]:
+    """Names with their points, from the lowest up, by groups whose points are close."""
+    groups: list[list[tuple[str, float, float]]] = []
+    for one in sorted(named, key=lambda place: place[2]):
+        group = [one]
+        while met := [other for other in groups if _meet(group, other)]:
+            groups = [other for other in groups if other not in met]
+            group = sorted([*group, *(name for other in met for name in other)], key=lambda place: place[2])
+        groups.append(group)
+    return groups
+
+
+def _meet(one: Sequence[tuple[str, float, float]], other: Sequence[tuple[str, float, float]]) -> bool:
+    (low, high), (low_other, high_other) = _extent(one), _extent(other)
+    near = any(abs(x - beside) < 0.9 for _, x, _ in one for _, beside, _ in other)
+    return near and low - high_other < LINE and low_other - high < LINE
+
+
+def _extent(group: Sequence[tuple[str, float, float]]) -> tuple[float, float]:
+    """The heights of the lowest and the highest name of a group: around its points, within the panel."""
+    half = LINE * (len(group) - 1) / 2
+    middle = float(np.clip(np.mean([y for _, _, y in group]), half + LINE, max(TOP - half - LINE, half + LINE)))
+    return middle - half, middle + half

@@ -111,9 +111,9 @@ def build(run: FinishedRun) -> Viewer | None:
 def _to_look_at(run: FinishedRun) -> list[str]:
     """The people with a scan that was kept though it was flagged, or that stands out, the farthest first."""
     quality = run.table("study/quality.tsv", ["subject", "status"])
-    kept = [] if quality is None else quality.loc[quality["status"] == "kept", "subject"]
+    kept: list[str] = [] if quality is None else quality.loc[quality["status"] == "kept", "subject"].tolist()
     found = scan_outliers.of_run(run)
-    apart = [] if found is None else found["subject"]
+    apart: list[str] = [] if found is None else found["subject"].tolist()
     return [subject for subject in dict.fromkeys([*kept, *apart]) if subject in run.subjects]
 
 

@@ -13,6 +13,7 @@ from docutils.core import publish_string
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.figure import Figure
+from matplotlib.text import Annotation, Text
 from PIL import Image
 
 from core.errors import InputError
@@ -20,9 +21,10 @@ from core.files import read_json, read_table, write_table
 from core.names import PAPER_TISSUES
 from core.scan_quality import sentences
 from evaluation import figures
-from evaluation.figures import panels, slices, style
+from evaluation.figures import figure_verdict, panels, slices, style
 from evaluation.figures.media import REPORT
 from evaluation.runs.finished_run import read_run
+from evaluation.verdicts import VERDICT_COLUMNS
 from tests.support.drawn_figures import axes_of, drawn, overlaps, texts
 from tests.support.example_run import PAPER_SCANNERS, write_example_run
 from tests.support.paths import ROOT
@@ -384,3 +386,20 @@ def test_a_figure_without_people_names_none(tmp_path):
     folder = write_example_run(tmp_path / "run", subjects=2, methods=("raw", "mispel"))
     figures.draw_one(folder, "figure5_rmse")
     assert read_json(folder / "figures" / "figure5_rmse.json")["people"] == {}
+
+
+def test_names_of_arms_that_lie_close_do_not_lie_on_each_other():
+    arms = ["whitestripe", "ravel", "mispel", "mispel_permuted", "mispel_blur", "oracle", "cohort_mean"]
+    row = dict.fromkeys(VERDICT_COLUMNS, float("nan"))
+    places = zip(arms, (-0.13, 0.1, 0.004, -0.02, 0.001, 1.6, 1.7), (1.03, 0.95, 1, 1, 0.995, 1, 1.02), strict=True)
+    rows = [row | {"method": arm, "removed": "beyond", "removed_share": x, "kept_share": y} for arm, x, y in places]
+    labels = {arm: f"the arm called {arm}" for arm in arms}
+    page = figure_verdict.plot(pd.DataFrame(rows), labels=labels, looks=style.looks(arms), endpoint="GM")
+    page.draw_without_rendering()
+    names = [text for text in page.findobj(Annotation) if text.get_text() in labels.values()]
+    assert len(names) == len(arms)
+    # without the lines to their points
+    boxes = [Text.get_window_extent(name) for name in names]
+    assert not [pair for pair in itertools.combinations(boxes, 2) if pair[0].overlaps(pair[1])]
+    (axes,) = axes_of(page)
+    assert all(axes.get_window_extent().contains(*corner) for box in boxes for corner in (box.min, box.max))
