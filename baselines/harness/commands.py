@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import shutil
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from baselines.harness.applying import apply_by_fold, apply_method
@@ -21,22 +22,30 @@ from core.run_folder import image_name, scan_name
 from core.sheet import read_sheet
 
 
-def add_run_options(parser: argparse.ArgumentParser, *, sheet_required: bool = True) -> None:
-    """Options that fitting and applying share."""
+def add_run_options(parser: argparse.ArgumentParser, *, sheet_required: bool = True, by_hand: bool = False) -> None:
+    """Options that fitting and applying share; `by_hand` leaves those that only a run gives out of the help."""
+    of_a_run = partial(_in_a_run, by_hand)
     parser.add_argument("--scans", type=Path, required=sheet_required, help="the sheet of scans, a TSV")
     parser.add_argument("--model", type=Path, required=True, help="folder of the fitted model")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads to use")
     parser.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")
-    parser.add_argument("--arm", help="what to call it in the record (default: the method's id)")
-    parser.add_argument("--status", type=Path, help="record here how the step ended")
-    parser.add_argument("--requires", type=Path, nargs="*", default=[], help="records of the steps before")
-    parser.add_argument("--on-failure", choices=["stop", "record"], default="stop", help="with --status")
-    parser.add_argument("--minutes", type=float, default=0, help="with --status: fail after this long (0: never)")
+    parser.add_argument("--arm", help=of_a_run("what to call it in the record (default: the method's id)"))
+    parser.add_argument("--status", type=Path, help=of_a_run("record here how the step ended"))
+    parser.add_argument("--requires", type=Path, nargs="*", default=[], help=of_a_run("records of the steps before"))
+    parser.add_argument("--on-failure", choices=["stop", "record"], default="stop", help=of_a_run("with --status"))
+    parser.add_argument(
+        "--minutes", type=float, default=0, help=of_a_run("with --status: fail after this long (0: never)")
+    )
 
 
-def add_fit_options(parser: argparse.ArgumentParser) -> None:
+def _in_a_run(by_hand: bool, words: str) -> str:
+    """What the help says of an option that only a run gives."""
+    return argparse.SUPPRESS if by_hand else words
+
+
+def add_fit_options(parser: argparse.ArgumentParser, *, by_hand: bool = False) -> None:
     """Options of `fit`."""
-    add_run_options(parser)
+    add_run_options(parser, by_hand=by_hand)
     parser.add_argument("--param", action="append", default=[], metavar="NAME=VALUE", help="set a parameter")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument(
@@ -57,23 +66,33 @@ def add_fit_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_apply_options(parser: argparse.ArgumentParser, *, sheet_required: bool = True) -> None:
+def add_apply_options(parser: argparse.ArgumentParser, *, sheet_required: bool = True, by_hand: bool = False) -> None:
     """Options of `apply`."""
-    add_run_options(parser, sheet_required=sheet_required)
-    parser.add_argument("--out", type=Path, required=True, help="folder for the harmonized images")
+    of_a_run = partial(_in_a_run, by_hand)
+    add_run_options(parser, sheet_required=sheet_required, by_hand=by_hand)
+    parser.add_argument(
+        "--out",
+        type=Path,
+        required=True,
+        help=f"folder for the harmonized images{', of one image the file' if by_hand else ''}",
+    )
     parser.add_argument(
         "--param",
         action="append",
         default=[],
         metavar="NAME=VALUE",
-        help="a parameter of the fit, again: needed for those that are command lines, which no model's folder brings",
+        help=of_a_run(
+            "a parameter of the fit, again: needed for those that are command lines, which no model's folder brings"
+        ),
     )
     parser.add_argument(
         "--by-fold",
         type=Path,
         metavar="TRAINING",
-        help="the model's folder holds one a fold, fold-1, ...: everyone is harmonized by the one fitted without "
-        "them; TRAINING/fold-1, ... get the images of those with them, from which the arm's range is taken",
+        help=of_a_run(
+            "the model's folder holds one a fold, fold-1, ...: everyone is harmonized by the one fitted without "
+            "them; TRAINING/fold-1, ... get the images of those with them, from which the arm's range is taken"
+        ),
     )
     parser.add_argument("--subjects", nargs="+", metavar="SUBJECT", help="harmonize only these (default: all)")
     parser.add_argument("--without-rescans", action="store_true", help="leave out rescans (column session)")

@@ -12,7 +12,7 @@ HELP = "train on a sheet of paired scans and save the model"
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """On what, and how."""
-    add_fit_options(parser)
+    add_fit_options(parser, by_hand=True)
     parser.add_argument(
         "--preset",
         choices=sorted(PRESETS),

@@ -35,6 +35,15 @@ def sheet(tmp_path_factory) -> Path:
     return write_study(tmp_path_factory.mktemp("study"), subjects=2, shape=(20, 24, 16))
 
 
+@pytest.mark.parametrize("verb", ["fit", "harmonize"])
+def test_the_help_has_no_options_that_only_a_run_gives(verb, monkeypatch, capsys):
+    assert mispel(monkeypatch, verb, "--help") == 0
+    told = capsys.readouterr().out
+    assert "--model" in told
+    assert not {"--status", "--requires", "--on-failure", "--minutes", "--by-fold", "--arm "} & set(told.split())
+    assert mispel(monkeypatch, verb, "--status", "x") == 2
+
+
 def test_fit_then_harmonize_people_never_seen(sheet, tmp_path, monkeypatch, capsys):
     settings = [f"--param={setting}" for setting in SETTINGS]
     model = tmp_path / "model"
