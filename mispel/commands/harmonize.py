@@ -26,6 +26,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("image", nargs="?", type=Path, help="one brain-extracted image, instead of --scans")
     parser.add_argument("--mask", type=Path, help="the image's brain mask")
     parser.add_argument("--scanner", help="the image's scanner, as the model calls it")
+    parser.add_argument("--overwrite", action="store_true", help="replace the file --out of one image")
     add_apply_options(parser, sheet_required=False, by_hand=True)
 
 
@@ -45,6 +46,8 @@ def _harmonize_image(arguments: argparse.Namespace) -> None:
         raise InputError("give the image's brain mask: --mask MASK")
     if not str(arguments.out).endswith(ENDINGS):
         raise InputError(f"--out {arguments.out}: of one image it is a file; let it end in .nii.gz")
+    if arguments.out.exists() and not arguments.overwrite:
+        raise InputError(f"--out {arguments.out}: is there already; name another file, or replace it with --overwrite")
     if arguments.scanner is None:
         raise InputError(f"say which scanner the image is from: --scanner, one of {', '.join(_scanners(arguments))}")
     scan = Scan("image", arguments.scanner, arguments.image.absolute(), arguments.mask.absolute())
@@ -53,7 +56,11 @@ def _harmonize_image(arguments: argparse.Namespace) -> None:
         write_sheet(sheet, Study((scan,)))
         of_sheet = copy.copy(arguments)
         of_sheet.scans, of_sheet.out = sheet, out
-        harmonize_from(of_sheet, "mispel")
+        try:
+            harmonize_from(of_sheet, "mispel")
+        except InputError as error:
+            # nobody wrote that sheet
+            raise InputError(str(error).replace(f"{sheet}, row 2: ", "")) from None
         with write_beside(arguments.out) as temporary:
             shutil.copyfile(out / image_name(scan.name), temporary)
     print(arguments.out)

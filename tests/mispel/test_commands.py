@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from benchmarks import gpu, gpu_parts
+from core.images import save_image
 from core.sheet import read_sheet
 from mispel import bench
 from mispel.network import new_encoder
@@ -67,6 +68,17 @@ def test_fit_then_harmonize_people_never_seen(sheet, tmp_path, monkeypatch, caps
     assert "--scanner, one of GE, Philips, Prisma, Trio" in capsys.readouterr().err
     assert mispel(monkeypatch, *words, "--scanner", "Philips") == 0
     assert one.read_bytes() == next((tmp_path / "out").iterdir()).read_bytes()
+
+    assert mispel(monkeypatch, *words, "--scanner", "Philips") == 2
+    assert "one.nii.gz: is there already; name another file" in capsys.readouterr().err
+    assert mispel(monkeypatch, *words, "--scanner", "Philips", "--overwrite") == 0
+    thin = tmp_path / "thin.nii.gz"
+    save_image(thin, scan.read()[1:], scan.affine)
+    words = ("harmonize", thin, *words[2:], "--scanner", "Philips", "--overwrite")
+    assert mispel(monkeypatch, *words) == 2
+    told = capsys.readouterr().err
+    assert "scans.tsv" not in told
+    assert "resample it onto that grid" in told
 
     other = write_study(tmp_path / "other", subjects=1, scanners=("Elsewhere",), shape=(20, 24, 16))
     assert mispel(monkeypatch, "harmonize", "--model", model, "--scans", other, "--out", tmp_path / "out") == 2
