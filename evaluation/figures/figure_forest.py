@@ -10,7 +10,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from core.names import RAW
-from evaluation.figures import style
+from evaluation.figures import panels, style
 from evaluation.figures.media import medium
 from evaluation.figures.style import Look
 from evaluation.measures import registry
@@ -136,19 +136,6 @@ def plot(
 
 
 def _dot(axis: Axes, cell: Mapping[str, Any], y: float, look: Look) -> None:
-    value = cell["share"]
-    if not np.isfinite(value):
-        return
-    low, high = (np.clip(cell[end], LOWEST, HIGHEST) for end in ("share_low", "share_high"))
-    if np.isfinite(low) and np.isfinite(high):
-        axis.hlines(y, low, high, color=look.color, linewidth=1.4, zorder=2)
-    marker = "<" if value < LOWEST else ">" if value > HIGHEST else "o"
-    axis.plot(
-        np.clip(value, LOWEST, HIGHEST),
-        y,
-        marker,
-        markersize=medium().scaled(4),
-        color=look.color,
-        zorder=3,
-        clip_on=False,
-    )
+    interval, ends = (cell["share_low"], cell["share_high"]), (LOWEST, HIGHEST)
+    if np.isfinite(cell["share"]):
+        panels.dot_within(axis, y, cell["share"], interval, ends, color=look.color, size=4, width=1.4, clip_on=False)

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from evaluation.figures import style
+from evaluation.figures import panels, style
 from evaluation.figures.media import medium
 from evaluation.figures.style import Look
 from evaluation.measures import registry
@@ -146,20 +146,9 @@ def _panel(axis: Axes, part: pd.DataFrame, looks: Sequence[Look]) -> None:
     for place, (look, cell) in enumerate(zip(looks, part.to_dict("records"), strict=True)):
         score = cell["score"]
         if np.isfinite(score):
-            low, high = (np.clip(cell[end], LOWEST, HIGHEST) for end in ("score_low", "score_high"))
-            if np.isfinite(low) and np.isfinite(high):
-                axis.hlines(place, low, high, color=look.color, linewidth=1.8, zorder=2)
-            marker = "<" if score < LOWEST else ">" if score > HIGHEST else "o"
-            axis.plot(
-                np.clip(score, LOWEST, HIGHEST),
-                place,
-                marker,
-                markersize=medium().scaled(5),
-                color=look.color,
-                markeredgecolor=style.INK,
-                markeredgewidth=0.5,
-                zorder=3,
-            )
+            interval, ends = (cell["score_low"], cell["score_high"]), (LOWEST, HIGHEST)
+            edge = {"markeredgecolor": style.INK, "markeredgewidth": 0.5}
+            panels.dot_within(axis, place, score, interval, ends, color=look.color, size=5, width=1.8, **edge)
         else:
             axis.text(0.5, place, "n/a", ha="center", va="center", fontsize=medium().tiny, color=style.QUIET)
         if np.isfinite(cell["rank"]):

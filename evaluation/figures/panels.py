@@ -1,9 +1,10 @@
-"""Panels that several figures share: grouped bars, grouped boxes, and slices."""
+"""Panels that several figures share: grouped bars, grouped boxes, dots with intervals, and slices."""
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -181,6 +182,29 @@ def grouped_boxes(
     axis.grid(False, axis="x")
     axis.set_xlim(places[0, 0] - 0.8, places[-1, -1] + 0.8)
     return places, places.mean(axis=1)
+
+
+def dot_within(
+    axis: Axes,
+    place: float,
+    value: float,
+    interval: tuple[float, float],
+    ends: tuple[float, float],
+    *,
+    color: str,
+    size: float,
+    width: float,
+    **more: Any,
+) -> None:
+    """A dot with its interval (low, high) at the height `place`, clipped to `ends`; beyond them an arrowhead.
+
+    size: of the dot in the report, in points; width: of the line. `more` goes to the dot's `Axes.plot`. Where the
+    interval isn't known there is a dot alone.
+    """
+    if not np.isnan(interval).any():
+        axis.hlines(place, *np.clip(interval, *ends), color=color, linewidth=width, zorder=2)
+    marker = "<" if value < ends[0] else ">" if value > ends[1] else "o"
+    axis.plot(np.clip(value, *ends), place, marker, markersize=medium().scaled(size), color=color, zorder=3, **more)
 
 
 def dot_people(
