@@ -1,6 +1,6 @@
 """CycleGAN, many to one: scans of any scanner as a target scanner would show them, learned from anyone's scans.
 
-Modanwal et al. (Computer Methods and Programs in Biomedicine 2020, doi 10.1016/j.cmpb.2021.106225), of whom the
+Modanwal et al. (Computer Methods and Programs in Biomedicine 2021, doi 10.1016/j.cmpb.2021.106225), of whom the
 discriminator's small field of view is: one that sees patches, and no whole slice, keeps anatomy. The shape is after
 IGUANe (Roca et al., Medical Image Analysis 2025): one universal generator to the target, a backward one for each other
 scanner. Written from their abstracts and our notes.
