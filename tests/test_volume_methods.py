@@ -196,6 +196,9 @@ def test_everyone_by_the_model_without_them(model, people, files, tmp_path):
     one = apply_volumes(name, tmp_path / "fold-2", study.select([people.subjects[1]]), files)
     assert len(found) == 3 * len(people.every)
     pd.testing.assert_frame_equal(found[found["subject"] == people.subjects[1]], one)
+    # a table may hold people of some folds alone
+    alone = apply_volumes_by_fold(name, tmp_path, study, VolumeFiles(files.tissues[:1], files.regions))
+    assert list(alone["subject"].unique()) == people.subjects[:1]
 
 
 def test_an_unseen_scanner_is_refused_or_harmonized(model, people, files):

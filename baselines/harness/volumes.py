@@ -109,6 +109,8 @@ def apply_volumes(
     found = whole[whole["scan"].isin({scan.name for scan in study.every})].copy()
     there = set(found["scan"])
     study = study.where(lambda scan: scan.name in there)
+    if not there:
+        return found.drop(columns="scan")
     for rule in _known(table):
         of_rule = make_saved(volume_method(name), folder, context, given=given)
         load_into(of_rule, folder / rule)

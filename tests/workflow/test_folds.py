@@ -187,7 +187,7 @@ def test_a_method_that_knows_only_its_own_people_is_not_applicable(tmp_path, mon
         id = "bound"
         unseen_subjects = False
 
-    monkeypatch.setattr("baselines.harness.fitting.method", lambda name: Bound)
+    monkeypatch.setattr("baselines.harness.fitting.image_method", lambda name: Bound)
     with pytest.raises(NotApplicable, match="cannot be applied to people it was not fitted on"):
         fit_without_fold("bound", divided(tmp_path), "1", tmp_path / "model")
     assert not (tmp_path / "model").exists()
