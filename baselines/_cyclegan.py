@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,12 +14,12 @@ from torch.nn import functional
 from torch.optim import Adam
 
 from baselines._deepharmony import Network
+from baselines._slices import brain_mean, medians_of, slices_with_brain
 from mispel.batches import Batches
 from mispel.checkpoints import load_optimizer, optimizer_tensors
 from mispel.collapse import OutputWatch
 from mispel.compute import ForEach
 from mispel.passes import Learning
-from mispel.slices import SliceStore
 
 POOL = 50
 """Earlier fakes that a discriminator is shown again."""
@@ -109,15 +109,13 @@ class CycleLearning(Learning):
     advice = "use a lower --param learning_rate, or another seed"
     batch_size = 1
 
-    def __init__(
-        self, store: SliceStore, target: int, settings: Any, *, seed: int, batches: Batches, for_each: ForEach
-    ):
-        self.store, self.target, self.settings, self.seed = store, target, settings, seed
+    def __init__(self, batches: Batches, target: int, settings: Any, *, seed: int, for_each: ForEach) -> None:
+        self.store, self.target, self.settings, self.seed = batches.store, target, settings, seed
         self.batches, self.for_each, self.device = batches, for_each, batches.device
+        store = self.store
         self.epochs = settings.epochs
         self.sources = [number for number in range(len(store.scanners)) if number != target]
-        brain = [np.array([layer.any() for layer in depths]) for depths in store.depths]
-        self.slices = [np.flatnonzero(store.present[:, number] & brain[number]) for number in range(len(brain))]
+        self.slices = [slices_with_brain(store, number) for number in range(len(store.scanners))]
         self.medians = np.stack([medians_of(store, number) for number in range(len(store.scanners))], axis=1)
         self.items = sum(math.ceil(len(self.slices[source]) / settings.batch) for source in self.sources)
         made = iter(np.random.SeedSequence([seed, 7]).generate_state(2 + 2 * len(self.sources)).tolist())
@@ -249,22 +247,6 @@ class CycleLearning(Learning):
             pool.count = int(state[f"pool{number}.count"])
 
 
-def brain_mean(values: Tensor, mask: Tensor) -> Tensor:
-    """The mean of values (B, 1, H, W) in a mask."""
-    return (values * mask).sum() / mask.sum().clamp(min=1)
-
-
-def medians_of(store: SliceStore, scanner: int) -> np.ndarray:
-    """For each slice (N,) the median over the brain of the scan that it is of; 1 where there is no scan."""
-    found = np.ones(len(store))
-    for subject in dict.fromkeys(store.subjects.tolist()):
-        own = np.flatnonzero(store.subjects == subject)
-        brain = np.array(store.depths[scanner][own[0] : own[-1] + 1]) > 0
-        if store.present[own[0], scanner] and brain.any():
-            found[own] = np.median(np.array(store.images[scanner][own[0] : own[-1] + 1])[brain])
-    return found
-
-
 def moved(slices: Tensor, mask: Tensor, turns: np.ndarray, shifts: np.ndarray) -> tuple[Tensor, Tensor]:
     """Slices (B, 1, H, W) and their masks turned by angles (B,) and shifted by shares of half their width (B, 2)."""
     height, width = slices.shape[-2:]
@@ -282,23 +264,3 @@ def moved(slices: Tensor, mask: Tensor, turns: np.ndarray, shifts: np.ndarray) -
     )
     near = functional.grid_sample(mask, field, mode="nearest", align_corners=False)
     return functional.grid_sample(slices, field, mode="bilinear", align_corners=False) * near, near
-
-
-def harmonized(
-    generator: Generator, stack: np.ndarray, brain: np.ndarray, *, batch: int, device: torch.device, for_each: ForEach
-) -> np.ndarray:
-    """Slices (S, H, W), in units of their scan's median, as the generator gives them."""
-    starts = range(0, len(stack), batch)
-
-    def part(number: int) -> np.ndarray:
-        chosen = slice(starts[number], starts[number] + batch)
-        slices, mask = (
-            torch.from_numpy(np.ascontiguousarray(values[chosen], dtype=np.float32))[:, None].to(device)
-            for values in (stack, brain)
-        )
-        with torch.no_grad():
-            found: np.ndarray = generator(slices, mask)[:, 0].cpu().numpy()
-        return found
-
-    made: Callable[[int], np.ndarray] = part
-    return np.concatenate(for_each(made, len(starts)))
