@@ -39,6 +39,7 @@ QUICK = {
     "cyclegan": {"preset": "demo", "width": 2, "epochs": 1},
     "espa": {"preset": "demo", "width": 4, "step1_epochs": 1, "step2_epochs": 2},
     "ravel": {"engine": "gmm", "probability": 0.7},
+    "stylegan": {"preset": "demo", "width": 2, "hidden": 4},
     "deepharmony": {"width": 2, "epochs": 1},
 }
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
@@ -12,9 +9,7 @@ import torch
 from baselines._cyclegan import POOL, Discriminator, Generator, Pool, moved
 from baselines.cyclegan import CycleGAN
 from baselines.interface import Context
-from core.errors import InputError
-from core.study import Study
-from tests.support.methods import write_scans
+from tests.support.two_contrasts import two_contrasts
 
 CPU = torch.device("cpu")
 
@@ -65,22 +60,6 @@ def test_slices_that_are_not_moved_stay():
     torch.testing.assert_close(quarter[..., 0:12, 4:16], torch.rot90(slices[..., 0:12, 4:16], 1, (2, 3)))
 
 
-def two_contrasts(folder: Path) -> Study:
-    """Four people on each of two scanners, nobody on both: gray over white is 0.5 on one and 0.8 on the other."""
-    random = np.random.default_rng(0)
-    grid = np.indices((24, 24, 6))
-    brain = np.square(grid - np.array([11.5, 11.5, 2.5])[:, None, None, None])
-    mask = brain[0] + brain[1] < 100
-    images, masks = {}, {}
-    for person in range(8):
-        scanner = "AB"[person % 2]
-        white = np.square(grid[0] - 11.5 + random.normal()) + np.square(grid[1] - 11.5 + random.normal()) < 36
-        gray = {"A": 0.8, "B": 0.5}[scanner]
-        images[f"{person}", scanner] = np.where(white, 1.0, gray) + random.normal(0, 0.02, mask.shape)
-        masks[f"{person}"] = mask
-    return write_scans(folder, images, masks)
-
-
 @pytest.mark.slow
 def test_it_learns_a_contrast_from_different_people(tmp_path):
     study = two_contrasts(tmp_path)
@@ -98,47 +77,3 @@ def test_it_learns_a_contrast_from_different_people(tmp_path):
     assert np.mean([gray(scan) for scan in study.of_scanner("A")]) == pytest.approx(0.8, abs=0.02)
     # 0.5 before
     assert np.mean([gray(scan) for scan in study.of_scanner("B")]) > 0.65
-
-
-def saved(study: Study, folder: Path, **context) -> dict[str, bytes]:
-    method = CycleGAN(CycleGAN.Parameters(width=2, epochs=3), Context(seed=3, device="cpu", **context))
-    method.fit(study)
-    folder.mkdir()
-    method.save(folder)
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
-
-
-def test_neither_threads_nor_a_kill_change_a_byte(study, tmp_path, monkeypatch):
-    undisturbed = saved(study, tmp_path / "one")
-    assert saved(study, tmp_path / "two", threads=2) == undisturbed
-    from mispel import passes
-
-    real = passes._run_epoch
-
-    def killed(step, epoch, **more):
-        if epoch == 3:
-            raise KeyboardInterrupt
-        return real(step, epoch, **more)
-
-    monkeypatch.setattr(passes, "_run_epoch", killed)
-    with pytest.raises(KeyboardInterrupt):
-        saved(study, tmp_path / "killed", checkpoint=tmp_path / "checkpoint")
-    monkeypatch.undo()
-    assert list((tmp_path / "checkpoint").glob("step1-00002.*"))
-    assert saved(study, tmp_path / "resumed", checkpoint=tmp_path / "checkpoint") == undisturbed
-    assert not (tmp_path / "checkpoint").exists()
-
-
-def test_a_target_and_numbers_that_cannot_be(study):
-    with pytest.raises(InputError, match="no scanner 'Gama'.*did you mean 'Gamma'"):
-        CycleGAN(CycleGAN.Parameters(preset="demo", target="Gama")).fit(study)
-    with pytest.raises(ValueError, match="width is 0"):
-        CycleGAN.Parameters(width=0)
-
-
-def test_an_unheard_of_scanner_is_brought_to_the_target_too(study, tmp_path):
-    method = CycleGAN(CycleGAN.Parameters(width=2, epochs=1), Context(device="cpu"))
-    method.fit(study)
-    scan = study.scans[1]
-    other = dataclasses.replace(scan, scanner="Unheard-of")
-    np.testing.assert_array_equal(method.transform(other), method.transform(scan))
