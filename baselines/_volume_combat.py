@@ -18,16 +18,6 @@ ARRAYS_FILE = "combat.npz"
 COLUMNS_FILE = "covariates.json"
 
 
-def why_not(study: Study) -> str | None:
-    """Why scanners' shifts and scales of volumes can't be fitted on a study, or None."""
-    if len(study.scanners) < 2:
-        return f"there is one scanner, {study.scanners[0]}, and nothing to bring together"
-    for scanner in study.scanners:
-        if len(study.of_scanner(scanner)) < 2:
-            return f"scanner {scanner} has a single scan, which shows no variance"
-    return None
-
-
 def scanner_numbers(study: Study) -> np.ndarray:
     """Each scan's scanner (n,) as a number."""
     return np.array([study.scanners.index(scan.scanner) for scan in study.scans])

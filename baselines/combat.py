@@ -148,6 +148,16 @@ def adjust(
     return (standard - shift) / np.sqrt(scale) * deviation + mean
 
 
+def why_not(study: Study, least: int = 2, remedy: str = "") -> str | None:
+    """Why scanners' shifts and scales can't be fitted on a study, or None; a scale takes two scans."""
+    if len(study.scanners) < 2:
+        return f"there is one scanner, {study.scanners[0]}, and nothing to bring together"
+    for scanner in study.scanners:
+        if len(study.of_scanner(scanner)) < least:
+            return f"scanner {scanner} has a single scan, which shows no variance{remedy}"
+    return None
+
+
 class ComBat(Method):
     """Parametric empirical Bayes ComBat, voxel by voxel; scans of people not fitted on use what was stored."""
 
@@ -185,12 +195,7 @@ class ComBat(Method):
 
     def not_applicable(self, study: Study) -> str | None:
         """A single scanner, or one whose scale has too few scans."""
-        if len(study.scanners) < 2:
-            return f"there is one scanner, {study.scanners[0]}, and nothing to bring together"
-        for scanner in study.scanners:
-            if len(study.of_scanner(scanner)) < self.least_scans:
-                return f"scanner {scanner} has a single scan, which shows no variance; set mean_only=true"
-        return None
+        return why_not(study, self.least_scans, "; set mean_only=true")
 
     def fit(self, study: Study) -> None:
         """Estimate every voxel's model, then the scanners' shifts and scales."""

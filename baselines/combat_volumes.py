@@ -12,7 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from baselines._volume_combat import FittedVolumes, fit_volumes, why_not
+from baselines._volume_combat import FittedVolumes, fit_volumes
+from baselines.combat import why_not
 from baselines.interface import OfVolumes, Plan, VolumeMethod
 from core.study import Scan, Study
 

@@ -13,8 +13,8 @@ from typing import Literal
 
 import numpy as np
 
-from baselines._volume_combat import FittedVolumes, fit_volumes, scanner_numbers, why_not
-from baselines.combat import adjust, locate
+from baselines._volume_combat import FittedVolumes, fit_volumes, scanner_numbers
+from baselines.combat import adjust, locate, why_not
 from baselines.interface import OfVolumes, Plan, VolumeMethod
 from core.errors import InputError
 from core.study import Scan, Study

@@ -15,7 +15,8 @@ from typing import Literal
 import numpy as np
 
 from baselines._random_intercept import fit_random_intercepts
-from baselines._volume_combat import FittedVolumes, coded, scanner_numbers, shrunk, why_not
+from baselines._volume_combat import FittedVolumes, coded, scanner_numbers, shrunk
+from baselines.combat import why_not
 from baselines.interface import OfVolumes, Plan, VolumeMethod
 from core.errors import InputError
 from core.files import read_json, write_json

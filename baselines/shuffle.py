@@ -9,15 +9,19 @@ from __future__ import annotations
 
 import dataclasses
 import shlex
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
 from baselines.combat import ComBat
-from baselines.interface import Context, Method, Plan
+from baselines.interface import Context, Harmonizer, Method, Plan
 from core.errors import InputError
 from core.study import Scan, Study
+
+Chosen = TypeVar("Chosen", bound=Harmonizer)
 
 
 def shuffled(study: Study, generator: np.random.Generator) -> Study:
@@ -45,6 +49,20 @@ def shuffled(study: Study, generator: np.random.Generator) -> Study:
     return Study(tuple(dataclasses.replace(scan, scanner=wrong[scan.subject, scan.scanner]) for scan in study.scans))
 
 
+def made_inner(control: Harmonizer, find: Callable[[str], type[Chosen]]) -> Chosen:
+    """The method that a control with the parameters `base` and `settings` fits; `find` gives a method by its id.
+
+    Raises `InputError` for an unknown one, its parameters, or the control itself.
+    """
+    from baselines.harness.parameters import parse_parameters
+
+    base = control.parameters.base
+    if base == control.id:
+        raise InputError(f"{control.id}: base is {control.id} itself; name another method, such as {ComBat.id}")
+    chosen = find(base)
+    return chosen(parse_parameters(chosen, shlex.split(control.parameters.settings)), control.context)
+
+
 class Shuffle(Method):
     """A method fitted on wrong scanner labels and applied by the right ones."""
 
@@ -65,20 +83,12 @@ class Shuffle(Method):
 
     def __init__(self, parameters: Parameters | None = None, context: Context | None = None) -> None:
         super().__init__(parameters, context)
-        self.inner = self._make_inner()
+        from baselines.harness.registry import image_method
+
+        self.inner = made_inner(self, image_method)
         self.uses_other_scans = self.inner.uses_other_scans
         self.by_voxel = self.inner.by_voxel
         self.libraries = self.inner.libraries
-
-    def _make_inner(self) -> Method:
-        """The method that is fitted. Raises `InputError` for an unknown one, its parameters, or this one."""
-        from baselines.harness.parameters import parse_parameters
-        from baselines.harness.registry import image_method
-
-        if self.parameters.base == self.id:
-            raise InputError("shuffle: base is shuffle itself; name another method, such as combat")
-        chosen = image_method(self.parameters.base)
-        return chosen(parse_parameters(chosen, shlex.split(self.parameters.settings)), self.context)
 
     @property
     def commands(self) -> tuple[str, ...]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,8 +9,7 @@ import numpy as np
 
 from baselines.combat_volumes import CombatVolumes
 from baselines.interface import Context, OfVolumes, Plan, VolumeMethod
-from baselines.shuffle import shuffled
-from core.errors import InputError
+from baselines.shuffle import made_inner, shuffled
 from core.study import Scan, Study
 
 
@@ -38,19 +36,11 @@ class ShuffleVolumes(VolumeMethod):
 
     def __init__(self, parameters: Parameters | None = None, context: Context | None = None) -> None:
         super().__init__(parameters, context)
-        self.inner = self._make_inner()
-        self.uses_other_scans = self.inner.uses_other_scans
-        self.libraries = self.inner.libraries
-
-    def _make_inner(self) -> VolumeMethod:
-        """The method that is fitted. Raises `InputError` for an unknown one, its parameters, or this one."""
-        from baselines.harness.parameters import parse_parameters
         from baselines.harness.registry import volume_method
 
-        if self.parameters.base == self.id:
-            raise InputError(f"{self.id}: base is {self.id} itself; name another method, such as {CombatVolumes.id}")
-        chosen = volume_method(self.parameters.base)
-        return chosen(parse_parameters(chosen, shlex.split(self.parameters.settings)), self.context)
+        self.inner = made_inner(self, volume_method)
+        self.uses_other_scans = self.inner.uses_other_scans
+        self.libraries = self.inner.libraries
 
     @property
     def of(self) -> str:

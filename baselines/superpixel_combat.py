@@ -15,7 +15,7 @@ import numpy as np
 from scipy import ndimage
 
 from baselines._covariates import Coding, check_told_apart, read_columns
-from baselines.combat import locate, shrink, why_nothing
+from baselines.combat import locate, shrink, why_not, why_nothing
 from baselines.interface import Method, Plan
 from core.errors import InputError
 from core.files import read_json, write_json
@@ -123,12 +123,7 @@ class SuperpixelComBat(Method):
 
     def not_applicable(self, study: Study) -> str | None:
         """A single scanner, or one whose scale has too few scans."""
-        if len(study.scanners) < 2:
-            return f"there is one scanner, {study.scanners[0]}, and nothing to bring together"
-        for scanner in study.scanners:
-            if len(study.of_scanner(scanner)) < 2:
-                return f"scanner {scanner} has a single scan, which shows no variance"
-        return None
+        return why_not(study)
 
     def fit(self, study: Study) -> None:
         """Part the mean brain into superpixels, estimate the model of each, then the scanners' slopes and shifts."""

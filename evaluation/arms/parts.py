@@ -22,37 +22,10 @@ MEASURES = ("measures", "json")
 ARRAYS = ("arrays", "npz")
 """And arrays, by module and scan."""
 
-VOLUME_COLUMNS = [
-    "method",
-    "subject",
-    "scanner",
-    "session",
-    "rescan",
-    "tissue",
-    "volume_ml",
-    "volume_ml_hard",
-    "volume_ml_pve",
-    "volume_ml_posterior",
-    "volume_ml_pve_threshold",
-    "engine",
-    "rule",
-    "reach",
-]
-
-REGION_COLUMNS = [
-    "method",
-    "subject",
-    "scanner",
-    "session",
-    "rescan",
-    "region",
-    "tissue",
-    "volume_ml",
-    "volume_ml_hard",
-    "volume_ml_pve",
-    "volume_ml_posterior",
-    "volume_ml_pve_threshold",
-]
+OF_A_SCAN = ["method", "subject", "scanner", "session", "rescan"]
+BY_RULE = ["volume_ml", "volume_ml_hard", "volume_ml_pve", "volume_ml_posterior", "volume_ml_pve_threshold"]
+VOLUME_COLUMNS = [*OF_A_SCAN, "tissue", *BY_RULE, "engine", "rule", "reach"]
+REGION_COLUMNS = [*OF_A_SCAN, "region", "tissue", *BY_RULE]
 
 
 def part_path(folder: Path, kind: tuple[str, str], batch: str) -> Path:

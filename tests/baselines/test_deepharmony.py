@@ -13,6 +13,7 @@ from baselines.interface import Context
 from baselines.mica import Mica
 from core.errors import InputError
 from core.study import Study
+from tests.support.killed_training import killed_in
 from tests.support.made_up_study import made_up_brain
 from tests.support.methods import brain, fitted, write_scans
 
@@ -128,23 +129,11 @@ def test_boxes_cut_and_paste(shape, seed):
 
 
 def test_a_killed_training_goes_on(contrasts, tmp_path, monkeypatch):
-    from mispel import passes
-
     def trained(**context) -> DeepHarmony:
         parameters = DeepHarmony.Parameters(width=2, epochs=3)
         return fitted(DeepHarmony(parameters, Context(device="cpu", **context)), contrasts)
 
-    real = passes._run_epoch
-
-    def killed(step, epoch, **more):
-        if epoch == 3:
-            raise KeyboardInterrupt
-        return real(step, epoch, **more)
-
-    monkeypatch.setattr(passes, "_run_epoch", killed)
-    with pytest.raises(KeyboardInterrupt):
-        trained(checkpoint=tmp_path)
-    monkeypatch.undo()
+    killed_in(monkeypatch, 3, lambda: trained(checkpoint=tmp_path))
     assert {path.name for path in tmp_path.iterdir()} == {"step1-00001.safetensors", "step1-00002.safetensors"}
     scan = contrasts.find("01", "other")
     np.testing.assert_array_equal(trained(checkpoint=tmp_path).transform(scan), trained().transform(scan))

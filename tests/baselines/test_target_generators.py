@@ -14,6 +14,7 @@ from baselines.interface import Context
 from baselines.stylegan import StyleGAN
 from core.errors import InputError
 from core.study import Study
+from tests.support.killed_training import killed_in
 
 TINY = {
     CycleGAN: {"width": 2, "epochs": 3},
@@ -34,19 +35,7 @@ def saved(made: type[TargetGenerator], study: Study, folder: Path, **context) ->
 def test_neither_threads_nor_a_kill_change_a_byte(made, study, tmp_path, monkeypatch):
     undisturbed = saved(made, study, tmp_path / "one")
     assert saved(made, study, tmp_path / "two", threads=2) == undisturbed
-    from mispel import passes
-
-    real = passes._run_epoch
-
-    def killed(step, epoch, **more):
-        if epoch == 3:
-            raise KeyboardInterrupt
-        return real(step, epoch, **more)
-
-    monkeypatch.setattr(passes, "_run_epoch", killed)
-    with pytest.raises(KeyboardInterrupt):
-        saved(made, study, tmp_path / "killed", checkpoint=tmp_path / "checkpoint")
-    monkeypatch.undo()
+    killed_in(monkeypatch, 3, lambda: saved(made, study, tmp_path / "killed", checkpoint=tmp_path / "checkpoint"))
     assert list((tmp_path / "checkpoint").glob("step1-00002.*"))
     assert saved(made, study, tmp_path / "resumed", checkpoint=tmp_path / "checkpoint") == undisturbed
     assert not (tmp_path / "checkpoint").exists()
