@@ -465,8 +465,9 @@ def volume_share(
 
     def shared(wide: pd.DataFrame) -> float:
         covariances = wide.cov().to_numpy(float)
-        above = np.triu_indices(len(covariances), 1)
-        return float(np.nanmean(covariances[above])) if len(covariances) > 1 else math.nan
+        known = covariances[np.triu_indices(len(covariances), 1)]
+        known = known[np.isfinite(known)]
+        return float(known.mean()) if len(known) else math.nan
 
     raw = by_person(RAW)
     there = [fit for fit in fits if (volumes["method"] == fit).any()]

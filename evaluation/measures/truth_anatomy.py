@@ -59,9 +59,16 @@ def of_person(person: Person) -> list[dict]:
 
 
 def of_study(measured: Measured) -> dict[str, pd.DataFrame]:
-    """Signed errors of the volumes by each rule (estimate minus truth, mL), beside Dice with the true labels."""
+    """Signed errors of the volumes by each rule (estimate minus truth, mL), beside Dice with the true labels.
+
+    Arms that give volumes alone have the errors, and no Dice.
+    """
     keys = ["method", "subject", "scanner", "tissue"]
-    joined = measured.tables[TABLE].merge(measured.tables["volumes"], on=keys, how="left", validate="one_to_one")
+    of_images, volumes = measured.tables[TABLE], measured.tables["volumes"]
+    known = of_images[[*keys[1:], "true_volume_ml"]].drop_duplicates(keys[1:])
+    others = volumes.loc[~volumes["method"].isin(of_images["method"]), keys].merge(known, on=keys[1:])
+    rows = of_images if others.empty else pd.concat([of_images, others], ignore_index=True)
+    joined = measured.in_order(rows).merge(volumes, on=keys, how="left", validate="one_to_one")
     errors = []
     for ending in RULES:
         errors.append(f"volume_error_ml{ending}")

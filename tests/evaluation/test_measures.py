@@ -21,8 +21,8 @@ from evaluation.arms.intensities import (
     on_reference_scale,
 )
 from evaluation.arms.percentiles import percentiles
-from evaluation.measures import registry
-from evaluation.measures.interface import Range
+from evaluation.measures import registry, truth_anatomy
+from evaluation.measures.interface import Measured, Range
 from evaluation.measures.overlap import dice, dice_by_tissue
 from evaluation.measures.similarity import pairwise, pearson, ssim
 from evaluation.measures.truth_images import similarity_with_truth
@@ -372,6 +372,32 @@ def test_the_truth_is_nearest_to_itself():
     assert similarity_with_truth(mean, masks, truths, reference=Range(0.9, 2.1))["GE"].ssim_truth_mean == pytest.approx(
         1
     )
+
+
+def test_an_arm_of_volumes_has_errors_of_volumes_and_no_dice_with_the_truth(study):
+    rows = [
+        {"method": arm, "subject": scan.subject, "scanner": scan.scanner, "tissue": tissue}
+        for arm in ("raw", "combat_volumes")
+        for scan in study.scans[:2]
+        for tissue in ("CSF", "GM", "WM")
+    ]
+    values = {f"volume_ml{ending}": np.arange(12.0) + 100 for ending in ("", "_hard", "_pve")}
+    volumes = pd.DataFrame(rows).assign(**values)
+    truth = volumes.loc[volumes["method"] == "raw", ["method", "subject", "scanner", "tissue"]]
+    truth = truth.assign(true_volume_ml=90.0, dice_truth=0.5)
+    found = truth_anatomy.of_study(
+        Measured(
+            study=study,
+            arms=["raw", "combat_volumes"],
+            tables={"truth": truth, "volumes": volumes},
+            arrays=lambda module, arm: {},
+            seed=0,
+            resamples=10,
+        )
+    )["truth"]
+    assert list(found["method"]) == ["raw"] * 6 + ["combat_volumes"] * 6
+    np.testing.assert_allclose(found["volume_error_ml_pve"], np.arange(12.0) + 10)
+    assert found["dice_truth"].isna().tolist() == [False] * 6 + [True] * 6
 
 
 def test_an_image_on_raws_scale_keeps_its_zero_background():
