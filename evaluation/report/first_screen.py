@@ -166,6 +166,8 @@ def _nearer(run: FinishedRun, row: Mapping[Any, Any]) -> dict[str, str]:
         UNKNOWN: "the truth isn't known in this study",
         WORSE: "farther than RAW by every measure of it",
     }
+    if run.described[row["method"]].gives == "volumes":
+        words[UNKNOWN] = "not asked of volumes alone; their errors stand in table_truth where the truth is known"
     answer = row["nearer"]
     return {
         "label": run.label(row["method"]),
