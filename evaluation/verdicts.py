@@ -304,6 +304,9 @@ def removed_answer(found: pd.DataFrame, better: str, due: Sequence[str] = (), la
     """
     answers = dict(zip(found["control"], found["answer"], strict=True))
     missing = [OVER[control] for control in due if control not in answers]
+    if (missing or lacking) and answers.get("raw") == WORSE:
+        # no control makes up for that
+        return WORSE, f"worse than {OVER['raw']}"
     if missing or lacking:
         return UNKNOWN, "; ".join([*(f"there are no numbers of {name}" for name in missing), *filter(None, [lacking])])
     worse = [OVER[control] for control, answer in answers.items() if answer == WORSE]
@@ -391,10 +394,14 @@ def _verdict(
     share, low, high = (volumes, *ends) if arm.gives == "volumes" else kept_share(tables, fits)
     # without an interval nothing is told, but that of an arm that leaves no variance at all there is none
     kept = LOST if share <= 0 else kept_answer(low, high)
-    if kept == KEPT and volumes < KEPT_SHARE:
+    if kept in (KEPT, UNCLEAR) and volumes < KEPT_SHARE:
         kept = LOST
     if removed == BEYOND and kept != KEPT:
-        why += f", but whether the person is kept is {kept if kept != UNCLEAR else 'not clear'}"
+        why += {
+            LOST: ", but the person is lost",
+            UNCLEAR: ", but it isn't clear that the person is kept",
+            UNKNOWN: ", but it isn't known whether the person is kept",
+        }[kept]
     return {
         "method": arm.id,
         "removed": removed,

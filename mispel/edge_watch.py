@@ -72,7 +72,7 @@ def edge_caution(biases: dict[str, float | None], parameters: Settings) -> str |
         return None
     remedies = ["use --param outside=nearest"] if parameters.outside == "zero" else []
     return (
-        "MISPEL changes the brain's outermost layer of voxels otherwise than like intensities deeper in it, by "
+        "the network changes the brain's outermost layer of voxels otherwise than like intensities deeper in it, by "
         f"{', '.join(f'{bias:+.2f} ({scanner})' for scanner, bias in large.items())} of the brain's mean, and volumes "
         f"of cerebrospinal fluid with it; {' or '.join([*remedies, 'train longer (--param step1_epochs)'])}"
     )

@@ -256,6 +256,16 @@ def test_volumes_that_cannot_be_used(people, files, tmp_path):
         fit("longcombat", people, VolumeFiles(files.tissues), tmp_path / "model")
 
 
+def test_a_rule_that_it_was_not_fitted_on_is_refused(model, people, files, tmp_path):
+    name, folder, _ = model
+    tables = []
+    for path in (*files.tissues, *files.regions):
+        write_table(tmp_path / path.name, read_table(path).assign(volume_ml_hard=3.0))
+        tables.append(tmp_path / path.name)
+    with pytest.raises(InputError, match="was fitted on no volumes by volume_ml_hard"):
+        apply_volumes(name, folder, people, VolumeFiles(tuple(tables[:2]), tuple(tables[2:])))
+
+
 def test_images_and_volumes_are_not_mixed_up(model, tmp_path):
     name, folder, _ = model
     with pytest.raises(InputError, match="gives volumes, no images"):

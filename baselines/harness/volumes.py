@@ -112,6 +112,8 @@ def apply_volumes(
     if not there:
         return found.drop(columns="scan")
     for rule in _known(table):
+        if not (folder / rule).is_dir():
+            raise InputError(f"{folder}: was fitted on no volumes by {rule}, which the tables have; fit it with them")
         of_rule = make_saved(volume_method(name), folder, context, given=given)
         load_into(of_rule, folder / rule)
         wide = by_scan(table, rule)

@@ -56,6 +56,7 @@ def overview(run: FinishedRun) -> dict[str, Any]:
         "voxels": _voxels(run),
         "methods": [run.label(arm) for arm in run.only("arm").arms],
         "beside": len(run.arms) - len(run.only("arm").arms),
+        "seeds": any(about.role == "seed" for about in run.described.values()),
         "rescans": len(run.rescans),
         "setbacks": [
             {"label": run.label(s.arm), "step": s.step, "status": STATUS_WORDS[s.status], "reason": s.reason}

@@ -78,9 +78,16 @@ def endpoint_sentence(run: FinishedRun, primary: pd.DataFrame) -> str:
     """The primary endpoint in words."""
     first = primary.iloc[0]
     measure = registry.find(first["measure"])
+    named = run.primary_measure
+    chosen = "the one that the configuration names"
+    if named not in ("", first["measure"]):
+        chosen = (
+            f"it stands in for the one that the configuration names ({registry.find(named).label}), of which the "
+            "segmentation gives no numbers"
+        )
     return (
         f"{endpoint_label(first['measure'], first['tissue'])}, averaged over {len(run.pairs)} pairs of scanners, "
-        f"{measure.better} is better: the one that the configuration names. A gain counts from {first['margin']:.3g} "
+        f"{measure.better} is better: {chosen}. A gain counts from {first['margin']:.3g} "
         f"{measure.unit} on. All else on this page is exploratory."
     )
 

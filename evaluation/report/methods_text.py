@@ -48,6 +48,13 @@ def with_keys(citation: str, keys: Mapping[str, str]) -> str:
     return "; ".join(f"[@{keys[part]}]" if part in keys else part for part in citation.split("; "))
 
 
+def stand_in(run: FinishedRun) -> str:
+    """The measure that stood in for the primary endpoint of the configuration; empty where none did."""
+    gains = run.table("statistics/gains.tsv", ["endpoint", "measure"])
+    used = [] if gains is None else list(gains.loc[gains["endpoint"] == "primary", "measure"].unique())
+    return ", ".join(name for name in used if name != run.primary_measure)
+
+
 def methods_text(run: FinishedRun, keys: Mapping[str, str]) -> str:
     """The methods section of a finished run, by its provenance, arms and scans.
 
@@ -75,6 +82,7 @@ def methods_text(run: FinishedRun, keys: Mapping[str, str]) -> str:
         folds=run.folds,
         segmentation=config["segmentation"],
         primary=config["evaluation"]["primary"],
+        stand_in=stand_in(run),
         version=told["project_version"],
         commit=(told["git"]["commit"] or "")[:10],  # none without git
         python=told["machine"]["python"],

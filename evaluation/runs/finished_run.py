@@ -19,7 +19,7 @@ import pandas as pd
 
 from core import folds
 from core.errors import InputError
-from core.files import read_table
+from core.files import read_json, read_table
 from core.names import Role
 from core.run_folder import RunFolder, image_name, scan_name
 from core.sheet import read_rows, rescanned
@@ -101,6 +101,13 @@ class FinishedRun:
     def folds(self) -> int:
         """How many folds people were divided into; 0 where all are judged by fits that saw them."""
         return self.scans[folds.COLUMN].nunique() if folds.COLUMN in self.scans else 0
+
+    @cached_property
+    def primary_measure(self) -> str:
+        """The measure that the configuration names as the primary endpoint; empty where the run doesn't say."""
+        path = self.files.provenance
+        config = read_json(path)["config"] if path.is_file() else {}
+        return str(config["evaluation"]["primary"]["measure"]) if "evaluation" in config else ""
 
     @cached_property
     def described(self) -> dict[str, Arm]:

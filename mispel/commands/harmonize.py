@@ -53,7 +53,7 @@ def _harmonize_image(arguments: argparse.Namespace) -> None:
     scan = Scan("image", arguments.scanner, arguments.image.absolute(), arguments.mask.absolute())
     with tempfile.TemporaryDirectory() as folder:
         sheet, out = Path(folder) / "scans.tsv", Path(folder) / "harmonized"
-        write_sheet(sheet, Study((scan,)))
+        write_sheet(sheet, Study((scan,)), absolute=True)
         of_sheet = copy.copy(arguments)
         of_sheet.scans, of_sheet.out = sheet, out
         try:

@@ -2,9 +2,10 @@
 
 import re
 
-from core.files import read_table, write_table
+from core.files import read_json, read_table, write_json, write_table
 from evaluation.__main__ import main
 from evaluation.report.first_screen import MARKS, first_screen
+from evaluation.report.methods_text import stand_in
 from evaluation.report.templates import FOLDER
 from evaluation.runs.finished_run import read_run
 from evaluation.verdicts import endpoint_label
@@ -27,6 +28,22 @@ def test_where_every_arm_failed_there_is_no_answer(tmp_path):
 def test_an_endpoint_is_called_alike_everywhere():
     assert endpoint_label("ssim", float("nan")) == "SSIM"
     assert endpoint_label("dice", "GM") == "Dice, GM"
+
+
+def test_an_endpoint_that_stands_in_for_the_configured_one_says_so(tmp_path):
+    folder = write_example_run(tmp_path, subjects=3)
+    main(["statistics", str(folder), "--bootstrap", "100"])
+    path = folder / "provenance.json"
+    told = read_json(path)
+    for named, expected in (
+        ("volume_difference_pve", "the one that the configuration names."),
+        ("volume_difference", "it stands in for the one that the configuration names (Absolute difference of volumes)"),
+    ):
+        told["config"]["evaluation"] = {"primary": {"measure": named, "tissue": "GM"}}
+        write_json(path, told)
+        run = read_run(folder)
+        assert expected in first_screen(run)["endpoint"]
+        assert stand_in(run) == ("" if named == "volume_difference_pve" else "volume_difference_pve")
 
 
 def test_each_answer_has_a_mark_of_its_own_and_says_what_was_lost(tmp_path):

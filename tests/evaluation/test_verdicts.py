@@ -197,6 +197,12 @@ def test_a_control_that_is_due_and_has_no_numbers_leaves_the_answer_open():
     assert described(mine={"maps_intensities": True})["mine"].due == ()
 
 
+def test_an_arm_that_is_worse_than_raw_is_so_without_its_controls_too():
+    found = gains(study({"raw": 0.9, "mine": 0.7}), None, Endpoint(SSIM, primary=True), CONTROLLED)
+    part = found[found["method"] == "mine"]
+    assert removed_answer(part, SSIM.better, due=("permuted", "blur")) == (WORSE, "worse than RAW")
+
+
 def test_seeds_that_failed_are_missed():
     levels = {"raw": 0.8, "mine": 0.9, "mine_permuted": 0.8, "mine_permuted_seed1": 0.8, "mine_blur": 0.8}
     found = gains(study(levels), None, Endpoint(SSIM, primary=True), CONTROLLED)
