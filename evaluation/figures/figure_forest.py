@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -103,7 +104,7 @@ def plot(
         TITLE,
         height=on.scaled(0.7) + height * len(endpoints),
         simulated=simulated,
-        legend=dict(zip(labels, (looks[arm] for arm in arms), strict=True)),
+        legend=dict(zip(labels, (dataclasses.replace(looks[arm], dot=True) for arm in arms), strict=True)),
         notes=[f"{left_out} endpoints without a place here are in table_gains." if left_out > 0 else "", *notes],
     )
     axes = figure.subplots(1, len(CONTROLS), sharey=True)
@@ -138,4 +139,5 @@ def plot(
 def _dot(axis: Axes, cell: Mapping[str, Any], y: float, look: Look) -> None:
     interval, ends = (cell["share_low"], cell["share_high"]), (LOWEST, HIGHEST)
     if np.isfinite(cell["share"]):
-        panels.dot_within(axis, y, cell["share"], interval, ends, color=look.color, size=4, width=1.4, clip_on=False)
+        value, color, marker = cell["share"], look.color, look.marker
+        panels.dot_within(axis, y, value, interval, ends, color=color, marker=marker, size=4, width=1.4, clip_on=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -147,7 +148,7 @@ def _panel(axis: Axes, part: pd.DataFrame, looks: Sequence[Look]) -> None:
         score = cell["score"]
         if np.isfinite(score):
             interval, ends = (cell["score_low"], cell["score_high"]), (LOWEST, HIGHEST)
-            edge = {"markeredgecolor": style.INK, "markeredgewidth": 0.5}
+            edge: dict[str, Any] = {"markeredgecolor": style.INK, "markeredgewidth": 0.5}
             panels.dot_within(axis, place, score, interval, ends, color=look.color, size=5, width=1.8, **edge)
         else:
             axis.text(0.5, place, "n/a", ha="center", va="center", fontsize=medium().tiny, color=style.QUIET)

@@ -194,16 +194,17 @@ def dot_within(
     color: str,
     size: float,
     width: float,
+    marker: str = "o",
     **more: Any,
 ) -> None:
     """A dot with its interval (low, high) at the height `place`, clipped to `ends`; beyond them an arrowhead.
 
-    size: of the dot in the report, in points; width: of the line. `more` goes to the dot's `Axes.plot`. Where the
-    interval isn't known there is a dot alone.
+    size, marker: of the dot in the report, in points, and its shape; width: of the line. `more` goes to the dot's
+    `Axes.plot`. Where the interval isn't known there is a dot alone.
     """
     if not np.isnan(interval).any():
         axis.hlines(place, *np.clip(interval, *ends), color=color, linewidth=width, zorder=2)
-    marker = "<" if value < ends[0] else ">" if value > ends[1] else "o"
+    marker = "<" if value < ends[0] else ">" if value > ends[1] else marker
     axis.plot(np.clip(value, *ends), place, marker, markersize=medium().scaled(size), color=color, zorder=3, **more)
 
 

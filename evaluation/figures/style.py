@@ -35,6 +35,9 @@ DPI = 160
 PAPER_DPI = 300
 PALETTE = seaborn.color_palette("colorblind").as_hex()
 HATCHES = ("", "////", "....", "xxxx", "\\\\\\\\")
+MARKERS = dict(zip(HATCHES, "osD^v", strict=True))
+"""What stands for a hatch where an arm is a dot."""
+
 FIXED = {"raw": 7, "mispel": 0, "whitestripe": 1, "ravel": 2}
 """Places in the palette that belong to the paper's four arms in every run."""
 
@@ -106,6 +109,13 @@ class Look:
     hatch: str = ""
     line: Line = ""
     """A line's style, for what is drawn as a line."""
+    dot: bool = False
+    """Whether it is drawn as a dot, whose shape then stands for the hatch."""
+
+    @property
+    def marker(self) -> str:
+        """The shape of its dot."""
+        return MARKERS[self.hatch]
 
 
 def looks(arms: Sequence[str]) -> dict[str, Look]:
@@ -288,6 +298,8 @@ def nothing_to_draw(title: str, what: str, *, simulated: bool, notes: Sequence[s
 def _legend_handle(name: str, look: Look) -> matplotlib.patches.Patch | Line2D:
     if look.line:
         return Line2D([], [], color=look.color, linestyle=look.line, linewidth=1.5, label=name)
+    if look.dot:
+        return Line2D([], [], color=look.color, linestyle="", marker=look.marker, label=name)
     return matplotlib.patches.Patch(facecolor=look.color, hatch=look.hatch, edgecolor="white", linewidth=0, label=name)
 
 
