@@ -73,8 +73,13 @@ def main(words: Sequence[str] | None = None) -> int:
         targets = targets_of(configuration, given.participant_label, at)
     write_text(given.work_dir / CONFIGURATION, yaml.safe_dump(configuration, sort_keys=False))
     status = snakemake(given, targets)
-    if status == 0 and given.level == "group" and not given.dry_run:
-        print(export(at.root, given.out))
+    if status == 0 and not given.dry_run:
+        if given.level == "group":
+            print(export(at.root, given.out))
+            # the workflow named it as seen from the working folder
+            print(f"Report: {at.report}")
+        else:
+            print(f"Scans are prepared in {at.study.root}; next: mispel-benchmark {given.bids} {given.out} group")
     return status
 
 

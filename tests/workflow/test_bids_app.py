@@ -59,3 +59,15 @@ def test_the_version_is_told(capsys):
         bids_app.main(["--version"])
     assert ended.value.code == 0
     assert capsys.readouterr().out.strip()
+
+
+@pytest.mark.parametrize("level", ["participant", "group"])
+def test_it_ends_with_what_there_is_seen_from_where_one_stands(level, dataset, monkeypatch, capsys):
+    monkeypatch.setattr(bids_app, "snakemake", lambda given, targets: 0)
+    monkeypatch.setattr(bids_app, "export", lambda run, out: out)
+    given = words(dataset, level)
+    assert bids_app.main(given) == 0
+    last = capsys.readouterr().out.splitlines()[-1]
+    place = str(bids_app.parser().parse_args(given).work_dir / "results" / "benchmark")
+    assert place in last
+    assert last.startswith("Report:") if level == "group" else last.endswith(" group")
