@@ -93,6 +93,7 @@ class Harmonizer(abc.ABC):
     """What a harmonization method says of itself, whatever it gives: fitted on a study, then applied scan by scan."""
 
     gives: ClassVar[Gives]
+    """What comes out, which `Method` and `VolumeMethod` say."""
 
     id: ClassVar[str]
     """Lower case; names folders and rows."""
@@ -226,6 +227,7 @@ class VolumeMethod(Harmonizer):
     """
 
     gives = "volumes"
+    # there is no image that could be smoother
     maps_intensities = True
     Parameters: ClassVar[type[Any]] = OfVolumes
 
