@@ -234,7 +234,7 @@ class Configuration:
     def check_arms(self) -> None:
         """Refuse unknown methods, parameters and engines. Imports every method, so not for every job."""
         from baselines.harness.parameters import make_parameters
-        from baselines.harness.registry import method
+        from baselines.harness.registry import image_method, method
         from baselines.interface import Plan
         from evaluation.verdicts import check_primary
         from segmentation.interface import check_engine, gives_partial_volumes
@@ -253,7 +253,7 @@ class Configuration:
             parameters = make_parameters(method(arm.method), dict(arm.parameters))
             self._check_kept(name, getattr(parameters, "covariates", ""))
         for point in self.sweep_points.values():
-            make_parameters(method(self.content["sweep"]["method"]), point)
+            make_parameters(image_method(self.content["sweep"]["method"]), point)
         primary, segmentation = self.content["evaluation"]["primary"], self.content["segmentation"]
         check_primary(primary["measure"], primary["tissue"] or "")
         engine = segmentation["engine"]

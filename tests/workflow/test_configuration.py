@@ -65,6 +65,12 @@ def test_volumes_of_no_arm_of_images_are_refused(config, of):
         Configuration(config)
 
 
+def test_a_sweep_is_of_a_method_of_images(config):
+    config["sweep"] |= {"method": "combat_volumes", "parameters": {"covariates": ["", "age"]}}
+    with pytest.raises(InputError, match="'combat_volumes' gives volumes, no images"):
+        Configuration(config).check_arms()
+
+
 def test_held_out_a_stack_on_fits_that_saw_everyone_is_refused(config):
     config |= {"protocol": "kfold", "folds": {"count": 2, "stratify": None}}
     config["methods"] |= {"stack": {"method": "combat_volumes", "of": "whitestripe"}}
