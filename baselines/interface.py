@@ -241,6 +241,12 @@ class VolumeMethod(Harmonizer):
         """Of what it harmonizes the volumes: "tissues" or "regions"."""
         return str(self.parameters.parts)
 
+    @property
+    def variant(self) -> str:
+        """Whose volumes, where not RAW's, and whether by region."""
+        told = ["by region"] * (self.parts == "regions") + [f"of {self.of}"] * (self.of != RAW)
+        return f"({', '.join(told)})" if told else ""
+
     @abc.abstractmethod
     def fit(self, study: Study, volumes: np.ndarray) -> None:
         """Learn from the volumes (n, v), mL, float64, of the study's n scans in their order.

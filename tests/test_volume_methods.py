@@ -122,6 +122,13 @@ def test_there_are_some_and_they_describe_themselves():
         assert method().parts in ("tissues", "regions")
 
 
+def test_an_arm_says_whose_volumes_it_harmonizes_and_by_what():
+    made = volume_method("longcombat")
+    assert made().variant == "(by region)"
+    assert made(made.Parameters(parts="tissues", of="mispel")).variant == "(of mispel)"
+    assert volume_method("combat_volumes")().variant == ""
+
+
 def test_volumes_come_out_by_every_rule_and_the_rest_stays(model, people, files):
     name, folder, _ = model
     found = apply_volumes(name, folder, people, files)
