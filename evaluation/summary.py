@@ -34,6 +34,7 @@ from evaluation.measures import registry
 from evaluation.measures.interface import Measure, OverPeople, Summary, rescan_table
 from evaluation.runs.arms_table import read_arms
 from evaluation.runs.metrics import read_metric
+from evaluation.verdicts import STAND_INS
 
 ORACLE = "oracle"
 RESCAN = "rescan"
@@ -251,7 +252,7 @@ def summarize(
 def run_summary(run: Path, *, seed: int = 0, resamples: int = RESAMPLES) -> pd.DataFrame:
     """The summary of a run: `COLUMNS`, a row a measure and arm, from the tables in `RUN/metrics`.
 
-    Measures without a number, as those against an unknown truth, are left out.
+    Measures without a number, as those against an unknown truth, are left out; another may stand in for one.
     """
     described = read_arms(run).values()
     controls = [arm.id for arm in described if not arm.competes]
@@ -264,7 +265,9 @@ def run_summary(run: Path, *, seed: int = 0, resamples: int = RESAMPLES) -> pd.D
         table = read_metric(run, measure.table)
         if table is None or RAW not in arms:
             continue
-        if measure.column in table and table[measure.column].notna().any():
+        if not _has_numbers(table, measure) and measure.name in STAND_INS:
+            measure = registry.find(STAND_INS[measure.name])
+        if _has_numbers(table, measure):
             tables.append(
                 summarize(
                     measure,
@@ -283,3 +286,7 @@ def run_summary(run: Path, *, seed: int = 0, resamples: int = RESAMPLES) -> pd.D
         return pd.DataFrame(columns=COLUMNS)
     order = {"removed": 0, "kept": 1, "nearer": 2}
     return pd.concat(tables, ignore_index=True).sort_values("asks", key=lambda asks: asks.map(order), kind="stable")
+
+
+def _has_numbers(table: pd.DataFrame, measure: Measure) -> bool:
+    return measure.column in table and bool(table[measure.column].notna().any())

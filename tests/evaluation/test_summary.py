@@ -191,3 +191,14 @@ def test_a_run_without_a_summary_has_no_figure_of_it(tmp_path):
     run = read_run(write_example_run(tmp_path, subjects=2))
     assert figure_summary.make(run) is None
     assert figure_bland_altman.make(run) is None
+
+
+def test_without_partial_volumes_the_hard_label_stands_in(tmp_path):
+    folder = write_example_run(tmp_path, subjects=3)
+    assert "volume_difference_pve" in set(run_summary(folder)["measure"])
+    path = folder / "metrics" / "volume_differences.tsv"
+    table = read_table(path)
+    write_table(path, table.assign(absolute_difference_ml_pve=np.nan))
+    found = set(run_summary(folder)["measure"])
+    assert "volume_difference_hard" in found
+    assert "volume_difference_pve" not in found
