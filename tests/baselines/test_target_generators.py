@@ -17,7 +17,7 @@ from core.study import Study
 from tests.support.killed_training import killed_in
 
 TINY = {
-    CycleGAN: {"width": 2, "epochs": 3},
+    CycleGAN: {"width": 2, "epochs": 3, "batch": 24},
     StyleGAN: {"preset": "demo", "width": 2, "hidden": 4, "epochs": 3, "batch": 24},
 }
 every_generator = pytest.mark.parametrize("made", list(TINY))
