@@ -49,9 +49,10 @@ def learning(folder: Path, **changes) -> StyleLearning:
 
 @pytest.mark.slow
 def test_the_cycle_is_learned(tmp_path):
-    learns = learning(tmp_path, width=4, epochs=8)
-    history = run_step(learns, seed=0).history
-    assert history[-1]["cycle"] < 0.75 * history[0]["cycle"]
+    learns = learning(tmp_path, width=4, epochs=4)
+    with working_threads(1):
+        history = run_step(learns, seed=0).history
+    assert history[-1]["cycle"] < 0.6 * history[0]["cycle"]
     stylist = learns.stylist()
     slices, mask = learns._shown(np.arange(4))
     assert torch.isfinite(stylist(slices, mask)).all()
@@ -61,7 +62,8 @@ def test_the_cycle_is_learned(tmp_path):
 
 def test_with_no_average_the_latest_weights_are_used(tmp_path):
     learns = learning(tmp_path, width=2, hidden=4, epochs=2, average=0.0)
-    run_step(learns, seed=0)
+    with working_threads(1):
+        run_step(learns, seed=0)
     for mean, latest in zip(learns.means[0].parameters(), learns.generator.parameters(), strict=True):
         torch.testing.assert_close(mean, latest)
     # diversity counted in full first, and half as much in the second of two passes
