@@ -27,13 +27,15 @@ def rules_of(table: pd.DataFrame) -> list[str]:
 
 
 def read_volumes(paths: Sequence[Path], method: str) -> pd.DataFrame:
-    """Tables of volumes under each other, with each row's scan, by its stem, in the column `scan`.
+    """Tables of volumes under each other, with each row's scan, by its stem, and which table it is from.
+
+    These are the columns `scan` and `table`, the latter the place in `paths`.
 
     Of a table that has several methods' the rows of `method` are taken. Raises `InputError` for a table without the
     columns, or without rows.
     """
     found = []
-    for path in paths:
+    for place, path in enumerate(paths):
         table = read_table(path)
         for column in (*IDS, VOLUME):
             if column not in table:
@@ -42,7 +44,7 @@ def read_volumes(paths: Sequence[Path], method: str) -> pd.DataFrame:
             table = table[table["method"] == method]
         if table.empty:
             raise InputError(f"{path}: no volumes of '{method}'; give a table that holds them")
-        found.append(table)
+        found.append(table.assign(table=place))
     return with_scans(pd.concat(found, ignore_index=True))
 
 

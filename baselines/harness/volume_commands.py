@@ -81,12 +81,11 @@ def apply_volumes_from(given: argparse.Namespace, name: str) -> None:
         if given.subjects is not None:
             study = study.select(given.subjects)
         applied = apply_volumes_by_fold if any(given.model.glob(folds.folder_name("*"))) else apply_volumes
-        parts = [VolumeFiles((path,), files.regions) for path in files.tissues]
-        # all before any is written: some of the people would pass for all of them
-        tables = [applied(name, given.model, study, part, given=again) for part in parts]
-        for out, table in zip(written, tables, strict=True):
-            # how far the tissues' intensities reach is said of the images that were segmented
-            write_table(out, table.drop(columns="reach", errors="ignore").assign(method=given.arm or name))
+        found = applied(name, given.model, study, files, given=again).assign(method=given.arm or name)
+        # how far the tissues' intensities reach is said of the images that were segmented
+        found = found.drop(columns="reach", errors="ignore")
+        for place, out in enumerate(written):
+            write_table(out, found[found["table"] == place].drop(columns="table"))
 
     run_step(work, step="apply", placeholders=written, **_recorded(given, name))
 

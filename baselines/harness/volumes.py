@@ -97,7 +97,9 @@ def apply_volumes(
     context: Context | None = None,
     given: Mapping[str, Any] | None = None,
 ) -> pd.DataFrame:
-    """The table of volumes of tissues with those of `study`'s scans harmonized by the model in `folder`.
+    """The tables of volumes of tissues with those of `study`'s scans harmonized by the model in `folder`.
+
+    They are under each other; the column `table` says which each row is from, by its place among `files.tissues`.
 
     Scans that the table doesn't hold are left out, and what it says beside the volumes stays. As with images a method
     is shown one visit at a time, and of that one scanner, unless it uses a person's other scans. Raises `InputError`
@@ -114,7 +116,7 @@ def apply_volumes(
     for rule in _known(table):
         if not (folder / rule).is_dir():
             raise InputError(f"{folder}: was fitted on no volumes by {rule}, which the tables have; fit it with them")
-        of_rule = make_saved(volume_method(name), folder, context, given=given)
+        of_rule = type(arm)(arm.parameters, arm.context)
         load_into(of_rule, folder / rule)
         wide = by_scan(table, rule)
         harmonized = {}
