@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -73,10 +75,20 @@ def fit_without_fold(
 
     Raises `NotApplicable` for a method that cannot be applied to those people afterwards.
     """
-    if not image_method(name).unseen_subjects:
+    with training_people(image_method(name), study, fold) as people:
+        return fit_method(name, people, folder, parameters=parameters, context=context)
+
+
+@contextlib.contextmanager
+def training_people(chosen: type[Harmonizer], study: Study, fold: str) -> Iterator[Study]:
+    """Everyone but the people of a fold, to fit a method on; what the fit inside refuses names the fold.
+
+    Raises `NotApplicable` for a method that cannot be applied to those people afterwards.
+    """
+    if not chosen.unseen_subjects:
         raise NotApplicable("it cannot be applied to people it was not fitted on, as held-out evaluation asks")
     try:
-        return fit_method(name, folds.training(study, fold), folder, parameters=parameters, context=context)
+        yield folds.training(study, fold)
     except (InputError, NotApplicable) as error:
         raise type(error)(f"without fold {fold}: {error}") from None
 

@@ -12,12 +12,12 @@ import numpy as np
 import pandas as pd
 
 from baselines.harness.applying import check_seen, shown_parts
-from baselines.harness.fitting import check_applicable, write_description
+from baselines.harness.fitting import check_applicable, training_people, write_description
 from baselines.harness.registry import volume_method
 from baselines.harness.saved import load_into, make_saved, read_description
 from baselines.interface import Context, VolumeMethod
 from core import folds
-from core.errors import Caution, InputError, NotApplicable
+from core.errors import Caution, InputError
 from core.files import write_folder_beside
 from core.study import Scan, Study
 from core.volume_tables import by_scan, of_scans, read_volumes, rules_of, whole_tissues
@@ -80,12 +80,8 @@ def fit_volumes_without_fold(
 
     Raises `NotApplicable` for a method that cannot be applied to those people afterwards.
     """
-    if not volume_method(name).unseen_subjects:
-        raise NotApplicable("it cannot be applied to people it was not fitted on, as held-out evaluation asks")
-    try:
-        fit_volumes(name, folds.training(study, fold), files, folder, parameters=parameters, context=context)
-    except (InputError, NotApplicable) as error:
-        raise type(error)(f"without fold {fold}: {error}") from None
+    with training_people(volume_method(name), study, fold) as people:
+        fit_volumes(name, people, files, folder, parameters=parameters, context=context)
 
 
 def apply_volumes(
