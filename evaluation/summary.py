@@ -265,9 +265,9 @@ def run_summary(run: Path, *, seed: int = 0, resamples: int = RESAMPLES) -> pd.D
         table = read_metric(run, measure.table)
         if table is None or RAW not in arms:
             continue
-        if not _has_numbers(table, measure) and measure.name in STAND_INS:
+        if not measure.has_numbers_in(table) and measure.name in STAND_INS:
             measure = registry.find(STAND_INS[measure.name])
-        if _has_numbers(table, measure):
+        if measure.has_numbers_in(table):
             tables.append(
                 summarize(
                     measure,
@@ -286,7 +286,3 @@ def run_summary(run: Path, *, seed: int = 0, resamples: int = RESAMPLES) -> pd.D
         return pd.DataFrame(columns=COLUMNS)
     order = {"removed": 0, "kept": 1, "nearer": 2}
     return pd.concat(tables, ignore_index=True).sort_values("asks", key=lambda asks: asks.map(order), kind="stable")
-
-
-def _has_numbers(table: pd.DataFrame, measure: Measure) -> bool:
-    return measure.column in table and bool(table[measure.column].notna().any())

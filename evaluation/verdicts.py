@@ -218,8 +218,7 @@ def endpoints(tables: Mapping[str, pd.DataFrame], primary: str, tissue: str) -> 
 
 def _has_numbers(tables: Mapping[str, pd.DataFrame], name: str) -> bool:
     measure = candidates()[name]
-    table = tables.get(measure.table)
-    return table is not None and measure.column in table and bool(table[measure.column].notna().any())
+    return measure.has_numbers_in(tables.get(measure.table))
 
 
 def gains(

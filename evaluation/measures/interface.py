@@ -74,6 +74,10 @@ class Measure:
     by_tissue: bool = False
     summary: Summary | None = None
 
+    def has_numbers_in(self, table: pd.DataFrame | None) -> bool:
+        """Whether a table of `RUN/metrics` has the measure's column, with any number in it."""
+        return table is not None and self.column in table and bool(table[self.column].notna().any())
+
     def improves(self, difference: float) -> bool:
         """Whether a change by `difference` (method minus reference) is for the better."""
         return difference > 0 if self.better == "higher" else difference < 0
