@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from baselines._covariates import Coding, check_told_apart, read_columns
-from baselines.combat import adjust, locate, shrink
+from baselines.combat import adjust, locate, shrink, why_not
+from baselines.interface import Plan, VolumeMethod
 from core.errors import InputError
 from core.files import read_json, write_json
 from core.study import Scan, Study
@@ -73,6 +74,28 @@ class FittedVolumes:
             arrays = dict(stored)
         described = read_json(folder / COLUMNS_FILE)
         return cls(described["scanners"], Coding(tuple(described["columns"])), arrays)
+
+
+class VolumeCombat(VolumeMethod):
+    """What ComBat and its kin share; their parameters have `covariates`, columns of the sheet, comma separated."""
+
+    fitted: FittedVolumes
+
+    def check_plan(self, plan: Plan) -> None:
+        """A covariate that no scan has."""
+        plan.check_covariates(self.parameters.covariates, f"{self.id}.covariates")
+
+    def not_applicable(self, study: Study) -> str | None:
+        """A single scanner, or one whose scale has too few scans."""
+        return why_not(study)
+
+    def save(self, folder: Path) -> None:
+        """Write the model."""
+        self.fitted.save(folder)
+
+    def load(self, folder: Path) -> None:
+        """Read what `save` wrote."""
+        self.fitted = FittedVolumes.load(folder)
 
 
 def fit_volumes(

@@ -8,17 +8,15 @@ with volumes for voxels.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
-from baselines._volume_combat import FittedVolumes, fit_volumes
-from baselines.combat import why_not
-from baselines.interface import OfVolumes, Plan, VolumeMethod
+from baselines._volume_combat import VolumeCombat, fit_volumes
+from baselines.interface import OfVolumes
 from core.study import Scan, Study
 
 
-class CombatVolumes(VolumeMethod):
+class CombatVolumes(VolumeCombat):
     """ComBat on volumes, with the priors of empirical Bayes where there are regions to estimate them from."""
 
     id = "combat_volumes"
@@ -42,14 +40,6 @@ class CombatVolumes(VolumeMethod):
 
     parameters: Parameters
 
-    def check_plan(self, plan: Plan) -> None:
-        """A covariate that no scan has."""
-        plan.check_covariates(self.parameters.covariates, f"{self.id}.covariates")
-
-    def not_applicable(self, study: Study) -> str | None:
-        """A single scanner, or one whose scale has too few scans."""
-        return why_not(study)
-
     def fit(self, study: Study, volumes: np.ndarray) -> None:
         """Estimate every volume's model, then the scanners' shifts and scales."""
         self.fitted = fit_volumes(
@@ -59,11 +49,3 @@ class CombatVolumes(VolumeMethod):
     def transform(self, scan: Scan, volumes: np.ndarray) -> np.ndarray:
         """The volumes without their scanner's shift and scale."""
         return self.fitted.adjusted(scan, volumes)
-
-    def save(self, folder: Path) -> None:
-        """Write the model."""
-        self.fitted.save(folder)
-
-    def load(self, folder: Path) -> None:
-        """Read what `save` wrote."""
-        self.fitted = FittedVolumes.load(folder)

@@ -13,16 +13,16 @@ from typing import Literal
 
 import numpy as np
 
-from baselines._volume_combat import FittedVolumes, fit_volumes, scanner_numbers
-from baselines.combat import adjust, locate, why_not
-from baselines.interface import OfVolumes, Plan, VolumeMethod
+from baselines._volume_combat import VolumeCombat, fit_volumes, scanner_numbers
+from baselines.combat import adjust, locate
+from baselines.interface import OfVolumes, Plan
 from core.errors import InputError
 from core.study import Scan, Study
 
 SCORES_FILE = "scores.npz"
 
 
-class CovBat(VolumeMethod):
+class CovBat(VolumeCombat):
     """ComBat on volumes, and on the scores of the leading components of what it leaves."""
 
     id = "covbat"
@@ -50,16 +50,12 @@ class CovBat(VolumeMethod):
 
     def check_plan(self, plan: Plan) -> None:
         """A covariate that no scan has, and a share that is none."""
-        plan.check_covariates(self.parameters.covariates, f"{self.id}.covariates")
+        super().check_plan(plan)
         self._check_variance()
 
     def _check_variance(self) -> None:
         if not 0 < self.parameters.variance <= 1:
             raise InputError(f"{self.id}.variance: {self.parameters.variance:g}; give a share above 0, up to 1")
-
-    def not_applicable(self, study: Study) -> str | None:
-        """A single scanner, or one whose scale has too few scans."""
-        return why_not(study)
 
     def fit(self, study: Study, volumes: np.ndarray) -> None:
         """Fit ComBat, part what it leaves into components, and estimate each leading score's model."""
@@ -101,11 +97,11 @@ class CovBat(VolumeMethod):
 
     def save(self, folder: Path) -> None:
         """Write ComBat's model, and that of the scores."""
-        self.fitted.save(folder)
+        super().save(folder)
         np.savez(folder / SCORES_FILE, **self.scores)
 
     def load(self, folder: Path) -> None:
         """Read what `save` wrote."""
-        self.fitted = FittedVolumes.load(folder)
+        super().load(folder)
         with np.load(folder / SCORES_FILE, allow_pickle=False) as stored:
             self.scores = dict(stored)

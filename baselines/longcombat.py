@@ -15,9 +15,8 @@ from typing import Literal
 import numpy as np
 
 from baselines._random_intercept import fit_random_intercepts
-from baselines._volume_combat import FittedVolumes, coded, scanner_numbers, shrunk
-from baselines.combat import why_not
-from baselines.interface import OfVolumes, Plan, VolumeMethod
+from baselines._volume_combat import FittedVolumes, VolumeCombat, coded, scanner_numbers, shrunk
+from baselines.interface import OfVolumes
 from core.errors import InputError
 from core.files import read_json, write_json
 from core.study import Scan, Study
@@ -27,7 +26,7 @@ NO_VARIANCE = 1e-12
 """Of a volume's mean square, at most that much variance is that of rounding."""
 
 
-class LongCombat(VolumeMethod):
+class LongCombat(VolumeCombat):
     """ComBat on volumes with a random intercept of each person."""
 
     id = "longcombat"
@@ -51,14 +50,6 @@ class LongCombat(VolumeMethod):
         covariates: str = ""
 
     parameters: Parameters
-
-    def check_plan(self, plan: Plan) -> None:
-        """A covariate that no scan has."""
-        plan.check_covariates(self.parameters.covariates, f"{self.id}.covariates")
-
-    def not_applicable(self, study: Study) -> str | None:
-        """A single scanner, or one whose scale has too few scans."""
-        return why_not(study)
 
     def fit(self, study: Study, volumes: np.ndarray) -> None:
         """Estimate every volume's mixed model, then the scanners' shifts and scales."""
@@ -118,10 +109,10 @@ class LongCombat(VolumeMethod):
 
     def save(self, folder: Path) -> None:
         """Write the model, and whose the intercepts are."""
-        self.fitted.save(folder)
+        super().save(folder)
         write_json(folder / PEOPLE_FILE, self.people)
 
     def load(self, folder: Path) -> None:
         """Read what `save` wrote."""
-        self.fitted = FittedVolumes.load(folder)
+        super().load(folder)
         self.people = list(read_json(folder / PEOPLE_FILE))
