@@ -16,7 +16,7 @@ from torch.optim import Adam
 from baselines._deepharmony import Network
 from baselines._slices import brain_mean, medians_of, slices_with_brain
 from mispel.batches import Batches
-from mispel.checkpoints import load_optimizer, optimizer_tensors
+from mispel.checkpoints import load_training, training_tensors
 from mispel.collapse import OutputWatch
 from mispel.compute import ForEach
 from mispel.passes import Learning
@@ -126,9 +126,9 @@ class CycleLearning(Learning):
             Discriminator(2 * settings.width, settings.field, next(made)).to(self.device) for _ in self.sources
         ]
         self.pools = [Pool(store.box.shape, self.device) for _ in range(1 + len(self.sources))]
-        networks: list[nn.Module] = [self.forward, self.judge, *self.backward, *self.judges]
-        self.networks = networks
-        self.optimizers = [Adam(network.parameters(), settings.learning_rate, (0.5, 0.999)) for network in networks]
+        self.networks: list[nn.Module] = [self.forward, self.judge, *self.backward, *self.judges]
+        rate = settings.learning_rate
+        self.optimizers = [Adam(network.parameters(), rate, (0.5, 0.999)) for network in self.networks]
 
     @property
     def described(self) -> str:
@@ -224,13 +224,7 @@ class CycleLearning(Learning):
 
     def tensors(self) -> dict[str, Tensor]:
         """All networks, the state of every Adam, and the pools."""
-        state = {
-            f"{number}.{name}": values.detach().cpu().contiguous()
-            for number, network in enumerate(self.networks)
-            for name, values in network.state_dict().items()
-        }
-        for number, optimizer in enumerate(self.optimizers):
-            state |= optimizer_tensors(optimizer, f"optimizer{number}")
+        state = training_tensors(self.networks, self.optimizers)
         for number, pool in enumerate(self.pools):
             state[f"pool{number}"] = pool.slices.cpu()
             state[f"pool{number}.count"] = torch.tensor(pool.count)
@@ -238,10 +232,7 @@ class CycleLearning(Learning):
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
         """Take over what `tensors` gave."""
-        for number, network in enumerate(self.networks):
-            network.load_state_dict({name: state[f"{number}.{name}"] for name in network.state_dict()})
-        for number, optimizer in enumerate(self.optimizers):
-            load_optimizer(optimizer, f"optimizer{number}", state)
+        load_training(self.networks, self.optimizers, state)
         for number, pool in enumerate(self.pools):
             pool.slices.copy_(state[f"pool{number}"])
             pool.count = int(state[f"pool{number}.count"])

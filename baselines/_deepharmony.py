@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from core.boxes import Span, spans
-from mispel.checkpoints import load_optimizer, optimizer_tensors
+from mispel.checkpoints import load_training, training_tensors
 from mispel.collapse import OutputWatch
 from mispel.compute import ForEach
 from mispel.network import SIZE_STEP, initialize, new_encoder
@@ -104,13 +104,11 @@ class PairLearning(Learning):
 
     def tensors(self) -> dict[str, Tensor]:
         """The network and its Adam's state."""
-        state = {name: values.detach().cpu().contiguous() for name, values in self.network.state_dict().items()}
-        return state | optimizer_tensors(self.optimizer, "optimizer")
+        return training_tensors([self.network], [self.optimizer])
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
         """Take over what `tensors` gave."""
-        self.network.load_state_dict({name: state[name] for name in self.network.state_dict()})
-        load_optimizer(self.optimizer, "optimizer", state)
+        load_training([self.network], [self.optimizer], state)
 
 
 def to_network(stack: np.ndarray, device: torch.device) -> Tensor:

@@ -15,7 +15,7 @@ from torch.optim import Adam
 
 from baselines._slices import brain_mean, medians_of, slices_with_brain
 from mispel.batches import Batches
-from mispel.checkpoints import load_optimizer, optimizer_tensors
+from mispel.checkpoints import load_training, training_tensors
 from mispel.collapse import OutputWatch
 from mispel.compute import ForEach
 from mispel.passes import Learning
@@ -289,18 +289,8 @@ class StyleLearning(Learning):
 
     def tensors(self) -> dict[str, Tensor]:
         """All networks, their running means, and the state of every Adam."""
-        state = {
-            f"{number}.{name}": values.detach().cpu().contiguous()
-            for number, network in enumerate([*self.networks, *self.means])
-            for name, values in network.state_dict().items()
-        }
-        for number, optimizer in enumerate(self.optimizers):
-            state |= optimizer_tensors(optimizer, f"optimizer{number}")
-        return state
+        return training_tensors([*self.networks, *self.means], self.optimizers)
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
         """Take over what `tensors` gave."""
-        for number, network in enumerate([*self.networks, *self.means]):
-            network.load_state_dict({name: state[f"{number}.{name}"] for name in network.state_dict()})
-        for number, optimizer in enumerate(self.optimizers):
-            load_optimizer(optimizer, f"optimizer{number}", state)
+        load_training([*self.networks, *self.means], self.optimizers, state)

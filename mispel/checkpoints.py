@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
+from torch.nn import Module
 from torch.optim import Optimizer
 
 from core.errors import InputError
@@ -112,3 +113,23 @@ def load_optimizer(optimizer: Optimizer, prefix: str, tensors: Mapping[str, Tens
             parameter, name = key.removeprefix(f"{prefix}.").split(".")
             state.setdefault(int(parameter), {})[name] = value
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+
+
+def training_tensors(networks: Sequence[Module], optimizers: Sequence[Optimizer]) -> dict[str, Tensor]:
+    """The state of several networks and optimizers by name, on the CPU."""
+    state = {
+        f"{number}.{name}": values.detach().cpu().contiguous()
+        for number, network in enumerate(networks)
+        for name, values in network.state_dict().items()
+    }
+    for number, optimizer in enumerate(optimizers):
+        state |= optimizer_tensors(optimizer, f"optimizer{number}")
+    return state
+
+
+def load_training(networks: Sequence[Module], optimizers: Sequence[Optimizer], tensors: Mapping[str, Tensor]) -> None:
+    """Take over the state that `training_tensors` gave."""
+    for number, network in enumerate(networks):
+        network.load_state_dict({name: tensors[f"{number}.{name}"] for name in network.state_dict()})
+    for number, optimizer in enumerate(optimizers):
+        load_optimizer(optimizer, f"optimizer{number}", tensors)
