@@ -14,7 +14,7 @@ from torch.nn import functional
 from torch.optim import Adam
 
 from baselines._deepharmony import Network
-from baselines._slices import brain_mean, medians_of, slices_with_brain
+from baselines._slices import brain_mean, slices_with_brain
 from mispel.batches import Batches
 from mispel.checkpoints import load_training, training_tensors
 from mispel.collapse import OutputWatch
@@ -109,14 +109,16 @@ class CycleLearning(Learning):
     advice = "use a lower --param learning_rate, or another seed"
     batch_size = 1
 
-    def __init__(self, batches: Batches, target: int, settings: Any, *, seed: int, for_each: ForEach) -> None:
+    def __init__(
+        self, batches: Batches, medians: np.ndarray, target: int, settings: Any, *, seed: int, for_each: ForEach
+    ) -> None:
+        self.medians = medians
         self.store, self.target, self.settings, self.seed = batches.store, target, settings, seed
         self.batches, self.for_each, self.device = batches, for_each, batches.device
         store = self.store
         self.epochs = settings.epochs
         self.sources = [number for number in range(len(store.scanners)) if number != target]
         self.slices = [slices_with_brain(store, number) for number in range(len(store.scanners))]
-        self.medians = np.stack([medians_of(store, number) for number in range(len(store.scanners))], axis=1)
         self.items = sum(math.ceil(len(self.slices[source]) / settings.batch) for source in self.sources)
         made = iter(np.random.SeedSequence([seed, 7]).generate_state(2 + 2 * len(self.sources)).tolist())
         self.forward = Generator(settings.width, next(made)).to(self.device)

@@ -24,6 +24,11 @@ def medians_of(store: SliceStore, scanner: int) -> np.ndarray:
     return found
 
 
+def all_medians(store: SliceStore) -> np.ndarray:
+    """`medians_of` every scanner (N, M)."""
+    return np.stack([medians_of(store, scanner) for scanner in range(len(store.scanners))], axis=1)
+
+
 def slices_with_brain(store: SliceStore, scanner: int) -> np.ndarray:
     """The numbers of a scanner's slices that hold brain."""
     brain = np.array([layer.any() for layer in store.depths[scanner]])

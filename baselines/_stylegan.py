@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.optim import Adam
 
-from baselines._slices import brain_mean, medians_of, slices_with_brain
+from baselines._slices import brain_mean, slices_with_brain
 from mispel.batches import Batches
 from mispel.checkpoints import load_training, training_tensors
 from mispel.collapse import OutputWatch
@@ -158,14 +158,16 @@ class StyleLearning(Learning):
     losses = ("adversarial", "style", "diversity", "cycle", "discriminator", "total")
     advice = "use a lower --param learning_rate, or another seed"
 
-    def __init__(self, batches: Batches, target: int, settings: Any, *, seed: int, for_each: ForEach) -> None:
+    def __init__(
+        self, batches: Batches, medians: np.ndarray, target: int, settings: Any, *, seed: int, for_each: ForEach
+    ) -> None:
+        self.medians = medians
         self.batches, self.target, self.settings, self.seed = batches, target, settings, seed
         self.for_each, self.device = for_each, batches.device
         store = batches.store
         self.scanners = range(len(store.scanners))
         own = [slices_with_brain(store, scanner) for scanner in self.scanners]
         self.places = [(scanner, int(number)) for scanner in self.scanners for number in own[scanner]]
-        self.medians = np.stack([medians_of(store, scanner) for scanner in self.scanners], axis=1)
         self.items, self.batch_size, self.epochs = len(self.places), settings.batch, settings.epochs
         networks: list[nn.Module] = [
             Generator(settings.width),

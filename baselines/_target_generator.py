@@ -50,8 +50,8 @@ class TargetGenerator(Method):
         """The network as `new_learning` gives it, untrained, of slices and masks (B, 1, H, W)."""
 
     @abc.abstractmethod
-    def new_learning(self, batches: Batches, target: int, for_each: ForEach) -> Trained:
-        """What learns from a store's slices, and what gives the trained network."""
+    def new_learning(self, batches: Batches, medians: np.ndarray, target: int, for_each: ForEach) -> Trained:
+        """What learns from a store's slices, with their scans' medians (N, M), and what gives the trained network."""
 
     def check_plan(self, plan: Plan) -> None:
         """A target that is no scanner of the study."""
@@ -65,7 +65,7 @@ class TargetGenerator(Method):
 
     def fit(self, study: Study) -> None:
         """Train the network; goes on from the checkpoints of a training that was killed."""
-        from baselines._slices import medians_of
+        from baselines._slices import all_medians
         from mispel.batches import Batches
         from mispel.checkpoints import Checkpoints
         from mispel.compute import choose_device, working_threads
@@ -83,20 +83,20 @@ class TargetGenerator(Method):
             store = build_store(without_names(study), working, outside="zero")
             identity = {**asdict(self.parameters), "seed": self.context.seed, "scans": store.checksum, "target": target}
             checkpoints = None if folder is None else Checkpoints(folder, identity)
-            number = store.scanners.index(target)
+            number, medians = store.scanners.index(target), all_medians(store)
             # a GPU's work is started by one thread; here two halves of a step run side by side at most
             threads = 1 if device.type == "cuda" else min(self.context.threads, 2)
             with working_threads(threads) as for_each:
-                learning, trained = self.new_learning(Batches(store, device, region="box"), number, for_each)
+                batches = Batches(store, device, region="box")
+                learning, trained = self.new_learning(batches, medians, number, for_each)
                 ended = run_step(learning, seed=self.context.seed, checkpoints=checkpoints)
                 self._network = trained()
-            medians = medians_of(store, number)[store.present[:, number]]
             self._losses, self._columns = ended.history, ["step", "epoch", *learning.losses, "precision"]
             self._described: dict[str, Any] = {
                 "target": target,
                 "axis": store.grid.axis,
                 "edges": store.grid.affine[:3, :3].tolist(),
-                "median": float(np.mean(np.unique(medians))),
+                "median": float(np.mean(np.unique(medians[store.present[:, number], number]))),
             }
             self.passes = float(ended.epoch)
         finally:

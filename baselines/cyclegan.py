@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
 from baselines._target_generator import TargetGenerator
 
 if TYPE_CHECKING:
+    import numpy as np
     from torch import nn
 
     from baselines._target_generator import Trained
@@ -87,9 +88,9 @@ class CycleGAN(TargetGenerator):
         # the preset gave it, where nobody did
         return Generator(cast("int", self.parameters.width), seed=0)
 
-    def new_learning(self, batches: Batches, target: int, for_each: ForEach) -> Trained:
+    def new_learning(self, batches: Batches, medians: np.ndarray, target: int, for_each: ForEach) -> Trained:
         """The generators against the discriminators."""
         from baselines._cyclegan import CycleLearning
 
-        learning = CycleLearning(batches, target, self.parameters, seed=self.context.seed, for_each=for_each)
+        learning = CycleLearning(batches, medians, target, self.parameters, seed=self.context.seed, for_each=for_each)
         return learning, lambda: learning.forward

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
 from baselines._target_generator import TargetGenerator
 
 if TYPE_CHECKING:
+    import numpy as np
     from torch import nn
 
     from baselines._target_generator import Trained
@@ -82,9 +83,9 @@ class StyleGAN(TargetGenerator):
         # the preset gave it, where nobody did
         return Stylist(cast("int", self.parameters.width))
 
-    def new_learning(self, batches: Batches, target: int, for_each: ForEach) -> Trained:
+    def new_learning(self, batches: Batches, medians: np.ndarray, target: int, for_each: ForEach) -> Trained:
         """The generator, mapping and style encoder against the discriminator."""
         from baselines._stylegan import StyleLearning
 
-        learning = StyleLearning(batches, target, self.parameters, seed=self.context.seed, for_each=for_each)
+        learning = StyleLearning(batches, medians, target, self.parameters, seed=self.context.seed, for_each=for_each)
         return learning, learning.stylist

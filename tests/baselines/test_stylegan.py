@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from baselines._slices import all_medians
 from baselines._stylegan import LATENT, STYLE, Generator, Judge, StyleLearning, initialize, new_mapping
 from baselines._unpaired import without_names
 from baselines.stylegan import StyleGAN
@@ -44,7 +45,8 @@ def learning(folder: Path, **changes) -> StyleLearning:
     store = build_store(without_names(two_contrasts(folder)), folder / "store", outside="zero")
     settings = StyleGAN.Parameters(preset="demo", **changes)
     with working_threads(1) as for_each:
-        return StyleLearning(Batches(store, CPU, region="box"), 1, settings, seed=0, for_each=for_each)
+        batches = Batches(store, CPU, region="box")
+        return StyleLearning(batches, all_medians(store), 1, settings, seed=0, for_each=for_each)
 
 
 @pytest.mark.slow
