@@ -63,7 +63,7 @@ class Named(Protocol):
 class Plan:
     """What is known of a study while it is planned: `scanners` in order, and `covariates`, where they are asked for.
 
-    `scans` are those that there will be, without rescans.
+    `scanners` are those that the fit will see, `scans` all that there will be, without rescans.
     """
 
     scanners: Sequence[str]

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from core import left_out
 from core.brain import brain_of
 from core.covariates import Cell, Covariate, read_covariate
 from core.errors import InputError, nearest
@@ -134,10 +135,15 @@ class Study:
         except CycleError:
             return list(before)
 
+    @cached_property
+    def left_out(self) -> str:
+        """The scanner that no fit sees, where the sheet names one (`core.left_out`)."""
+        return left_out.marked((scan.scanner, scan.covariates.get(left_out.COLUMN)) for scan in self.scans)
+
     @property
     def pairs(self) -> list[tuple[str, str]]:
-        """Every pair of scanners, in the order of the scanners."""
-        return list(itertools.combinations(self.scanners, 2))
+        """Every pair of scanners, in the order of the scanners; of a scanner left out, those that it is in."""
+        return left_out.pairs_of(self.scanners, self.left_out)
 
     @property
     def every(self) -> tuple[Scan, ...]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from core import folds
+from core import folds, left_out
 from core.covariates import Cell, read_covariate
 from core.errors import InputError, nearest
 from core.files import write_table
@@ -18,12 +18,19 @@ from core.sheet import SESSION, moved, read_rows
 
 
 def gather(
-    parts: Sequence[Path], out: Path, *, fold_count: int | None = None, seed: int = 0, stratify: str | None = None
+    parts: Sequence[Path],
+    out: Path,
+    *,
+    fold_count: int | None = None,
+    seed: int = 0,
+    stratify: str | None = None,
+    without: str | None = None,
 ) -> None:
     """Join part sheets, in the order given, into `out`; their paths are rewritten relative to it.
 
     With `fold_count`, people are divided into so many folds (column `fold`) by chance from `seed`, sharing
-    the values of the covariate `stratify` alike; see `core.folds.assign_folds`.
+    the values of the covariate `stratify` alike; see `core.folds.assign_folds`. `without` is the scanner that no fit
+    is to see (column `left_out`).
 
     Raises `InputError` for no parts, a part that is no sheet, and a scan that stands in two of them.
     """
@@ -48,10 +55,13 @@ def gather(
         )
     for column in ("subject", "scanner"):
         check_told_apart((f"{out}, column {column}", value) for value in joined[column])
-    # the column is the run's own; one that a sheet brought belongs to another run
-    joined = joined.drop(columns=folds.COLUMN, errors="ignore")
+    # the columns are the run's own; those that a sheet brought belong to another run
+    joined = joined.drop(columns=[folds.COLUMN, left_out.COLUMN], errors="ignore")
     if fold_count is not None:
         joined[folds.COLUMN] = joined["subject"].map(_fold_of_each(joined, fold_count, seed, stratify))
+    if without is not None:
+        left_out.check_scanner(without, list(joined["scanner"].unique()))
+        joined[left_out.COLUMN] = left_out.marks(joined["scanner"], without)
     write_table(out, joined)
 
 

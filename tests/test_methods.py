@@ -19,15 +19,17 @@ import pytest
 
 from baselines.blur import blurred
 from baselines.harness.applying import apply_method, check_output
-from baselines.harness.fitting import fit_method, fit_without_fold
+from baselines.harness.fitting import fit_method
 from baselines.harness.parameters import make_parameters, parse_parameters
 from baselines.harness.registry import label, methods
 from baselines.harness.saved import CHECKSUMS_FILE, MODEL_FILE, load_method
 from baselines.harness.template import TEMPLATE, write_template
+from baselines.harness.withheld import Withheld
 from baselines.interface import Context, Method
 from core import folds
-from core.errors import InputError
+from core.errors import InputError, NotApplicable
 from core.images import load_image, save_image, save_labels
+from core.left_out import COLUMN, marks
 from core.run_folder import image_name
 from core.sheet import read_sheet
 from core.study import Scan, Study
@@ -194,15 +196,56 @@ def test_a_held_out_persons_scans_change_no_fitted_number(model, tmp_path):
     study = folds.with_folds(study, {"01": "2", "02": "2", "03": "3", "04": "1"})
     for scan in folds.held_out(study, "1").scans:
         save_image(scan.image, 50 + np.square(scan.read()), scan.affine)
-    fit_without_fold(
+    fit_method(
         name,
         study,
-        "1",
         tmp_path / "model",
+        withheld=Withheld("1"),
         parameters=make_parameters(methods()[name], QUICK.get(name, {})),
         context=Context(seed=1, device="cpu"),
     )
     assert contents(tmp_path / "model") == contents(folder)
+
+
+@every_model
+def test_a_left_out_scanners_scans_change_no_fitted_number(model, tmp_path):
+    """Whatever they look like; and what can't be applied to them afterwards says so."""
+    name, _ = model
+    study = read_sheet(write_study(tmp_path, subjects=3), scale="brain")
+    given = {
+        "withheld": Withheld(scanner="Gamma"),
+        "parameters": make_parameters(methods()[name], QUICK.get(name, {})),
+        "context": Context(seed=1, device="cpu"),
+    }
+    if not methods()[name].unseen_scanners:
+        with pytest.raises(NotApplicable, match="cannot be applied to scanners it was not fitted on"):
+            fit_method(name, study, tmp_path / "model", **given)
+        assert not (tmp_path / "model").exists()
+        return
+    fit_method(name, study, tmp_path / "one", **given)
+    for scan in study.of_scanner("Gamma"):
+        save_image(scan.image, 50 + np.square(scan.read()), scan.affine)
+    fit_method(name, study, tmp_path / "other", **given)
+    assert contents(tmp_path / "one") == contents(tmp_path / "other")
+    # and it harmonizes them, as a model of the whole study would not be let
+    marked = left_out(study, "Gamma")
+    applied(name, tmp_path / "one", marked.select(["01"]), tmp_path / "out")
+    assert len(list((tmp_path / "out").iterdir())) == 3
+    if methods()[name].fits_on == "study":
+        fit_method(name, study, tmp_path / "whole", **{**given, "withheld": None})
+        with pytest.raises(InputError, match="was fitted on Gamma, which the sheet leaves out"):
+            applied(name, tmp_path / "whole", marked, tmp_path / "refused")
+
+
+def left_out(study: Study, scanner: str) -> Study:
+    """The study with a scanner marked as one that no fit sees."""
+    marked = dict(zip(study.scanners, marks(study.scanners, scanner), strict=True))
+    return Study(
+        tuple(
+            dataclasses.replace(scan, covariates={**scan.covariates, COLUMN: marked[scan.scanner]})
+            for scan in study.scans
+        )
+    )
 
 
 @every_model

@@ -21,12 +21,12 @@ from baselines.harness.volumes import (
     apply_volumes_by_fold,
     check_volumes,
     fit_volumes,
-    fit_volumes_without_fold,
     tell_of_negative,
 )
+from baselines.harness.withheld import Withheld
 from baselines.interface import Context
 from core import folds
-from core.errors import Caution, InputError
+from core.errors import Caution, InputError, NotApplicable
 from core.files import read_table, write_table
 from core.names import TISSUES
 from core.sheet import read_sheet
@@ -178,7 +178,8 @@ def test_a_held_out_persons_volumes_change_no_fitted_number(model, people, files
     study = folds.with_folds(people, dict(zip(people.subjects, "12345678", strict=True)))
     parameters = make_parameters(volume_method(name), given)
     context = Context(seed=1)
-    fit_volumes_without_fold(name, study, "5", files, tmp_path / "one", parameters=parameters, context=context)
+    options = {"withheld": Withheld("5"), "parameters": parameters, "context": context}
+    fit_volumes(name, study, files, tmp_path / "one", **options)
     tables = []
     for path in (*files.tissues, *files.regions):
         table = read_table(path)
@@ -186,8 +187,24 @@ def test_a_held_out_persons_volumes_change_no_fitted_number(model, people, files
         write_table(tmp_path / path.name, table)
         tables.append(tmp_path / path.name)
     changed = VolumeFiles(tuple(tables[:2]), tuple(tables[2:]))
-    fit_volumes_without_fold(name, study, "5", changed, tmp_path / "other", parameters=parameters, context=context)
+    fit_volumes(name, study, changed, tmp_path / "other", **options)
     assert contents(tmp_path / "one") == contents(tmp_path / "other")
+
+
+def test_a_left_out_scanner_is_unseen_or_not_for_it(model, people, files, tmp_path):
+    name, _, given = model
+    options = {
+        "withheld": Withheld(scanner="Gamma"),
+        "parameters": make_parameters(volume_method(name), given),
+        "context": Context(seed=1),
+    }
+    if not methods()[name].unseen_scanners:
+        with pytest.raises(NotApplicable, match="cannot be applied to scanners it was not fitted on"):
+            fit_volumes(name, people, files, tmp_path / "model", **options)
+        return
+    fit_volumes(name, people, files, tmp_path / "model", **options)
+    found = apply_volumes(name, tmp_path / "model", people, files)
+    assert set(found["scanner"]) == {"Alpha", "Beta 2", "Gamma"}
 
 
 def test_everyone_by_the_model_without_them(model, people, files, tmp_path):
@@ -196,9 +213,8 @@ def test_everyone_by_the_model_without_them(model, people, files, tmp_path):
     study = folds.with_folds(people, numbers)
     parameters = make_parameters(volume_method(name), given)
     for fold in "12":
-        fit_volumes_without_fold(
-            name, study, fold, files, tmp_path / f"fold-{fold}", parameters=parameters, context=Context(seed=1)
-        )
+        options = {"withheld": Withheld(fold), "parameters": parameters, "context": Context(seed=1)}
+        fit_volumes(name, study, files, tmp_path / f"fold-{fold}", **options)
     found = apply_volumes_by_fold(name, tmp_path, study, files)
     one = apply_volumes(name, tmp_path / "fold-2", study.select([people.subjects[1]]), files)
     assert len(found) == 3 * len(people.every)

@@ -24,6 +24,7 @@ from core.ids import check_told_apart
 from core.jobs.cost import ASKED
 from core.jobs.made import digest
 from core.jobs.run_process import announce
+from core.left_out import check_scanner
 from core.libraries import check_libraries
 from core.names import RAW
 from core.run_folder import RunFolder
@@ -91,6 +92,7 @@ class Configuration:
         ):
             check_count(count, len(self.subjects))
             self.folds = fold_names(count)
+        self.left_out = self._left_out()
         self._check_stacks()
         self.division = self._division()
         self._scans_of: dict[str, list[PlannedScan]] = {}
@@ -98,6 +100,19 @@ class Configuration:
             self._scans_of.setdefault(scan.subject, []).append(scan)
         self.batches = by_number(self.subjects, config["people_per_job"])
         self.groups = by_number(self.subjects, PREPARED_TOGETHER)
+
+    def _left_out(self) -> str:
+        """The scanner that no fit is to see; empty for none."""
+        protocol, scanner = self.content["protocol"], self.content["left_out"]
+        if scanner is None:
+            return self.scanners[-1] if protocol == "scanners" else ""
+        if protocol not in ("scanners", "kfold"):
+            raise InputError(
+                f"left_out is {scanner[:80]}, and protocol {protocol} leaves no scanner out; give protocol: scanners, "
+                "or kfold to hold people out too"
+            )
+        check_scanner(scanner, self.scanners)
+        return str(scanner)
 
     def _check_stacks(self) -> None:
         """Refuse an arm of volumes that harmonizes those of no arm of images, or of fits that saw held-out people."""
@@ -115,16 +130,17 @@ class Configuration:
                 )
 
     def _division(self) -> list[str]:
-        """The options by which people are divided into folds; none where they aren't."""
+        """The options by which people are divided into folds and a scanner is left out; none where that isn't so."""
         stratify = self.content["folds"]["stratify"]
         known = [] if stratify is None else self.source.covariates(self.options)
         if stratify is not None and stratify not in known:
             raise InputError(
                 f"folds.stratify: no scan has a covariate '{stratify[:80]}'{nearest(stratify[:80], known)}"
             )
+        options = [f"--leave-out={self.left_out}"] if self.left_out else []
         if not self.folds:
-            return []
-        options = [f"--folds={len(self.folds)}", f"--seed={self.content['seed']}"]
+            return options
+        options += [f"--folds={len(self.folds)}", f"--seed={self.content['seed']}"]
         return options if stratify is None else [*options, f"--stratify={stratify}"]
 
     def _stepwise(self, planned: list[PlannedScan]) -> dict[str, PlannedScan]:
@@ -185,6 +201,11 @@ class Configuration:
         return sorted({module for arm in self.arms.values() for module in configured_modules(arm.method)})
 
     @property
+    def withheld(self) -> list[str]:
+        """The options by which every fit is kept from the scanner that is left out."""
+        return [f"--without-scanner={self.left_out}"] if self.left_out else []
+
+    @property
     def primary(self) -> str:
         """The primary endpoint: a measure, and its tissue after a colon where it has tissues."""
         chosen = self.content["evaluation"]["primary"]
@@ -240,8 +261,9 @@ class Configuration:
         from segmentation.interface import check_engine, gives_partial_volumes
         from segmentation.thresholds import check_rule
 
+        seen = [name for name in self.scanners if name != self.left_out]
         scans = [scan for of_person in self._scans_of.values() for scan in of_person if not scan.session]
-        plan = Plan(self.scanners, cache(lambda: self.source.covariates(self.options)), scans)
+        plan = Plan(seen, cache(lambda: self.source.covariates(self.options)), scans)
         for name, arm in self.arms.items():
             made = method_of(arm)
             try:

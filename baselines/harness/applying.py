@@ -97,7 +97,14 @@ def apply_by_fold(
 
 
 def check_seen(arm: Harmonizer, study: Study, description: Description) -> None:
-    """Refuse scanners and subjects that weren't in the fit, where the method can't be applied to such."""
+    """Refuse scanners and subjects that weren't in the fit, where the method can't be applied to such.
+
+    And a model that has seen the scanner that the sheet leaves out.
+    """
+    if study.left_out in description["scanners"] and arm.fits_on == "study":
+        raise InputError(
+            f"the model of '{arm.id}' was fitted on {study.left_out}, which the sheet leaves out; fit it without"
+        )
     for what, applies, asked, known in (
         ("scanner", arm.unseen_scanners, study.scanners, description["scanners"]),
         ("subject", arm.unseen_subjects, study.subjects, description["subjects"]),

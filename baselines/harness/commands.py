@@ -9,10 +9,11 @@ from functools import partial
 from pathlib import Path
 
 from baselines.harness.applying import apply_by_fold, apply_method
-from baselines.harness.fitting import fit_method, fit_without_fold
+from baselines.harness.fitting import fit_method
 from baselines.harness.parameters import named, parse_parameters
 from baselines.harness.registry import image_method
 from baselines.harness.saved import model_scale
+from baselines.harness.withheld import Withheld
 from baselines.interface import Context
 from core import folds
 from core.errors import InputError
@@ -64,6 +65,7 @@ def add_fit_options(parser: argparse.ArgumentParser, *, by_hand: bool = False) -
     parser.add_argument(
         "--without-fold", metavar="FOLD", help="leave out the people of this fold (column fold of the sheet)"
     )
+    parser.add_argument("--without-scanner", metavar="SCANNER", help="leave out the scans from this scanner")
 
 
 def add_apply_options(parser: argparse.ArgumentParser, *, sheet_required: bool = True, by_hand: bool = False) -> None:
@@ -110,11 +112,8 @@ def fit_from(given: argparse.Namespace, name: str) -> None:
 
     def work() -> str:
         study = read_sheet(given.scans, scale=given.scale)
-        if given.without_fold is not None:
-            return fit_without_fold(
-                name, study, given.without_fold, given.model, parameters=parameters, context=context
-            )
-        return fit_method(name, study, given.model, parameters=parameters, context=context)
+        withheld = Withheld(given.without_fold, given.without_scanner)
+        return fit_method(name, study, given.model, withheld=withheld, parameters=parameters, context=context)
 
     run_step(
         work,

@@ -2,38 +2,46 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from baselines.harness.registry import image_method
 from baselines.harness.saved import MODEL_FILE, write_checksums
+from baselines.harness.withheld import Withheld
 from baselines.interface import Context, Harmonizer
-from core import folds
-from core.errors import InputError, NotApplicable
+from core.errors import NotApplicable
 from core.files import write_folder_beside, write_json
 from core.jobs.ranks import rank
 from core.libraries import check_libraries
 from core.study import Study
 
 
-def fit_method(name: str, study: Study, folder: Path, *, parameters: Any = None, context: Context | None = None) -> str:
-    """Fit method `name` on `study` and save it into `folder`, whole or not at all.
+def fit_method(
+    name: str,
+    study: Study,
+    folder: Path,
+    *,
+    withheld: Withheld | None = None,
+    parameters: Any = None,
+    context: Context | None = None,
+) -> str:
+    """Fit method `name` on `study`, but for what is `withheld`, and save it into `folder`, whole or not at all.
 
     A process beside the first of several (`core.jobs.ranks`) saves nothing.
     Returns the device that was used. Raises `NotApplicable` with the method's reason, `InputError` for
     unusable scans, or a library that isn't installed.
     """
-    arm = image_method(name)(parameters, context)
-    check_applicable(arm, study)
-    arm.fit(study)
-    if rank() > 0:
-        return arm.used_device
-    with write_folder_beside(folder) as unfinished:
-        arm.save(unfinished)
-        write_description(arm, study, unfinished)
+    chosen = image_method(name)
+    with (withheld or Withheld()).training(chosen, study) as seen:
+        arm = chosen(parameters, context)
+        check_applicable(arm, seen)
+        arm.fit(seen)
+        if rank() > 0:
+            return arm.used_device
+        with write_folder_beside(folder) as unfinished:
+            arm.save(unfinished)
+            write_description(arm, seen, unfinished)
     return arm.used_device
 
 
@@ -66,31 +74,6 @@ def write_description(arm: Harmonizer, study: Study, folder: Path) -> None:
         },
     )
     write_checksums(folder)
-
-
-def fit_without_fold(
-    name: str, study: Study, fold: str, folder: Path, *, parameters: Any = None, context: Context | None = None
-) -> str:
-    """`fit_method` on everyone but the people of a fold.
-
-    Raises `NotApplicable` for a method that cannot be applied to those people afterwards.
-    """
-    with training_people(image_method(name), study, fold) as people:
-        return fit_method(name, people, folder, parameters=parameters, context=context)
-
-
-@contextlib.contextmanager
-def training_people(chosen: type[Harmonizer], study: Study, fold: str) -> Iterator[Study]:
-    """Everyone but the people of a fold, to fit a method on; what the fit inside refuses names the fold.
-
-    Raises `NotApplicable` for a method that cannot be applied to those people afterwards.
-    """
-    if not chosen.unseen_subjects:
-        raise NotApplicable("it cannot be applied to people it was not fitted on, as held-out evaluation asks")
-    try:
-        yield folds.training(study, fold)
-    except (InputError, NotApplicable) as error:
-        raise type(error)(f"without fold {fold}: {error}") from None
 
 
 def _plain(value: Any) -> Any:

@@ -8,13 +8,8 @@ from typing import Any
 
 from baselines.harness.parameters import named, parse_parameters
 from baselines.harness.registry import volume_method
-from baselines.harness.volumes import (
-    VolumeFiles,
-    apply_volumes,
-    apply_volumes_by_fold,
-    fit_volumes,
-    fit_volumes_without_fold,
-)
+from baselines.harness.volumes import VolumeFiles, apply_volumes, apply_volumes_by_fold, fit_volumes
+from baselines.harness.withheld import Withheld
 from baselines.interface import Context
 from core import folds
 from core.errors import InputError
@@ -57,12 +52,8 @@ def fit_volumes_from(given: argparse.Namespace, name: str) -> None:
 
     def work() -> None:
         study = read_sheet(given.scans, check=False)
-        if given.without_fold is not None:
-            fit_volumes_without_fold(
-                name, study, given.without_fold, files, given.model, parameters=parameters, context=context
-            )
-        else:
-            fit_volumes(name, study, files, given.model, parameters=parameters, context=context)
+        withheld = Withheld(given.without_fold, given.without_scanner)
+        fit_volumes(name, study, files, given.model, withheld=withheld, parameters=parameters, context=context)
 
     run_step(work, step="fit", **_recorded(given, name))
     given.model.mkdir(parents=True, exist_ok=True)

@@ -12,9 +12,10 @@ import numpy as np
 import pandas as pd
 
 from baselines.harness.applying import check_seen, shown_parts
-from baselines.harness.fitting import check_applicable, training_people, write_description
+from baselines.harness.fitting import check_applicable, write_description
 from baselines.harness.registry import volume_method
 from baselines.harness.saved import load_into, make_saved, read_description
+from baselines.harness.withheld import Withheld
 from baselines.interface import Context, VolumeMethod
 from core import folds
 from core.errors import Caution, InputError
@@ -46,42 +47,27 @@ def fit_volumes(
     files: VolumeFiles,
     folder: Path,
     *,
+    withheld: Withheld | None = None,
     parameters: Any = None,
     context: Context | None = None,
 ) -> None:
-    """Fit method `name` on the volumes of `study`'s scans and save it into `folder`, whole or not at all.
+    """Fit method `name` on the volumes of `study`'s scans, but for those `withheld`, and save it into `folder`.
 
-    Raises `NotApplicable` with the method's reason, `InputError` for volumes that it can't be fitted on.
+    Whole or not at all. Raises `NotApplicable` with the method's reason, `InputError` for volumes that it can't be
+    fitted on.
     """
     made = volume_method(name)
-    arm = made(parameters, context)
-    check_applicable(arm, study)
-    _, table = files.read(arm)
-    with write_folder_beside(folder) as unfinished:
-        for rule in _known(table):
-            of_rule = made(parameters, context)
-            of_rule.fit(study, of_scans(by_scan(table, rule), study.scans))
-            (unfinished / rule).mkdir()
-            of_rule.save(unfinished / rule)
-        write_description(arm, study, unfinished)
-
-
-def fit_volumes_without_fold(
-    name: str,
-    study: Study,
-    fold: str,
-    files: VolumeFiles,
-    folder: Path,
-    *,
-    parameters: Any = None,
-    context: Context | None = None,
-) -> None:
-    """`fit_volumes` on everyone but the people of a fold.
-
-    Raises `NotApplicable` for a method that cannot be applied to those people afterwards.
-    """
-    with training_people(volume_method(name), study, fold) as people:
-        fit_volumes(name, people, files, folder, parameters=parameters, context=context)
+    with (withheld or Withheld()).training(made, study) as seen:
+        arm = made(parameters, context)
+        check_applicable(arm, seen)
+        _, table = files.read(arm)
+        with write_folder_beside(folder) as unfinished:
+            for rule in _known(table):
+                of_rule = made(parameters, context)
+                of_rule.fit(seen, of_scans(by_scan(table, rule), seen.scans))
+                (unfinished / rule).mkdir()
+                of_rule.save(unfinished / rule)
+            write_description(arm, seen, unfinished)
 
 
 def apply_volumes(

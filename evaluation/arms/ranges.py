@@ -44,11 +44,12 @@ class ArmImages:
     def of_fold(self, fold: str, subjects: Sequence[str] | None = None) -> tuple[Blocks, int]:
         """Brain voxels from which a fold's range is taken, a vector a scan, and how many scans; of `subjects` alone.
 
-        They are everyone's but the fold's people's. Their images by the fold's own model are in
-        `training/fold-<fold>`; an arm that learns nothing from a study has none there, since those in `images` are
-        the same.
+        They are everyone's but the fold's people's, and of no scanner that is left out. Their images by the fold's
+        own model are in `training/fold-<fold>`; an arm that learns nothing from a study has none there, since those in
+        `images` are the same.
         """
         chosen = self.study if subjects is None else self.study.select(subjects)
+        chosen = chosen.where(lambda scan: scan.scanner != self.study.left_out)
         folder = self.images
         if self.training is not None:
             _, chosen = folds.parted(chosen, fold)

@@ -176,11 +176,14 @@ class Measured:
     def in_order(self, table: pd.DataFrame) -> pd.DataFrame:
         """Rows by method, subject, scanners and tissue, each in the order of the configuration and the sheet.
 
-        Rows of subjects or scanners that the sheet doesn't hold are left out.
+        Rows of subjects or scanners that the sheet doesn't hold are left out, and of pairs that aren't the study's.
         """
         import pandas as pd
 
         scanners = self.study.scanners
+        if {"scanner_a", "scanner_b"} <= set(table.columns):
+            pairs = set(self.study.pairs)
+            table = table[[pair in pairs for pair in zip(table["scanner_a"], table["scanner_b"], strict=True)]]
         orders = {
             "method": list(self.arms),
             "subject": self.study.subjects,

@@ -94,7 +94,7 @@ def _lost_scans(run: FinishedRun) -> list[str]:
 def _facts(run: FinishedRun) -> dict[str, str]:
     config = _provenance(run).get("config", {})
     found = {
-        "Protocol": f"held out, {run.folds} folds" if run.folds else "transductive",
+        "Protocol": run.protocol,
         "Segmentation": (config.get("segmentation") or {}).get("engine"),
         "Seed": config.get("seed"),
     }

@@ -12,7 +12,7 @@ import pandas as pd
 from core.brain_edge import LARGEST_EDGE_BIAS
 from evaluation.label_trust import ON_LABELS, doubt_note
 from evaluation.measures import registry
-from evaluation.runs.finished_run import FinishedRun
+from evaluation.runs.finished_run import ENDED, FinishedRun
 from evaluation.tables.notes import rules_note
 from evaluation.verdicts import (
     BEYOND,
@@ -105,6 +105,10 @@ def answer_sentence(run: FinishedRun, rows: list[dict[Any, Any]]) -> str:
 
 def _removed(run: FinishedRun, row: Mapping[Any, Any], primary: pd.DataFrame, gains: pd.DataFrame) -> dict[str, str]:
     part = primary[primary["method"] == row["method"]]
+    setback = next((found for found in run.setbacks if found.arm == row["method"]), None)
+    if setback is not None and part.empty:
+        text = f"{ENDED[setback.status]}: {setback.reason}."
+        return {"label": run.label(row["method"]), "mark": MARKS[UNKNOWN], "text": text}
     if row["removed"] == UNKNOWN or part.empty:
         return {"label": run.label(row["method"]), "mark": MARKS[UNKNOWN], "text": f"{UNKNOWN}: {row['why']}."}
     first = part.iloc[0]
@@ -119,7 +123,7 @@ def _removed(run: FinishedRun, row: Mapping[Any, Any], primary: pd.DataFrame, ga
     ]
     seeds = f", {int(first['seeds'])} seeds" if first["seeds"] > 1 else ""
     black_box = run.described[row["method"]].method in BLACK_BOXES
-    protocol = "fitted elsewhere" if black_box else "held out" if run.folds else "transductive"
+    protocol = "fitted elsewhere" if black_box else run.protocol
     return {
         "label": run.label(row["method"]),
         "mark": MARKS.get(row["removed"], "open"),
@@ -189,7 +193,9 @@ def warnings(run: FinishedRun, primary: pd.DataFrame, arms: list[str]) -> list[s
     people = int(primary["n"].min())
     if people < FEW_PEOPLE:
         told.append(f"{people} people: only large gains can be told from none.")
-    if not run.folds:
+    if run.left_out:
+        told.append(f"No fit saw {run.left_out}: what is judged are its pairs with the others.")
+    elif not run.folds:
         told.append("Transductive: every arm was fitted on the scans it is judged on (`protocol: kfold` holds out).")
     seen = set(run.rescans["scanner"]) if len(run.rescans) else set()
     if seen and seen != set(run.scanners):

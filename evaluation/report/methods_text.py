@@ -80,6 +80,7 @@ def methods_text(run: FinishedRun, keys: Mapping[str, str]) -> str:
         ],
         controls=[run.label(arm) for arm, about in run.described.items() if about.role not in ("arm", "seed")],
         folds=run.folds,
+        left_out=run.left_out,
         segmentation=config["segmentation"],
         primary=config["evaluation"]["primary"],
         stand_in=stand_in(run),

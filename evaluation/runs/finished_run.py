@@ -7,7 +7,6 @@ and a figure is drawn from what there is.
 from __future__ import annotations
 
 import dataclasses
-import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -17,7 +16,7 @@ from typing import get_args
 import numpy as np
 import pandas as pd
 
-from core import folds
+from core import folds, left_out
 from core.errors import InputError
 from core.files import read_json, read_table
 from core.names import Role
@@ -28,6 +27,10 @@ from evaluation.volume_rules import runs_rule
 
 WITHOUT_SEEDS: tuple[Role, ...] = tuple(role for role in get_args(Role) if role != "seed")
 """The roles of all arms but further fits under other seeds."""
+
+
+ENDED = {"failed": "failed", "not_applicable": "not applicable"}
+"""How a step ended that gave nothing, in words."""
 
 
 @dataclass(frozen=True)
@@ -82,10 +85,23 @@ class FinishedRun:
         """Scanners in the order of the sheet."""
         return list(dict.fromkeys(self.scans["scanner"]))
 
+    @cached_property
+    def left_out(self) -> str:
+        """The scanner that no fit saw; empty where all were seen."""
+        marks = self.scans.get(left_out.COLUMN)
+        return "" if marks is None else left_out.marked(zip(self.scans["scanner"], marks, strict=True))
+
+    @property
+    def protocol(self) -> str:
+        """What the arms are judged on, as tables say it."""
+        withheld = [f"held out, {self.folds} folds"] if self.folds else []
+        withheld += [f"without {self.left_out}"] if self.left_out else []
+        return ", ".join(withheld) or "transductive"
+
     @property
     def pairs(self) -> list[tuple[str, str]]:
-        """Every pair of scanners, in the order of the scanners."""
-        return list(itertools.combinations(self.scanners, 2))
+        """Every pair of scanners, in the order of the scanners; of a scanner left out, those that it is in."""
+        return left_out.pairs_of(self.scanners, self.left_out)
 
     @cached_property
     def simulated(self) -> bool:
@@ -157,7 +173,8 @@ class FinishedRun:
         other = f"Not ranked, since a person's other scans are used: {', '.join(marked)}."
         of_volumes = [self.label(arm) for arm in self.arms if self._gives_volumes(arm)]
         lacking = f"No numbers of images, since volumes alone are harmonized: {', '.join(of_volumes)}."
-        told = [(protocol, self.folds), (other, marked), (lacking, of_volumes)]
+        unseen = f"{self.left_out} is left out of every fit; what is shown are its pairs with the others."
+        told = [(protocol, self.folds), (unseen, self.left_out), (other, marked), (lacking, of_volumes)]
         return [*(note for note, applies in told if applies), *self.setback_notes()]
 
     @cached_property
@@ -173,9 +190,8 @@ class FinishedRun:
 
     def setback_notes(self) -> list[str]:
         """A sentence on the arms that failed or didn't apply."""
-        words = {"failed": "failed", "not_applicable": "not applicable"}
         told = [
-            f"{self.label(setback.arm)} ({setback.step}: {words[setback.status]}"
+            f"{self.label(setback.arm)} ({setback.step}: {ENDED[setback.status]}"
             + (f", {shorten(setback.reason, 90)}" if setback.reason else "")
             + ")"
             for setback in self.setbacks

@@ -1,4 +1,4 @@
-"""Both protocols side by side: a study judged on the people it was fitted on, and on people held out."""
+"""Protocols side by side: a study judged on what it was fitted on, on people held out, and on a scanner left out."""
 
 from __future__ import annotations
 
@@ -25,11 +25,6 @@ MEASURES = {
 }
 
 
-def protocol_of(run: FinishedRun) -> str:
-    """What a table calls the run's protocol."""
-    return f"held out, {run.folds} folds" if run.folds else "transductive"
-
-
 def table_protocols(runs: Sequence[FinishedRun]) -> Table:
     """A row a method and protocol: the mean over pairs of scanners of each measure, then each pair.
 
@@ -42,7 +37,7 @@ def table_protocols(runs: Sequence[FinishedRun]) -> Table:
                 f"{run.folder / 'scans.tsv'}: other subjects or scanners than in {first.folder / 'scans.tsv'}; "
                 "give runs of one study"
             )
-    protocols = [protocol_of(run) for run in runs]
+    protocols = [run.protocol for run in runs]
     if len(set(protocols)) < len(protocols):
         raise InputError(
             f"{', '.join(str(run.folder) for run in runs)}: all are {protocols[0]}; give a run of each protocol, "
@@ -55,16 +50,21 @@ def table_protocols(runs: Sequence[FinishedRun]) -> Table:
         panels.append(_by_pair(runs, cells, title=f"{_name(measure)}, by pair", decimals=decimals, by_tissue=by_tissue))
         for run, part in zip(runs, cells, strict=True):
             labels = [run.label(arm) for arm in part["method"]]
-            data.append(part.assign(measure=name, protocol=protocol_of(run), label=labels, pair=part["column"]))
+            data.append(part.assign(measure=name, protocol=run.protocol, label=labels, pair=part["column"]))
     columns = ["measure", "tissue", "method", "label", "protocol", "pair", "n", "mean", "sd", "best", "significant"]
     notes = [
         "Mean (SD) over n subjects; bold: best of the methods under that protocol; *: better than RAW under that "
         "protocol (two-sided paired t-test over subjects, p < 0.05 uncorrected).",
         "Transductive: every arm was fitted on the scans it is judged on. Held out: everyone's images, and the ranges "
         "by which they are judged, come from fits without that person.",
+        *[
+            f"Without {run.left_out}: no fit saw that scanner; means are over its pairs."
+            for run in runs
+            if run.left_out
+        ],
         *[note for run in runs for note in run.setback_notes()],
     ]
-    title = "Both protocols side by side"
+    title = "Protocols side by side"
     if any(run.simulated for run in runs):
         notes.insert(0, SIMULATED)
         title += " (simulated)"
@@ -99,7 +99,7 @@ def _overview(runs: Sequence[FinishedRun]) -> Panel:
                     row = cells.setdefault((place, cell["method"]), [str(cell["n"])])
                     row.append(entry(cell, decimals))
     rows = [
-        [run.label(arm), protocol_of(run), *cells[place, arm]]
+        [run.label(arm), run.protocol, *cells[place, arm]]
         for arm in _arms(runs)
         for place, run in enumerate(runs)
         if (place, arm) in cells
@@ -111,7 +111,7 @@ def _by_pair(
     runs: Sequence[FinishedRun], cells: Sequence[pd.DataFrame], *, title: str, decimals: int, by_tissue: bool
 ) -> Panel:
     """Rows of methods and protocols, under each tissue if any, by pairs of scanners."""
-    pairs = [pair_name(*pair) for pair in runs[0].pairs]
+    pairs = list(dict.fromkeys(pair_name(*pair) for run in runs for pair in run.pairs))
     rows = []
     for tissue in PAPER_TISSUES if by_tissue else (MISSING,):
         for arm in _arms(runs):
@@ -119,7 +119,7 @@ def _by_pair(
                 row = table[(table["tissue"] == tissue) & (table["method"] == arm)]
                 if not row.empty:
                     heads = [tissue] if by_tissue else []
-                    rows.append([*heads, run.label(arm), protocol_of(run), *row_entries(row, pairs, decimals)])
+                    rows.append([*heads, run.label(arm), run.protocol, *row_entries(row, pairs, decimals)])
     heads = ["Tissue"] if by_tissue else []
     return Panel(title, [*heads, "Method", "Protocol", "n", *pairs], rows)
 
@@ -129,8 +129,8 @@ def _arms(runs: Sequence[FinishedRun]) -> list[str]:
 
 
 def write_protocols(folders: Sequence[Path]) -> list[Path]:
-    """Write the table of these runs into the last held-out run's `tables`; returns what was written."""
+    """Write the table into `tables` of the last run whose fits didn't see everything; returns what was written."""
     runs = [read_run(folder) for folder in folders]
     table = table_protocols(runs)
-    held_out = [run for run in runs if run.folds]
-    return write(table, held_out[-1].files.tables)
+    withheld = [run for run in runs if run.folds or run.left_out]
+    return write(table, withheld[-1].files.tables)

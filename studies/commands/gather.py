@@ -16,9 +16,17 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", required=True, type=Path, help="the sheet to write")
     parser.add_argument("--folds", type=int, help="divide the people into so many folds (column fold)")
     parser.add_argument("--stratify", metavar="COLUMN", help="a covariate that the folds share alike")
+    parser.add_argument("--leave-out", metavar="SCANNER", help="mark the scanner that no fit is to see (left_out)")
     parser.add_argument("--seed", type=int, default=0, help="of the division into folds (default: 0)")
 
 
 def main(arguments: argparse.Namespace) -> None:
     """Join part sheets, and divide their people where that is asked for."""
-    gather(arguments.parts, arguments.out, fold_count=arguments.folds, seed=arguments.seed, stratify=arguments.stratify)
+    gather(
+        arguments.parts,
+        arguments.out,
+        fold_count=arguments.folds,
+        seed=arguments.seed,
+        stratify=arguments.stratify,
+        without=arguments.leave_out,
+    )

@@ -9,6 +9,7 @@ import pytest
 
 from core.errors import InputError
 from core.files import read_table, write_table
+from core.left_out import marks
 from evaluation.tables.protocols import write_protocols
 from tests.support.example_run import write_example_run
 
@@ -18,6 +19,29 @@ def hold_out(run: Path) -> Path:
     scans = pd.read_csv(run / "scans.tsv", sep="\t", dtype=str)
     write_table(run / "scans.tsv", scans.assign(fold=scans["subject"].astype(int) % 3 + 1))
     return run
+
+
+def leave_out(run: Path, scanner: str) -> Path:
+    """Make an example run one whose fits saw no scan of a scanner."""
+    scans = pd.read_csv(run / "scans.tsv", sep="\t", dtype=str)
+    write_table(run / "scans.tsv", scans.assign(left_out=marks(scans["scanner"], scanner)))
+    for path in (run / "metrics").glob("*.tsv"):
+        table = read_table(path)
+        if "scanner_a" in table:
+            write_table(path, table[(table["scanner_a"] == scanner) | (table["scanner_b"] == scanner)])
+    return run
+
+
+def test_beside_a_scanner_that_no_fit_saw(tmp_path):
+    together = write_example_run(tmp_path / "together", seed=1)
+    apart = leave_out(write_example_run(tmp_path / "apart", seed=2), "Prisma")
+    paths = write_protocols([together, apart])
+    assert paths[0].parent == apart / "tables"
+    table = read_table(paths[0])
+    without = table[table["protocol"] == "without Prisma"]
+    assert set(without["pair"]) == {"GE-Prisma", "Philips-Prisma", "Prisma-Trio"}
+    assert len(table[table["protocol"] == "transductive"]["pair"].unique()) == 6
+    assert "Without Prisma: no fit saw that scanner; means are over its pairs." in paths[1].read_text()
 
 
 def test_a_row_a_method_and_protocol(tmp_path):

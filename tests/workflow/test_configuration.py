@@ -244,6 +244,29 @@ def test_the_protocol_of_held_out_people(config):
         Configuration(config)
 
 
+def test_the_protocol_of_a_scanner_left_out(config):
+    assert Configuration(config).withheld == []
+    config["protocol"] = "scanners"
+    last = Configuration(config)
+    assert last.left_out == "Trio"
+    assert last.folds == []
+    config["left_out"] = "GE"
+    assert Configuration(config).division == ["--leave-out=GE"]
+    assert Configuration(config).withheld == ["--without-scanner=GE"]
+    # its fits never see it, so it can be no method's target
+    config["methods"]["mica"] = {"target": "GE"}
+    with pytest.raises(InputError, match="methods.mica: .*there is no scanner 'GE'"):
+        Configuration(config).check_arms()
+    config["protocol"] = "kfold"
+    assert Configuration(config).division == ["--leave-out=GE", "--folds=6", "--seed=0"]
+    config["protocol"] = "auto"
+    with pytest.raises(InputError, match="left_out is GE, and protocol auto leaves no scanner out; give protocol: sc"):
+        Configuration(config)
+    config |= {"protocol": "scanners", "left_out": "Tri"}
+    with pytest.raises(InputError, match="left_out: no scan is from a scanner 'Tri' .did you mean 'Trio'"):
+        Configuration(config)
+
+
 @pytest.mark.parametrize(("people", "folds"), [(11, 0), (12, 6)])
 def test_people_are_held_out_where_a_fold_has_two(config, people, folds):
     config["study"]["phantom"]["subjects"] = people

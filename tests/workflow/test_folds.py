@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from baselines.harness.applying import apply_by_fold
-from baselines.harness.fitting import fit_method, fit_without_fold
+from baselines.harness.fitting import fit_method
+from baselines.harness.withheld import Withheld
 from baselines.raw import Raw
 from core import folds
 from core.errors import InputError, NotApplicable
@@ -119,7 +120,7 @@ def divided(folder: Path) -> Study:
 def evaluate(name: str, study: Study, folder: Path) -> None:
     """Models, images and ranges by fold, as a run makes them."""
     for fold in ("1", "2"):
-        fit_without_fold(name, study, fold, folder / "models" / folds.folder_name(fold))
+        fit_method(name, study, folder / "models" / folds.folder_name(fold), withheld=Withheld(fold))
     apply_by_fold(name, folder / "models", study, folder / "images", folder / "training")
     images = ArmImages(name, study, folder / "images", folder / "training")
     write_by_fold(folder / "ranges.json", images.ranges())
@@ -189,7 +190,7 @@ def test_a_method_that_knows_only_its_own_people_is_not_applicable(tmp_path, mon
 
     monkeypatch.setattr("baselines.harness.fitting.image_method", lambda name: Bound)
     with pytest.raises(NotApplicable, match="cannot be applied to people it was not fitted on"):
-        fit_without_fold("bound", divided(tmp_path), "1", tmp_path / "model")
+        fit_method("bound", divided(tmp_path), tmp_path / "model", withheld=Withheld("1"))
     assert not (tmp_path / "model").exists()
 
 
@@ -197,7 +198,7 @@ def test_a_reason_names_the_fold(tmp_path):
     alone = divided(tmp_path)
     pair = Study(tuple(scan for scan in alone.scans if scan.subject in ("01", "02")))
     with pytest.raises(NotApplicable, match="^without fold 1: scanner Alpha has a single scan"):
-        fit_without_fold("combat", pair, "1", tmp_path / "model")
+        fit_method("combat", pair, tmp_path / "model", withheld=Withheld("1"))
 
 
 def test_a_range_is_asked_for_by_fold(tmp_path):

@@ -72,10 +72,11 @@ rule fit:
         status=str(AT.record("{arm}", FIT)),
         checkpoint=lambda wildcards: AT.checkpoint(*wildcards),
         without="--without-fold {fold}" if FOLDS else "",
+        withheld=STUDY.withheld,
     shell:
         "python -m baselines fit {params.method} --arm {wildcards.arm} --scans {input.sheet}"
         " --model {params.model} --scale none --seed {params.seed} --threads {threads}"
-        " --checkpoint {params.checkpoint} {params.without} {params.labels} {params.settings:q}"
+        " --checkpoint {params.checkpoint} {params.without} {params.withheld:q} {params.labels} {params.settings:q}"
         " --status {params.status} --requires {params.requires} --on-failure {config[on_failure]}"
         " --minutes {config[minutes_per_step]} --made {params.made:q} > {log} 2>&1"
 

@@ -44,10 +44,11 @@ if STUDY.volume_arms:
                 for batch in BATCHES
             ],
             without="--without-fold {fold}" if FOLDS else "",
+            withheld=STUDY.withheld,
         shell:
             "python -m baselines fit {params.method} --arm {wildcards.volume_arm} --scans {input.sheet}"
             " --volumes {params.volumes} --regions {params.regions} --model {params.model}"
-            " --seed {params.seed} {params.without} {params.settings:q}"
+            " --seed {params.seed} {params.without} {params.withheld:q} {params.settings:q}"
             " --status {params.status} --requires {params.requires} --on-failure {config[on_failure]}"
             " --minutes {config[minutes_per_step]} --made {params.made:q} > {log} 2>&1"
 
