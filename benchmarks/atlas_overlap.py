@@ -18,13 +18,13 @@ import nibabel as nib
 import numpy as np
 import pandas as pd
 
+from core.atlas import atlas_affine, read_atlas
 from core.images import load_image, load_mask, scale_to_mean, voxel_sizes
 from core.jobs.command import progress
 from core.names import TISSUES
 from core.run_folder import StudyFolder, scan_name
 from evaluation.measures.overlap import dice
 from segmentation.interface import segment
-from studies.atlas import atlas_affine, read_atlas
 from studies.bids.images import read_images
 from studies.bids.options import BidsOptions
 from studies.bids.scans import BidsScan, study_scans

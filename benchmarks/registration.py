@@ -18,12 +18,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from core.atlas import atlas_affine, read_atlas
 from core.images import load_image, scale_to_mean, voxel_sizes
 from core.jobs.command import progress
 from core.names import TISSUES
 from evaluation.measures.overlap import dice
 from segmentation.interface import segment
-from studies.atlas import atlas_affine, read_atlas
 from studies.preprocessing.arrays import bias_field, load_ants, reorient, sample, smooth_for, to_ants
 from studies.preprocessing.atlas import Atlas, load_atlas
 from studies.preprocessing.brain import own_mask

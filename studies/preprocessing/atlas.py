@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
+from core.atlas import atlas_file
 from core.errors import InputError
 from core.images import check_same_grid, load_image, load_mask
-from studies.atlas import atlas_file
 from studies.preprocessing.arrays import Grid, brain_grid, reorient, sample, smooth_for
 from studies.preprocessing.brain import is_stripped
 from studies.preprocessing.options import PreprocessOptions

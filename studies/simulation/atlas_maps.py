@@ -7,7 +7,7 @@ from functools import cache
 import numpy as np
 from scipy import ndimage
 
-from studies.atlas import atlas_affine, read_atlas
+from core.atlas import atlas_affine, read_atlas
 from studies.simulation.grid import ATLAS_SCALE, ORIGIN_MM, SHAPE
 
 _ELLIPSOIDS = {

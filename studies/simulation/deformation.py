@@ -7,7 +7,7 @@ from functools import cache
 import numpy as np
 from scipy import ndimage
 
-from studies.atlas import atlas_affine
+from core.atlas import atlas_affine
 from studies.simulation.atlas_maps import undeformed
 from studies.simulation.grid import ATLAS_SCALE, COARSE, ORIGIN_MM, SHAPE
 from studies.simulation.random_fields import enlarge, random_field

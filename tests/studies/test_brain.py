@@ -7,10 +7,10 @@ import sys
 import numpy as np
 import pytest
 
+from core.atlas import atlas_file
 from core.errors import InputError, Remark
 from core.images import load_image, save_image, save_labels
 from studies.__main__ import main
-from studies.atlas import atlas_file
 from studies.preprocessing.arrays import reorient
 from studies.preprocessing.atlas import load_atlas
 from studies.preprocessing.brain import deepbet_mask, is_stripped, own_mask, way_of

@@ -7,8 +7,8 @@ from functools import cache
 import numpy as np
 from scipy import ndimage
 
+from core.atlas import atlas_file
 from core.images import load_image
-from studies.atlas import atlas_file
 from studies.preprocessing.arrays import reorient
 
 EDGE_MM = 2.0

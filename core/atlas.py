@@ -1,4 +1,4 @@
-"""The ICBM152 2009a atlas that nilearn's wheel carries, for simulation and preprocessing; no download."""
+"""The ICBM152 2009a atlas that nilearn's wheel carries, for whoever simulates, registers or has priors; no download."""
 
 from __future__ import annotations
 
