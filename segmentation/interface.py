@@ -150,6 +150,7 @@ def segment(
     engine: str = "hmrf",
     threads: int = 1,
     partial_volumes: bool = False,
+    affine: np.ndarray | None = None,
     name: str = "image",
 ) -> Segmentation:
     """Segment a brain into CSF, GM and WM with one of `engines()`.
@@ -161,9 +162,11 @@ def segment(
     mask : bool (X, Y, Z), the brain.
     voxel_sizes : three sizes in mm.
     engine : `hmrf`, FAST's model without FSL; `fsl`, FAST itself; `gmm`, a Gaussian mixture of the
-        intensities alone; or another module of `segmentation.engines`.
+        intensities alone; `atropos`, ANTs' with an atlas's priors; or another module of `segmentation.engines`.
     threads : threads the engine may use; the result doesn't depend on it.
     partial_volumes : estimate these too, where the engine can; they take a quarter more memory.
+    affine : (4, 4), voxel to mm, for an engine that has an atlas's priors; by default the axes run to the right, the
+        front and the top.
     name : what to call the image in messages, such as its path.
 
     Raises
@@ -178,6 +181,7 @@ def segment(
         raise InputError(f"{threads} threads; a segmentation needs at least 1")
     sizes = tuple(float(size) for size in voxel_sizes)
     module = importlib.import_module(f"{ENGINES}.{engine}")
+    placed = {"affine": np.diag([*sizes, 1.0]) if affine is None else affine}
     try:
         found = module.segment(
             np.asarray(image, dtype=np.float32),
@@ -185,6 +189,7 @@ def segment(
             sizes,
             threads,
             partial_volumes,
+            **(placed if getattr(module, "ON_ATLAS", False) else {}),
         )
         _check_found(found)
     except InputError as error:

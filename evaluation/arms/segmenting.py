@@ -59,6 +59,7 @@ def segment_arm(
             engine=engine,
             threads=threads,
             partial_volumes=True,
+            affine=scan.affine,
             name=str(image_path(images, scan)),
         )
         save_labels(labels_path(out, scan), labels_at(segmentation, rule, threshold), scan.affine)

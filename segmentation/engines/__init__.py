@@ -9,5 +9,6 @@ It gets what `segmentation.interface.segment` has checked: ``image`` float32
 image is above 0; ``voxel_sizes`` three sizes in mm; ``threads`` the threads it may use;
 ``partial_volumes`` whether to estimate these, if it can; a module that can't says
 ``PARTIAL_VOLUMES = False``. A module whose program may be missing has ``check()``, asked while a run is
-planned, which raises ``InputError`` then. It returns classes in the order CSF, GM, WM, with 0 outside the mask.
+planned, which raises ``InputError`` then. One that has an atlas's priors says ``ON_ATLAS = True``
+and gets ``affine``, voxel to mm (4, 4), by name. It returns classes in the order CSF, GM, WM, with 0 outside the mask.
 """

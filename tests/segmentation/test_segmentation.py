@@ -120,7 +120,7 @@ def new_engine(tmp_path, monkeypatch, request):
 
 
 def test_an_engine_is_one_file(brain, new_engine):
-    assert {"fsl", "gmm", "hmrf", new_engine} == set(engines())
+    assert new_engine in engines()
     found = segment(*brain[:2], SIZES, engine=new_engine)
     assert found.engine == new_engine
     assert set(np.unique(found.labels)) == {0, 1, 2, 3}
