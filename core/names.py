@@ -25,7 +25,7 @@ SCAN_IDS = ("subject", "scanner", "scanner_a", "scanner_b", "session", "session_
 FIRST_SESSION = "1"
 """What the session of a scan is called that nobody named; a rescan's is another."""
 
-ARM_STEPS = ("fit", "apply", "intensities", "segment", "measure")
+ARM_STEPS = ("fit", "apply", "intensities", "segment", "resegment", "measure")
 """The steps of an arm, in order: names of rules, records and logs."""
 
 WORST_FIRST = ("failed", "not_applicable", "ok")

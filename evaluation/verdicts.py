@@ -381,7 +381,7 @@ def run_verdicts(run: Path, *, primary: str, tissue: str) -> tuple[pd.DataFrame,
 def _verdict(
     arm: Arm, part: pd.DataFrame, primary: Endpoint, tables: Mapping[str, pd.DataFrame], described: Mapping[str, Arm]
 ) -> dict[str, object]:
-    removed, why = removed_answer(part, primary.measure.better, arm.due, _lacking_seeds(part, described))
+    removed, why = removed_answer(part, primary.measure.better, arm.due, lacking_seeds(part, described))
     if not arm.competes:
         removed, why = NOT_COMPARED, "a person's other scans are used" if arm.role == "arm" else "a control"
     over_raw = part[part["control"] == "raw"].iloc[0]
@@ -419,7 +419,7 @@ def _verdict(
     }
 
 
-def _lacking_seeds(part: pd.DataFrame, described: Mapping[str, Arm]) -> str:
+def lacking_seeds(part: pd.DataFrame, described: Mapping[str, Arm]) -> str:
     """Which planned fits under further seeds gave no numbers, of the arm and of its controls; empty where all did."""
     told = []
     for row in part.to_dict("records"):

@@ -201,6 +201,12 @@ class Configuration:
         return sorted({module for arm in self.arms.values() for module in configured_modules(arm.method)})
 
     @property
+    def further_engines(self) -> list[str]:
+        """The segmentation engines beside the run's own."""
+        chosen = self.content["segmentation"]
+        return [name for name in dict.fromkeys(chosen["engines"]) if name != chosen["engine"]]
+
+    @property
     def withheld(self) -> list[str]:
         """The options by which every fit is kept from the scanner that is left out."""
         return [f"--without-scanner={self.left_out}"] if self.left_out else []
@@ -280,6 +286,8 @@ class Configuration:
         check_primary(primary["measure"], primary["tissue"] or "")
         engine = segmentation["engine"]
         check_engine(engine, "segmentation.engine")
+        for further in self.further_engines:
+            check_engine(further, "segmentation.engines")
         check_rule(segmentation["rule"], segmentation["threshold"])
         if segmentation["rule"] == "partial_volume" and not gives_partial_volumes(engine):
             raise InputError(f"segmentation.rule: engine {engine} estimates no partial volumes; give posterior or hard")

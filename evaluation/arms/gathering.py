@@ -15,11 +15,24 @@ from core.files import read_json, read_table, write_table
 from core.names import SCAN_IDS
 from core.run_folder import RunFolder
 from core.study import Study
-from evaluation.arms.parts import ARRAYS, MEASURES, VOLUME_COLUMNS, VOLUMES, join, part_files
+from evaluation.arms.parts import (
+    ARRAYS,
+    ENGINE_COLUMNS,
+    FURTHER_ENGINES,
+    MEASURES,
+    VOLUME_COLUMNS,
+    VOLUMES,
+    join,
+    part_files,
+)
 from evaluation.measures import registry
 from evaluation.measures.interface import Measured, rescan_table
 
 IDS = ("method", *SCAN_IDS, "tissue")
+
+
+ENGINE_TABLE = "engine_volumes"
+"""Volumes by further segmentation engines; a run without them has no such table."""
 
 
 def read_volumes(run: Path, arms: Sequence[str], batches: Sequence[str] | None) -> pd.DataFrame:
@@ -34,6 +47,21 @@ def read_volumes(run: Path, arms: Sequence[str], batches: Sequence[str] | None) 
     joined = join(tables)
     refuse_doubles(joined, "volumes", run)
     return joined
+
+
+def read_engines(
+    run: Path, arms: Sequence[str], engines: Sequence[str], batches: Sequence[str] | None
+) -> dict[str, pd.DataFrame]:
+    """The volumes by further engines, of scans and of rescans; nothing without `engines`."""
+    if not engines:
+        return {}
+    parts = [read_table(path) for arm in arms for path in part_files(run, FURTHER_ENGINES, arm, batches)]
+    joined = join([pd.DataFrame(columns=ENGINE_COLUMNS), *parts])
+    again = joined["rescan"].astype(bool)
+    return {
+        ENGINE_TABLE: joined[~again].drop(columns=["session", "rescan"]),
+        rescan_table(ENGINE_TABLE): joined[again].drop(columns=["rescan", "rule", "reach", "dice_truth"]),
+    }
 
 
 def split_volumes(volumes: pd.DataFrame) -> dict[str, pd.DataFrame]:
@@ -99,13 +127,15 @@ def gather(
     arms: Sequence[str],
     *,
     volume_arms: Collection[str] = (),
+    engines: Sequence[str] = (),
     batches: Sequence[str] | None,
     seed: int,
     resamples: int,
 ) -> list[Path]:
     """Join the arms' parts into `RUN/metrics/*.tsv`; returns the files written.
 
-    `volume_arms` are those of `arms` that give volumes alone, whose images nothing is measured of.
+    `volume_arms` are those of `arms` that give volumes alone, whose images nothing is measured of; `engines` are the
+    segmentation engines beside the run's own.
     `seed` and `resamples` are those of the bootstrap, which the intervals of some tables are from. Where
     people are divided into folds, tables by subject end in the column `fold`.
     """
@@ -119,7 +149,11 @@ def gather(
         resamples=resamples,
     )
     with_images = [arm for arm in arms if arm not in volume_arms]
-    found = {**split_volumes(read_volumes(run, arms, batches)), **read_rows(run, with_images, batches)}
+    found = {
+        **split_volumes(read_volumes(run, arms, batches)),
+        **read_engines(run, with_images, engines, batches),
+        **read_rows(run, with_images, batches),
+    }
     tables |= {name: measured.in_order(table) for name, table in found.items()}
     for module in registry.studied():
         tables |= module.of_study(measured)

@@ -16,6 +16,9 @@ VOLUMES = ("volumes", "tsv")
 REGIONS = ("regions", "tsv")
 """The same volumes in each region of the brain."""
 
+FURTHER_ENGINES = ("engines", "tsv")
+"""Volumes by segmentation engines beside the run's own."""
+
 MEASURES = ("measures", "json")
 """What the files of `evaluation.measures` give of a batch: rows by table."""
 
@@ -25,6 +28,7 @@ ARRAYS = ("arrays", "npz")
 OF_A_SCAN = ["method", "subject", "scanner", "session", "rescan"]
 BY_RULE = ["volume_ml", "volume_ml_hard", "volume_ml_pve", "volume_ml_posterior", "volume_ml_pve_threshold"]
 VOLUME_COLUMNS = [*OF_A_SCAN, "tissue", *BY_RULE, "engine", "rule", "reach"]
+ENGINE_COLUMNS = [*VOLUME_COLUMNS, "dice_truth"]
 REGION_COLUMNS = [*OF_A_SCAN, "region", "tissue", *BY_RULE]
 
 

@@ -10,6 +10,11 @@ RULES = ("posterior", "partial_volume", "hard")
 def add_segmentation_options(parser: argparse.ArgumentParser) -> None:
     """By which engine, and what counts as a tissue."""
     parser.add_argument("--engine", default="hmrf", help="segmentation engine (default: hmrf)")
+    add_rule_options(parser)
+
+
+def add_rule_options(parser: argparse.ArgumentParser) -> None:
+    """What counts as a tissue."""
     parser.add_argument(
         "--rule", choices=RULES, default="posterior", help="what counts as a tissue (default: posterior)"
     )

@@ -17,6 +17,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add_run_argument(parser)
     parser.add_argument("--arms", nargs="+", required=True, metavar="ARM", help="arms, in the tables' order")
     parser.add_argument("--volume-arms", nargs="*", default=[], metavar="ARM", help="those that give volumes alone")
+    parser.add_argument(
+        "--engines", nargs="*", default=[], metavar="ENGINE", help="segmentation engines beside the own"
+    )
     parser.add_argument("--batches", nargs="+", metavar="BATCH", help="only these batches (default: all there are)")
     add_bootstrap_options(parser)
 
@@ -28,6 +31,7 @@ def main(arguments: argparse.Namespace) -> None:
         read_sheet(RunFolder(arguments.run).sheet, check=False),
         arguments.arms,
         volume_arms=arguments.volume_arms,
+        engines=arguments.engines,
         batches=arguments.batches,
         seed=arguments.seed,
         resamples=arguments.bootstrap,

@@ -1,4 +1,4 @@
-"""`statistics`: paired tests, gains beyond controls, verdicts, equivalence with rescans, and the summary."""
+"""`statistics`: paired tests, gains beyond controls, verdicts by each segmenter, equivalence, and the summary."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from core.run_folder import RunFolder
 from core.sheet import read_sheet
 from evaluation.commands._run import add_bootstrap_options, add_run_argument
 from evaluation.equivalence import run_equivalence
+from evaluation.segmenters import run_segmenters
 from evaluation.statistics import run_statistics
 from evaluation.summary import run_summary
 from evaluation.verdicts import run_verdicts
@@ -37,6 +38,7 @@ def main(arguments: argparse.Namespace) -> None:
     gains, verdicts = run_verdicts(arguments.run, primary=measure, tissue=tissue)
     write_table(run.statistic("gains"), gains)
     write_table(run.statistic("verdicts"), verdicts)
+    write_table(run.statistic("segmenters"), run_segmenters(arguments.run, study, measure, tissue))
     write_table(run.statistic("equivalence"), run_equivalence(arguments.run))
     write_table(
         run.statistic("summary"), run_summary(arguments.run, seed=arguments.seed, resamples=arguments.bootstrap)

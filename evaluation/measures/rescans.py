@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from core.study import Study
 from evaluation.measures.interface import Measured, rescan_table
 
 TABLE = rescan_table("volume_differences")
@@ -36,16 +37,22 @@ def rescan_differences(volumes: pd.DataFrame, sessions: Sequence[str]) -> pd.Dat
     return pd.concat(tables, ignore_index=True)[columns] if tables else pd.DataFrame(columns=columns)
 
 
-def of_study(measured: Measured) -> dict[str, pd.DataFrame]:
-    """The table of differences between sessions; without rows where nobody was rescanned."""
-    again = measured.tables[rescan_table("volumes")]
-    first = measured.tables["volumes"].merge(
+def with_first_scans(volumes: pd.DataFrame, again: pd.DataFrame, study: Study) -> pd.DataFrame:
+    """The rescans' volumes `again`, and above them those of the same people's first scans on the same scanners."""
+    if again.empty:
+        return again
+    first = volumes.merge(
         pd.DataFrame(
-            [(scan.subject, scan.scanner, scan.session) for scan in measured.study.scans],
+            [(scan.subject, scan.scanner, scan.session) for scan in study.scans],
             columns=["subject", "scanner", "session"],
         ),
         on=["subject", "scanner"],
     )
     first = first.merge(again[["method", "subject", "scanner"]].drop_duplicates(), on=["method", "subject", "scanner"])
-    volumes = pd.concat([first[again.columns], again], ignore_index=True) if len(again) else again
+    return pd.concat([first[again.columns], again], ignore_index=True)
+
+
+def of_study(measured: Measured) -> dict[str, pd.DataFrame]:
+    """The table of differences between sessions; without rows where nobody was rescanned."""
+    volumes = with_first_scans(measured.tables["volumes"], measured.tables[rescan_table("volumes")], measured.study)
     return {TABLE: measured.in_order(rescan_differences(volumes, sorted(measured.sessions)))}

@@ -12,7 +12,9 @@ import pandas as pd
 from core.brain_edge import LARGEST_EDGE_BIAS
 from evaluation.label_trust import ON_LABELS, doubt_note
 from evaluation.measures import registry
-from evaluation.runs.finished_run import ENDED, FinishedRun
+from evaluation.runs.finished_run import ENDED, FinishedRun, is_yes
+from evaluation.segmenters import COLUMNS as SEGMENTER_COLUMNS
+from evaluation.segmenters import sentence as segmenters_sentence
 from evaluation.tables.notes import rules_note
 from evaluation.verdicts import (
     BEYOND,
@@ -213,8 +215,14 @@ def warnings(run: FinishedRun, primary: pd.DataFrame, arms: list[str]) -> list[s
     if doubt:
         rests = "rests on them" if primary["measure"].iloc[0] in ON_LABELS else "isn't about labels themselves"
         told.append(f"{doubt} The primary endpoint {rests}.")
-    if volumes is not None and volumes["engine"].nunique() == 1:
-        told.append(f"One segmenter ({volumes['engine'].iloc[0]}): whether another says the same isn't known here.")
+    segmenters = run.table("statistics/segmenters.tsv", SEGMENTER_COLUMNS)
+    if segmenters is not None and not segmenters.empty:
+        told.append(segmenters_sentence(segmenters.assign(own=is_yes(segmenters["own"]))))
+        if segmenters["engine"].nunique() == 1:
+            told.append(
+                f"One segmenter ({segmenters['engine'].iloc[0]}): whether another says the same isn't known here "
+                "(`segmentation: engines`)."
+            )
     return told
 
 

@@ -206,7 +206,7 @@ def test_an_arm_that_is_worse_than_raw_is_so_without_its_controls_too():
 def test_seeds_that_failed_are_missed():
     levels = {"raw": 0.8, "mine": 0.9, "mine_permuted": 0.8, "mine_permuted_seed1": 0.8, "mine_blur": 0.8}
     found = gains(study(levels), None, Endpoint(SSIM, primary=True), CONTROLLED)
-    lacking = verdicts._lacking_seeds(found[found["method"] == "mine"], CONTROLLED)
+    lacking = verdicts.lacking_seeds(found[found["method"] == "mine"], CONTROLLED)
     assert lacking == "1 of 2 fits of mine gave no numbers"
     assert removed_answer(found[found["method"] == "mine"], SSIM.better, lacking=lacking) == (UNKNOWN, lacking)
 

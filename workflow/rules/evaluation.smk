@@ -61,6 +61,11 @@ rule metrics:
         segmented=expand(rules.segment.output.made, arm=IMAGE_ARMS, batch=BATCHES),
         measured=expand(rules.measure.output, arm=IMAGE_ARMS, batch=BATCHES),
         harmonized=of_volume_arms("apply/{volume_arm}-all"),
+        resegmented=(
+            expand(rules.resegment.output.made, arm=IMAGE_ARMS, batch=BATCHES)
+            if STUDY.further_engines
+            else []
+        ),
     output:
         ssim=AT.metric("ssim"),
         volumes=AT.metric("volumes"),
@@ -77,11 +82,13 @@ rule metrics:
             came_from=[
                 "prepare/*",
                 "segment/*",
+                "resegment/*",
                 "measure/*",
                 *(f"apply/{arm}-all" for arm in STUDY.volume_arms),
             ],
             arms=ARMS,
             volume_arms=STUDY.volume_arms,
+            engines=STUDY.further_engines,
             batches=BATCHES,
             seed=config["seed"],
             bootstrap=config["evaluation"]["bootstrap"],
@@ -90,7 +97,7 @@ rule metrics:
         run=subpath(output.ssim, ancestor=2),
     shell:
         "python -m evaluation gather {params.run} --arms {params.arms}"
-        " --volume-arms {params.volume_arms} --batches {params.batches}"
+        " --volume-arms {params.volume_arms} --engines {params.engines} --batches {params.batches}"
         " --seed {params.seed} --bootstrap {params.bootstrap} --made {params.made:q} > {log} 2>&1"
 
 

@@ -17,6 +17,9 @@ rule status:
         applied=of_every_arm(rules.apply.output.made),
         ranged=of_every_arm(rules.intensities.output.made),
         segmented=of_every_arm(rules.segment.output.made),
+        resegmented=(
+            of_every_arm(rules.resegment.output.made) if STUDY.further_engines else []
+        ),
         measured=of_every_arm(rules.measure.output.made),
         volumes=of_volume_arms("apply/{volume_arm}-all"),
     output:
@@ -33,6 +36,7 @@ rule status:
                 "apply/*",
                 "intensities/*",
                 "segment/*",
+                "resegment/*",
                 "measure/*",
             ],
             arms=ARMS,
