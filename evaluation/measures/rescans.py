@@ -9,6 +9,7 @@ import pandas as pd
 
 from core.study import Study
 from evaluation.measures.interface import Measured, rescan_table
+from evaluation.scan_pairs import side_by_side
 
 TABLE = rescan_table("volume_differences")
 RULES = ("", "_pve", "_hard")
@@ -20,21 +21,17 @@ def rescan_differences(volumes: pd.DataFrame, sessions: Sequence[str]) -> pd.Dat
 
     `volumes` has method, subject, scanner, session, tissue and a column of volumes a rule.
     """
-    keys = ["method", "subject", "scanner", "tissue"]
     values = [f"volume_ml{rule}" for rule in RULES]
-    columns = [*keys[:3], "session_a", "session_b", "tissue"]
-    columns += [f"{kind}_ml{rule}" for rule in RULES for kind in ("difference", "absolute_difference")]
-    tables = []
-    for session_a, session_b in itertools.combinations(sessions, 2):
-        a, b = (volumes.loc[volumes["session"] == name, [*keys, *values]] for name in (session_a, session_b))
-        both = a.merge(b, on=keys, suffixes=("_a", "_b"))
-        found = both[keys].assign(session_a=session_a, session_b=session_b)
-        for rule in RULES:
-            difference = both[f"volume_ml{rule}_a"] - both[f"volume_ml{rule}_b"]
-            found[f"difference_ml{rule}"] = difference
-            found[f"absolute_difference_ml{rule}"] = difference.abs()
-        tables.append(found)
-    return pd.concat(tables, ignore_index=True)[columns] if tables else pd.DataFrame(columns=columns)
+    pairs = list(itertools.combinations(sessions, 2))
+    found = side_by_side(
+        volumes[["method", "subject", "scanner", "session", "tissue", *values]], values, pairs, of="session"
+    )
+    columns = ["method", "subject", "scanner", "session_a", "session_b", "tissue"]
+    for rule in RULES:
+        found[f"difference_ml{rule}"] = found[f"volume_ml{rule}_a"] - found[f"volume_ml{rule}_b"]
+        found[f"absolute_difference_ml{rule}"] = found[f"difference_ml{rule}"].abs()
+        columns += [f"difference_ml{rule}", f"absolute_difference_ml{rule}"]
+    return found[columns]
 
 
 def with_first_scans(volumes: pd.DataFrame, again: pd.DataFrame, study: Study) -> pd.DataFrame:

@@ -14,6 +14,7 @@ import pandas as pd
 from core.names import TISSUES
 from evaluation import intervals, volume_rules
 from evaluation.measures.interface import Measure, Measured, Summary
+from evaluation.scan_pairs import side_by_side
 
 RMSE_KEYS = ["method", "scanner_a", "scanner_b", "tissue"]
 """The columns that say of which subjects' differences an RMSE is."""
@@ -90,23 +91,15 @@ def volume_differences(volumes: pd.DataFrame, pairs: Sequence[tuple[str, str]]) 
     (`volume_rules.ENDINGS`); the result method, subject, scanner_a, scanner_b, tissue, and by each rule
     difference_ml (a - b) and absolute_difference_ml. A subject without one of a pair's scans has no row for it.
     """
-    keys = ["method", "subject", "tissue"]
     endings = [ending for ending in volume_rules.ENDINGS if f"volume_ml{ending}" in volumes]
     values = [f"volume_ml{ending}" for ending in endings]
-    columns = [
-        *("method", "subject", "scanner_a", "scanner_b", "tissue"),
-        *(f"{name}{ending}" for ending in endings for name in ("difference_ml", "absolute_difference_ml")),
-    ]
-    tables = []
-    for scanner_a, scanner_b in pairs:
-        a, b = (volumes.loc[volumes["scanner"] == scanner, [*keys, *values]] for scanner in (scanner_a, scanner_b))
-        both = a.merge(b, on=keys, suffixes=("_a", "_b"))
-        table = both[keys].assign(scanner_a=scanner_a, scanner_b=scanner_b)
-        for ending, value in zip(endings, values, strict=True):
-            table[f"difference_ml{ending}"] = both[f"{value}_a"] - both[f"{value}_b"]
-            table[f"absolute_difference_ml{ending}"] = table[f"difference_ml{ending}"].abs()
-        tables.append(table)
-    return pd.concat(tables, ignore_index=True)[columns] if tables else pd.DataFrame(columns=columns)
+    found = side_by_side(volumes[["method", "subject", "scanner", "tissue", *values]], values, pairs)
+    columns = ["method", "subject", "scanner_a", "scanner_b", "tissue"]
+    for ending in endings:
+        found[f"difference_ml{ending}"] = found[f"volume_ml{ending}_a"] - found[f"volume_ml{ending}_b"]
+        found[f"absolute_difference_ml{ending}"] = found[f"difference_ml{ending}"].abs()
+        columns += [f"difference_ml{ending}", f"absolute_difference_ml{ending}"]
+    return found[columns]
 
 
 def rmse(differences: np.ndarray) -> np.ndarray:
