@@ -10,6 +10,7 @@ import nibabel as nib
 import numpy as np
 from scipy import ndimage
 
+from core import noise
 from core.errors import InputError
 from core.images import voxel_sizes
 
@@ -135,16 +136,5 @@ def bias_field(image: np.ndarray, mask: np.ndarray, affine: np.ndarray) -> np.nd
 
 
 def noise_sd(image: np.ndarray, mask: np.ndarray) -> float:
-    """The SD of the noise in a brain, from how much a voxel departs from its neighbors along each axis.
-
-    The median absolute second difference, scaled to normal noise; the least of the three axes, since
-    interpolation on the scanner smooths some. Tissue borders raise it: a rough figure to compare scans by.
-    """
-    inner = ndimage.binary_erosion(mask, iterations=2)
-    found = []
-    for axis in range(3):
-        second = np.diff(image, 2, axis=axis) / np.sqrt(np.float32(6))
-        there = np.take(inner, np.arange(1, image.shape[axis] - 1), axis=axis)
-        if there.any():
-            found.append(1.4826 * float(np.median(np.abs(second[there]))))
-    return min(found, default=float("nan"))
+    """The SD of a brain's noise (`core.noise.noise_sd`), two voxels within it: a rough figure to compare scans by."""
+    return noise.noise_sd(image, ndimage.binary_erosion(mask, iterations=2))
