@@ -20,10 +20,13 @@ from evaluation.arms.parts import (
     ENGINE_COLUMNS,
     FURTHER_ENGINES,
     MEASURES,
+    REGION_COLUMNS,
+    REGIONS,
     VOLUME_COLUMNS,
     VOLUMES,
     join,
     part_files,
+    part_path,
 )
 from evaluation.measures import registry
 from evaluation.measures.interface import Measured, rescan_table
@@ -121,6 +124,17 @@ def read_arrays(run: Path, module: str, arm: str, batches: Sequence[str] | None)
     return found
 
 
+def read_regions(run: Path, arm: str, batches: Sequence[str] | None) -> pd.DataFrame:
+    """An arm's volumes by region from its parts, `REGION_COLUMNS`; without a row of an arm that has none.
+
+    An arm of volumes that harmonizes whole tissues has none, so that of `batches` those are read that are there.
+    """
+    folder = RunFolder(run).parts(arm)
+    wanted = None if batches is None else {part_path(folder, REGIONS, batch) for batch in batches}
+    files = [path for path in part_files(run, REGIONS, arm, None) if wanted is None or path in wanted]
+    return join([pd.DataFrame(columns=REGION_COLUMNS), *(read_table(path) for path in files)])
+
+
 def gather(
     run: Path,
     study: Study,
@@ -145,6 +159,7 @@ def gather(
         arms=arms,
         tables=tables,
         arrays=lambda module, arm: {} if arm in volume_arms else read_arrays(run, module, arm, batches),
+        regions=lambda arm: read_regions(run, arm, batches),
         seed=seed,
         resamples=resamples,
     )

@@ -1,7 +1,7 @@
 """How well gray and white matter are told apart in one image: contrast-to-noise and joint variation.
 
 Both are taken over voxels that are the same for every arm, so an arm can't raise them by moving the border
-between the tissues: the truth's, where it is known, else RAW's (`Person.tissues`). RAW's own borders follow its
+between the tissues: the truth's, where it is known, else RAW's (`Person.white_and_gray`). RAW's own borders follow its
 noise and contrast, which favors RAW and averages of it; a mean of RAW's scans passed even the noise-free image
 there. Neither knows what is noise and what is anatomy: an arm
 that makes everyone alike, or smooths, may score well here and must be seen to lose elsewhere.
@@ -13,7 +13,6 @@ import math
 
 import numpy as np
 
-from core.names import TISSUES
 from evaluation.measures.interface import Measure, Person, Summary
 
 TABLE = "contrast"
@@ -75,20 +74,10 @@ def _ratio(above: float, below: float) -> float:
     return above / below if below > 0 else math.nan
 
 
-def tissues_of(person: Person, scanner: str) -> tuple[np.ndarray, np.ndarray]:
-    """White and gray matter's voxels (X, Y, Z), bool, of a scan: the true ones in its mask where they are known."""
-    truth = person.truth.get(scanner)
-    if truth is None or truth.labels is None:
-        return person.tissues["WM"], person.tissues["GM"]
-    brain = person.masks[scanner]
-    white, gray = ((truth.labels == 1 + TISSUES.index(tissue)) & brain for tissue in ("WM", "GM"))
-    return white, gray
-
-
 def of_person(person: Person) -> list[dict]:
     """A row a scan."""
     rows = []
     for scanner, image in person.images.items():
-        white, gray = (image[tissue] for tissue in tissues_of(person, scanner))
+        white, gray = (image.ravel()[places] for places in person.white_and_gray[scanner])
         rows.append({"scanner": scanner, "cnr": contrast_to_noise(white, gray), "cjv": joint_variation(white, gray)})
     return rows

@@ -19,6 +19,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
@@ -152,19 +153,41 @@ class Person:
     grid_shape: tuple[int, int, int] | None = None
     arm: str = ""
 
+    @cached_property
+    def white_and_gray(self) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+        """By scanner white and gray matter's voxels (N,), (M,) of its scan, flattened.
+
+        They are the true labels' in the scan's mask where those are known, else `tissues`: the same for every arm,
+        so that no arm gains by moving the border between the tissues.
+        """
+        common = tuple(np.flatnonzero(self.tissues[tissue]) for tissue in ("WM", "GM"))
+        found = {}
+        for scanner in self.images:
+            truth = self.truth.get(scanner)
+            if truth is None or truth.labels is None:
+                found[scanner] = common
+            else:
+                brain = np.flatnonzero(self.masks[scanner])
+                labels = truth.labels.ravel()[brain]
+                found[scanner] = tuple(brain[labels == 1 + TISSUES.index(tissue)] for tissue in ("WM", "GM"))
+        return found
+
 
 @dataclass(frozen=True, kw_only=True)
 class Measured:
     """A run's measures of single people, for those measures that need everyone.
 
     `tables` are those of `RUN/metrics` by name; `arrays(module, method)` gives what a module's
-    `arrays_of_person` made, by (subject, scanner). `seed` and `resamples` are the bootstrap's.
+    `arrays_of_person` made, by (subject, scanner); `regions(method)` gives an arm's volumes by region (method,
+    subject, scanner, session, rescan, region, tissue, and mL by rule), without a row where it has none. `seed` and
+    `resamples` are the bootstrap's.
     """
 
     study: Study
     arms: Sequence[str]
     tables: Mapping[str, pd.DataFrame]
     arrays: Callable[[str, str], dict[tuple[str, str], np.ndarray]]
+    regions: Callable[[str], pd.DataFrame]
     seed: int
     resamples: int
 

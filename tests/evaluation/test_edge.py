@@ -11,15 +11,17 @@ from core.errors import Caution
 from core.files import read_table, write_table
 from core.jobs.record import run_step
 from core.names import TISSUES
+from core.study import Study
 from evaluation.__main__ import main
 from evaluation.measures import edge
-from evaluation.measures.interface import Measured, Person, Range
+from evaluation.measures.interface import Person, Range
 from evaluation.report import content
 from evaluation.report.first_screen import first_screen
 from evaluation.runs.finished_run import read_run
 from evaluation.runs.status_table import join_status
 from evaluation.tables import table_edge
 from tests.support.example_run import write_example_run
+from tests.support.measured import measured_of
 
 
 def person_of(images: dict[str, np.ndarray], mask: np.ndarray, tissues: dict[str, np.ndarray]) -> Person:
@@ -56,14 +58,7 @@ def test_the_bias_is_what_was_done_to_a_layer_and_no_tissues_brightness():
         for arm, images in (("raw", raw), ("arm", changed), ("brighter", brighter))
         for row in edge.of_person(person_of(images, mask, tissues))
     ]
-    measured = Measured(
-        study=None,
-        arms=["raw", "arm", "brighter"],
-        tables={"edge": pd.DataFrame(rows)},
-        arrays=dict,
-        seed=0,
-        resamples=0,
-    )
+    measured = measured_of(Study(()), ["raw", "arm", "brighter"], {"edge": pd.DataFrame(rows)})
     found = edge.of_study(measured)["edge"].set_index(["method", "scanner"])
     third = (depths == 3).sum() / np.isin(depths, (3, 4)).sum()
     np.testing.assert_allclose(found.loc["raw", list(edge.BIASES.values())], 0)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -29,6 +28,7 @@ from evaluation.measures.intensity_distance import wasserstein_of_sorted
 from evaluation.measures.interface import Measured, Person, Range, Truth
 from evaluation.measures.reliability import between_person_cv, icc, icc_interval, over_tissues, within_person_cv
 from evaluation.measures.scanner_classification import classify, neighbors, octants, of_person, roughness, shading
+from tests.support.measured import measured_of
 
 SHROUT_FLEISS = np.array(
     [[9, 2, 5, 8], [6, 1, 3, 2], [8, 4, 6, 8], [7, 1, 2, 6], [10, 5, 6, 9], [6, 2, 4, 7]], dtype=float
@@ -153,7 +153,7 @@ def detail_table(raw: np.ndarray, arm: np.ndarray, truth: np.ndarray | None) -> 
         person = replace(person_of({"A": image}), truth=known)
         rows += [{"method": method, "subject": "01", **row} for row in sharpness.of_person(person)]
     tables = {"sharpness": pd.DataFrame(rows)}
-    found = sharpness.of_study(measured_of((Scan("01", "A", None, None),), ["raw", "arm"], tables))
+    found = sharpness.of_study(measured_of(Study((Scan("01", "A", None, None),)), ["raw", "arm"], tables))
     return found["sharpness"].set_index("method")
 
 
@@ -249,13 +249,7 @@ def cohort(people: np.ndarray, shift: float = 0.0, noise: float = 0.0) -> Measur
         seen = values + (scanner == "B") * shift + noise * rng.standard_normal(values.shape)
         cells[name, scanner] = np.column_stack([places, seen])
     scans = tuple(Scan(name, scanner, None, None) for name, scanner in cells)
-    return measured_of(scans, ["arm"], {}, lambda module, method: cells)
-
-
-def measured_of(scans: tuple[Scan, ...], methods: list[str], tables: dict, arrays: Callable | None = None) -> Measured:
-    return Measured(
-        study=Study(scans), arms=methods, tables=tables, arrays=arrays or (lambda *names: {}), seed=0, resamples=300
-    )
+    return measured_of(Study(scans), ["arm"], {}, arrays=lambda module, method: cells)
 
 
 def test_people_are_recognised_and_their_variance_measured():
@@ -430,7 +424,7 @@ def test_noise_between_scanners_costs_people(sum_column):
     else:
         volumes["volume_ml_pve"] = np.nan
     tables = {"volumes": volumes, "truth": pd.DataFrame(truth, columns=[*keys, "true_volume_ml"])}
-    measured = measured_of(tuple(scans), ["raw", "better", "turned"], tables)
+    measured = measured_of(Study(tuple(scans)), ["raw", "better", "turned"], tables)
     table = biology(measured)["biology"]
     assert list(table.method) == ["truth", "raw", "better", "turned"]
     table = table.set_index("method")

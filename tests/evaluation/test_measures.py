@@ -22,7 +22,7 @@ from evaluation.arms.intensities import (
 )
 from evaluation.arms.percentiles import percentiles
 from evaluation.measures import registry, truth_anatomy
-from evaluation.measures.interface import Measured, Range
+from evaluation.measures.interface import Range
 from evaluation.measures.overlap import dice, dice_by_tissue
 from evaluation.measures.similarity import pairwise, pearson, ssim
 from evaluation.measures.truth_images import similarity_with_truth
@@ -33,6 +33,7 @@ from evaluation.measures.volumes import (
     rmse_table,
     volume_differences,
 )
+from tests.support.measured import measured_of
 
 PAPER = Path(evaluation.__file__).parent / "tables" / "paper"
 
@@ -385,16 +386,9 @@ def test_an_arm_of_volumes_has_errors_of_volumes_and_no_dice_with_the_truth(stud
     volumes = pd.DataFrame(rows).assign(**values)
     truth = volumes.loc[volumes["method"] == "raw", ["method", "subject", "scanner", "tissue"]]
     truth = truth.assign(true_volume_ml=90.0, dice_truth=0.5)
-    found = truth_anatomy.of_study(
-        Measured(
-            study=study,
-            arms=["raw", "combat_volumes"],
-            tables={"truth": truth, "volumes": volumes},
-            arrays=lambda module, arm: {},
-            seed=0,
-            resamples=10,
-        )
-    )["truth"]
+    found = truth_anatomy.of_study(measured_of(study, ["raw", "combat_volumes"], {"truth": truth, "volumes": volumes}))[
+        "truth"
+    ]
     assert list(found["method"]) == ["raw"] * 6 + ["combat_volumes"] * 6
     np.testing.assert_allclose(found["volume_error_ml_pve"], np.arange(12.0) + 10)
     assert found["dice_truth"].isna().tolist() == [False] * 6 + [True] * 6

@@ -15,6 +15,7 @@ from evaluation.measures.variance_components import of_study
 from evaluation.runs.finished_run import read_run
 from evaluation.tables import table_variance_components
 from tests.support.example_run import write_example_run
+from tests.support.measured import measured_of
 
 BY_HAND = np.array([[10.0, 14.0], [20.0, 22.0], [30.0, 36.0]])
 """Means of people 12, 21, 33, of scanners 20, 24, of all 22; mean squares of people 222, scanners 24, error 2."""
@@ -60,7 +61,7 @@ def study_of(rescanned: list[tuple[str, str, float]]) -> Measured:
         further = [("raw", subject, scanner, "GM", volume) for subject, scanner, volume in rescanned]
         tables["rescan_volumes"] = pd.DataFrame(further, columns=columns).assign(session="2")
     scans = tuple(Scan(*name, None, None) for name in names)
-    return Measured(study=Study(scans), arms=["raw"], tables=tables, arrays=lambda *names: {}, seed=0, resamples=1)
+    return measured_of(Study(scans), ["raw"], tables)
 
 
 def test_without_rescans_person_x_scanner_says_what_it_holds():
