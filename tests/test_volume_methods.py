@@ -131,7 +131,7 @@ def test_an_arm_says_whose_volumes_it_harmonizes_and_by_what():
 
 def test_volumes_come_out_by_every_rule_and_the_rest_stays(model, people, files):
     name, folder, _ = model
-    found = apply_volumes(name, folder, people, files)
+    found = apply_volumes(name, folder, people, files).tissues
     before = pd.concat([read_table(path) for path in files.tissues])
     assert len(found) == 3 * len(people.every)
     kept = ["subject", "scanner", "session", "rescan", "tissue"]
@@ -143,11 +143,26 @@ def test_volumes_come_out_by_every_rule_and_the_rest_stays(model, people, files)
     np.testing.assert_allclose(found["volume_ml_pve"], 1.1 * found["volume_ml"], rtol=1e-4)
 
 
+def test_harmonized_regions_come_out_too_and_sum_to_the_tissues(model, people, files):
+    name, folder, given = model
+    tissues, regions = apply_volumes(name, folder, people, files)
+    if "tissues" in " ".join(given.values()):
+        assert regions is None
+        return
+    before = read_table(files.regions[0])
+    kept = ["subject", "scanner", "session", "rescan", "region", "tissue"]
+    pd.testing.assert_frame_equal(regions[kept].reset_index(drop=True), before[kept])
+    scan = ["subject", "scanner", "session", "tissue"]
+    sums = regions.groupby(scan)[RULES].sum()
+    pd.testing.assert_frame_equal(sums, tissues.set_index(scan)[RULES].sort_index())
+    assert np.abs(regions["volume_ml"].to_numpy() - before["volume_ml"].to_numpy()).max() > 0.1
+
+
 def test_scanners_means_come_together(model, people, files):
     name, folder, _ = model
     if methods()[name].control:
         pytest.skip("a control")
-    found = apply_volumes(name, folder, people, files)
+    found = apply_volumes(name, folder, people, files).tissues
     raw = read_volumes(files.tissues, "raw")
 
     def spread(table: pd.DataFrame) -> float:
@@ -162,8 +177,8 @@ def test_a_scan_is_harmonized_alike_whoever_is_there(model, people, files):
     if methods()[name].uses_other_scans:
         pytest.skip("it uses a person's other scans")
     scan = people.scans[4]
-    alone = apply_volumes(name, folder, Study((scan,)), files)
-    all_of_them = with_scans(apply_volumes(name, folder, people, files))
+    alone = apply_volumes(name, folder, Study((scan,)), files).tissues
+    all_of_them = with_scans(apply_volumes(name, folder, people, files).tissues)
     np.testing.assert_array_equal(alone[RULES], all_of_them.loc[all_of_them["scan"] == scan.name, RULES])
 
 
@@ -203,7 +218,7 @@ def test_a_left_out_scanner_is_unseen_or_not_for_it(model, people, files, tmp_pa
             fit_volumes(name, people, files, tmp_path / "model", **options)
         return
     fit_volumes(name, people, files, tmp_path / "model", **options)
-    found = apply_volumes(name, tmp_path / "model", people, files)
+    found = apply_volumes(name, tmp_path / "model", people, files).tissues
     assert set(found["scanner"]) == {"Alpha", "Beta 2", "Gamma"}
 
 
@@ -215,12 +230,12 @@ def test_everyone_by_the_model_without_them(model, people, files, tmp_path):
     for fold in "12":
         options = {"withheld": Withheld(fold), "parameters": parameters, "context": Context(seed=1)}
         fit_volumes(name, study, files, tmp_path / f"fold-{fold}", **options)
-    found = apply_volumes_by_fold(name, tmp_path, study, files)
-    one = apply_volumes(name, tmp_path / "fold-2", study.select([people.subjects[1]]), files)
+    found = apply_volumes_by_fold(name, tmp_path, study, files).tissues
+    one = apply_volumes(name, tmp_path / "fold-2", study.select([people.subjects[1]]), files).tissues
     assert len(found) == 3 * len(people.every)
     pd.testing.assert_frame_equal(found[found["subject"] == people.subjects[1]], one)
     # a table may hold people of some folds alone
-    alone = apply_volumes_by_fold(name, tmp_path, study, VolumeFiles(files.tissues[:1], files.regions))
+    alone = apply_volumes_by_fold(name, tmp_path, study, VolumeFiles(files.tissues[:1], files.regions)).tissues
     assert list(alone["subject"].unique()) == people.subjects[:1]
 
 
@@ -236,7 +251,7 @@ def test_a_missing_scan_does_not_stop_a_fit(model, people, files, tmp_path):
     name, _, given = model
     fewer = Study(people.scans[:4] + people.scans[5:])
     fit(name, fewer, files, tmp_path / "model", **given)
-    assert len(apply_volumes(name, tmp_path / "model", fewer, files)) == 3 * len(fewer.scans)
+    assert len(apply_volumes(name, tmp_path / "model", fewer, files).tissues) == 3 * len(fewer.scans)
 
 
 def test_a_changed_model_is_refused(model, tmp_path):

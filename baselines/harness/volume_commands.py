@@ -64,7 +64,8 @@ def apply_volumes_from(given: argparse.Namespace, name: str) -> None:
     files = _files(given, name)
     again = named(given.param)
     written = [given.out / path.name for path in files.tissues]
-    if set(written) & set(files.tissues):
+    by_region = [given.out / path.name for path in files.regions]
+    if set(written + by_region) & set(files.tissues + files.regions):
         raise InputError(f"--out {given.out}: the volumes given lie there; name another folder")
 
     def work() -> None:
@@ -72,11 +73,14 @@ def apply_volumes_from(given: argparse.Namespace, name: str) -> None:
         if given.subjects is not None:
             study = study.select(given.subjects)
         applied = apply_volumes_by_fold if any(given.model.glob(folds.folder_name("*"))) else apply_volumes
-        found = applied(name, given.model, study, files, given=again).assign(method=given.arm or name)
+        found = applied(name, given.model, study, files, given=again)
         # how far the tissues' intensities reach is said of the images that were segmented
-        found = found.drop(columns="reach", errors="ignore")
-        for place, out in enumerate(written):
-            write_table(out, found[found["table"] == place].drop(columns="table"))
+        tissues = found.tissues.drop(columns="reach", errors="ignore")
+        for table, paths in ((tissues, written), (found.regions, by_region)):
+            if table is not None:
+                table = table.assign(method=given.arm or name)
+                for place, out in enumerate(paths):
+                    write_table(out, table[table["table"] == place].drop(columns="table"))
 
     run_step(work, step="apply", placeholders=written, **_recorded(given, name))
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -21,7 +21,7 @@ from core import folds
 from core.errors import Caution, InputError
 from core.files import write_folder_beside
 from core.study import Scan, Study
-from core.volume_tables import by_scan, of_scans, read_volumes, rules_of, whole_tissues
+from core.volume_tables import REGION, by_scan, of_scans, read_volumes, rules_of, whole_tissues
 
 
 @dataclass(frozen=True)
@@ -70,6 +70,16 @@ def fit_volumes(
             write_description(arm, seen, unfinished)
 
 
+class AppliedVolumes(NamedTuple):
+    """Harmonized volumes: of tissues, and of tissues in regions where these were harmonized, else None.
+
+    Each holds the rows of all tables given; the column `table` says which a row is from, by its place among them.
+    """
+
+    tissues: pd.DataFrame
+    regions: pd.DataFrame | None
+
+
 def apply_volumes(
     name: str,
     folder: Path,
@@ -78,10 +88,8 @@ def apply_volumes(
     *,
     context: Context | None = None,
     given: Mapping[str, Any] | None = None,
-) -> pd.DataFrame:
-    """The tables of volumes of tissues with those of `study`'s scans harmonized by the model in `folder`.
-
-    They are under each other; the column `table` says which each row is from, by its place among `files.tissues`.
+) -> AppliedVolumes:
+    """The tables of volumes with those of `study`'s scans harmonized by the model in `folder`.
 
     Scans that the table doesn't hold are left out, and what it says beside the volumes stays. As with images a method
     is shown one visit at a time, and of that one scanner, unless it uses a person's other scans. Raises `InputError`
@@ -90,12 +98,12 @@ def apply_volumes(
     arm = make_saved(volume_method(name), folder, context, given=given)
     check_seen(arm, study, read_description(folder))
     whole, table = files.read(arm)
-    found = whole[whole["scan"].isin({scan.name for scan in study.every})].copy()
+    named = {scan.name for scan in study.every}
+    found = whole[whole["scan"].isin(named)].copy()
     there = set(found["scan"])
+    regions = table[table["scan"].isin(there)].copy() if arm.parts == "regions" else None
     study = study.where(lambda scan: scan.name in there)
-    if not there:
-        return found.drop(columns="scan")
-    for rule in _known(table):
+    for rule in _known(table) if there else ():
         if not (folder / rule).is_dir():
             raise InputError(f"{folder}: was fitted on no volumes by {rule}, which the tables have; fit it with them")
         of_rule = type(arm)(arm.parameters, arm.context)
@@ -108,10 +116,14 @@ def apply_volumes(
             for scan, own in zip(shown.scans, volumes, strict=True):
                 harmonized[scan.name] = of_rule.transform(scan, own)
                 check_volumes(harmonized[scan.name], own, scan, name)
-        tissues = whole_tissues(pd.DataFrame.from_dict(harmonized, orient="index").set_axis(wide.columns, axis=1))
+        parts = pd.DataFrame.from_dict(harmonized, orient="index").set_axis(wide.columns, axis=1)
+        tissues = whole_tissues(parts)
         tell_of_negative(tissues, name)
         found[rule] = tissues.stack().loc[list(zip(found["scan"], found["tissue"], strict=True))].to_numpy()
-    return found.drop(columns="scan")
+        if regions is not None:
+            places = zip(regions["scan"], regions[REGION], regions["tissue"], strict=True)
+            regions[rule] = parts.stack([REGION, "tissue"], future_stack=True).loc[list(places)].to_numpy()
+    return AppliedVolumes(found.drop(columns="scan"), None if regions is None else regions.drop(columns="scan"))
 
 
 def apply_volumes_by_fold(
@@ -122,13 +134,19 @@ def apply_volumes_by_fold(
     *,
     context: Context | None = None,
     given: Mapping[str, Any] | None = None,
-) -> pd.DataFrame:
+) -> AppliedVolumes:
     """`apply_volumes` to everyone by the model that was fitted without them, `folder/fold-<fold>`."""
     parts = [
         apply_volumes(name, folder / folds.folder_name(fold), people, files, context=context, given=given)
         for fold, people in folds.by_fold(study)
     ]
-    return pd.concat([part for part in parts if not part.empty] or parts[:1]).sort_index()
+    tissues, regions = ([part for part in kind if part is not None] for kind in zip(*parts, strict=True))
+    return AppliedVolumes(_joined(tissues), _joined(regions) if regions else None)
+
+
+def _joined(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """Tables under each other, empty ones left out, with rows in the order in which they were given."""
+    return pd.concat([table for table in tables if not table.empty] or tables[:1]).sort_index()
 
 
 def _known(table: pd.DataFrame) -> Collection[str]:

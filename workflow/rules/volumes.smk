@@ -71,6 +71,7 @@ if STUDY.volume_arms:
                 files=[
                     AT.record("{volume_arm}", "apply-all"),
                     AT.parts("{volume_arm}") / "volumes-*.tsv",
+                    AT.parts("{volume_arm}") / "regions-*.tsv",
                 ],
                 came_from=lambda wildcards: [
                     "scans/all",
