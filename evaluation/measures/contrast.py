@@ -41,6 +41,8 @@ MEASURES = (
         better="lower",
         definition="(SD in WM + SD in GM) / |mean WM - mean GM|, over the same voxels as contrast-to-noise.",
         reference="Hui et al. 2010; Ganzetti et al. 2016",
+        table=TABLE,
+        column="cjv",
     ),
 )
 

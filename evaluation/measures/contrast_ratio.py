@@ -16,14 +16,14 @@ SPREAD_COLUMNS = ["method", "subject", "scanners", "contrast_ratio_spread"]
 MEASURES = (
     Measure(
         name="contrast_ratio",
-        label="GM/WM ratio",
+        label="GM/WM contrast ratio",
         lowest=-math.inf,
         highest=math.inf,
         better="lower",
         definition=(
             "Mean intensity of gray matter over that of white matter, over the voxels of contrast-to-noise. On RAW's "
             "scale, by the arm's one affine map, since a ratio needs a zero: White Stripe's own is white matter. The "
-            "lower, the more contrast; a scanner has its own, and a blur doesn't change it much."
+            "lower, the more contrast; every scanner has its own."
         ),
         reference="Salat et al. 2009, there along the cortex",
         table=TABLE,
@@ -31,14 +31,14 @@ MEASURES = (
     ),
     Measure(
         name="contrast_ratio_spread",
-        label="Spread of GM/WM ratio over scanners",
+        label="Spread of GM/WM contrast ratio over scanners",
         unit="%",
         lowest=0.0,
         highest=math.inf,
         better="lower",
         definition=(
-            "Standard deviation of GM/WM ratio over a person's scanners, in % of its mean: what harmonization should "
-            "take away of it."
+            "Standard deviation of the GM/WM contrast ratio over a person's scanners, in % of its mean: what "
+            "harmonization should take away of it."
         ),
         table=SPREAD,
         column="contrast_ratio_spread",

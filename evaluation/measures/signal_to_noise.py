@@ -22,8 +22,7 @@ MEASURES = (
             "Mean of white matter over the standard deviation of its noise, on RAW's scale, over the voxels that, with "
             "their six neighbors, RAW's segmentation gives to white matter on at least half of the person's scanners. "
             "The noise's is 1.4826 x the median size of second differences of neighbors over the root of 6, the least "
-            "of three axes: brain-extracted scans have no air to measure it in. A blur raises it as much as less noise "
-            "does."
+            "of three axes: brain-extracted scans have no air to measure it in. A blur raises it, too."
         ),
         reference="Gasser et al. 1986, for second differences; Donoho and Johnstone 1994, for the median",
         table=TABLE,

@@ -9,6 +9,7 @@ from evaluation.measures.interface import Measure, Measured
 from evaluation.scan_pairs import percent_apart, side_by_side
 
 TABLE = "volume_percent_differences"
+COLUMNS = ("percent_difference", "percent_difference_hard")
 MEASURES = (
     Measure(
         name="avdp",
@@ -19,31 +20,24 @@ MEASURES = (
         better="lower",
         definition=(
             "AVDP: |V_a - V_b| of a tissue's volumes on scanners a and b in % of their mean, V the sum of partial "
-            "volumes, or by hard label where the engine estimates none. As the difference in mL, but of an arm that "
-            "shrinks a tissue no less."
+            "volumes, or by hard label where the engine estimates none. Unlike the difference in mL it doesn't fall "
+            "where an arm shrinks a tissue."
         ),
         table=TABLE,
-        column="percent_difference_pve",
+        column="percent_difference",
         by_tissue=True,
     ),
 )
 
 
-def volume_percents(volumes: pd.DataFrame, pairs: list[tuple[str, str]]) -> pd.DataFrame:
-    """AVDP between scanners, a row a subject, pair and tissue: `percent_difference` by each rule that `volumes` has.
-
-    `volumes` has method, subject, scanner, tissue and `volume_ml` by rule (`volume_rules.ENDINGS`). A subject without
-    one of a pair's scans has no row for it.
-    """
-    endings = [ending for ending in volume_rules.ENDINGS if f"volume_ml{ending}" in volumes]
-    values = [f"volume_ml{ending}" for ending in endings]
-    found = side_by_side(volumes[["method", "subject", "scanner", "tissue", *values]], values, pairs)
-    columns = [f"percent_difference{ending}" for ending in endings]
-    for column, value in zip(columns, values, strict=True):
-        found[column] = percent_apart(found[f"{value}_a"].to_numpy(float), found[f"{value}_b"].to_numpy(float))
-    return found[["method", "subject", "scanner_a", "scanner_b", "tissue", *columns]]
-
-
 def of_study(measured: Measured) -> dict[str, pd.DataFrame]:
-    """Differences in percent, by each rule."""
-    return {TABLE: measured.in_order(volume_percents(measured.tables["volumes"], measured.study.pairs))}
+    """Differences in percent by the main rule, and beside them by hard label, a row a subject, pair and tissue."""
+    volumes = measured.tables["volumes"]
+    main = f"volume_ml{volume_rules.main_rule(volumes, 'volume_ml')}"
+    rules = dict(zip(COLUMNS, (main, f"volume_ml{volume_rules.HARD}"), strict=True))
+    keys = ["method", "subject", "scanner", "tissue"]
+    by_rule = volumes[keys].assign(**{column: volumes[rule] for column, rule in rules.items()})
+    found = side_by_side(by_rule, COLUMNS, measured.study.pairs)
+    for column in COLUMNS:
+        found[column] = percent_apart(found[f"{column}_a"].to_numpy(float), found[f"{column}_b"].to_numpy(float))
+    return {TABLE: measured.in_order(found[["method", "subject", "scanner_a", "scanner_b", "tissue", *COLUMNS]])}
