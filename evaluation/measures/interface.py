@@ -160,7 +160,7 @@ class Person:
         They are the true labels' in the scan's mask where those are known, else `tissues`: the same for every arm,
         so that no arm gains by moving the border between the tissues.
         """
-        common = tuple(np.flatnonzero(self.tissues[tissue]) for tissue in ("WM", "GM"))
+        common = np.flatnonzero(self.tissues["WM"]), np.flatnonzero(self.tissues["GM"])
         found = {}
         for scanner in self.images:
             truth = self.truth.get(scanner)
@@ -169,7 +169,8 @@ class Person:
             else:
                 brain = np.flatnonzero(self.masks[scanner])
                 labels = truth.labels.ravel()[brain]
-                found[scanner] = tuple(brain[labels == 1 + TISSUES.index(tissue)] for tissue in ("WM", "GM"))
+                white, gray = (brain[labels == 1 + TISSUES.index(tissue)] for tissue in ("WM", "GM"))
+                found[scanner] = white, gray
         return found
 
 

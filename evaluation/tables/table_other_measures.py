@@ -39,7 +39,7 @@ def make(run: FinishedRun) -> Table | None:
         data.append(cells.assign(quantity=part))
     if not panels:
         return None
-    shown = pd.concat(data)["column"].unique()
+    shown = list(dict.fromkeys(pd.concat(data)["column"]))
     volumes = run.table("metrics/volumes.tsv", ["volume_ml_pve"])
     sums = volumes is not None and volumes["volume_ml_pve"].notna().any()
     notes = [
