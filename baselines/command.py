@@ -157,15 +157,20 @@ def _sheet_for_program(study: Study, folder: Path) -> Path:
     """Write the sheet of a study as the program is to see it: images on the study's scale, and no truth."""
     scans = []
     for scan in study.scans:
-        image = scan.image
+        image, t2 = scan.image, scan.t2
         if scan.scale != "none":
             image = folder / f"{scan.name}_input.nii.gz"
             save_image(image, scan.read(), scan.affine)
+            beside = scan.read_t2()
+            if beside is not None:
+                t2 = folder / f"{scan.name}_input_t2.nii.gz"
+                save_image(t2, beside, scan.affine)
         mask = folder / mask_name(scan.name)
         save_labels(mask, scan.read_mask(), scan.affine)
         covariates = {name: value for name, value in scan.covariates.items() if not name.startswith("truth_")}
         # one visit at a time, so that a program needn't know of sessions
-        scans.append(dataclasses.replace(scan, image=image, mask=mask, covariates=covariates, session="", rescan=False))
+        own = {"image": image, "mask": mask, "t2": t2, "covariates": covariates}
+        scans.append(dataclasses.replace(scan, **own, session="", rescan=False))
     sheet = folder.resolve() / "scans.tsv"
     # a program that isn't ours would have to know that a sheet's paths count from its folder
     write_sheet(sheet, Study(tuple(scans)), absolute=True)

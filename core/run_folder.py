@@ -20,6 +20,11 @@ def image_name(scan: str) -> str:
     return f"{scan}_T1w.nii.gz"
 
 
+def t2_name(scan: str) -> str:
+    """The file of a scan's T2-weighted image, by the scan's stem."""
+    return f"{scan}_T2w.nii.gz"
+
+
 def mask_name(stem: str) -> str:
     """The file of a brain mask, by the stem of its scan, or of its person."""
     return f"{stem}_mask.nii.gz"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 
@@ -27,6 +28,7 @@ def check_scans(scans: Sequence[Scan], *, positive: bool) -> None:
     scan that is another's on another scale, or rounded, it is told.
     """
     seen: dict[bytes, Scan] = {}
+    seen_t2: dict[bytes, Scan] = {}
     samples: np.ndarray | None = None
     for place, scan in enumerate(scans):
         try:
@@ -34,7 +36,11 @@ def check_scans(scans: Sequence[Scan], *, positive: bool) -> None:
             sample = _sample(voxels, brain)
             samples = np.empty((len(scans), sample.size), np.float32) if samples is None else samples
             samples[place] = sample
-            earlier = seen.setdefault(hashlib.sha256(voxels.data).digest(), scan)
+            own = hashlib.sha256(voxels.data).digest()
+            if scan.t2 is not None:
+                beside = hashlib.sha256(check_t2(scan, brain, positive=positive).data).digest()
+                _check_t2_is_its_own(scan, seen_t2.setdefault(beside, scan), is_image=beside == own)
+            earlier = seen.setdefault(own, scan)
             if earlier is not scan:
                 _check_twice(scan, earlier)
             elif place:
@@ -62,21 +68,44 @@ def check_scan(scan: Scan, first: Scan, *, positive: bool) -> tuple[np.ndarray, 
     """
     voxels = load_on_grid(scan.image, first.shape, first.affine, "the first scan")
     mask = to_mask(load_on_grid(scan.mask, first.shape, first.affine, "the first scan"), scan.mask)
-    values = voxels[mask]
-    broken = int(np.count_nonzero(~np.isfinite(values)))
-    if broken:
-        raise InputError(
-            f"{scan.image} has {broken} NaN or infinite voxels in the brain; repair it or leave the row out"
-        )
-    if values.min() == values.max():
-        raise InputError(
-            f"{scan.image} is {values[0]:g} everywhere in the brain; is it the right file, and {scan.mask} its mask, "
-            "not inverted? Leave the row out"
-        )
+    _check_values(voxels[mask], scan.image, scan.mask, "leave the row out")
     brain = brain_of(voxels, mask, f"{scan.mask}, the mask of {scan.image}")
     if positive:
         check_positive(voxels[brain], scan.image)
     return voxels, brain
+
+
+def check_t2(scan: Scan, brain: np.ndarray, *, positive: bool) -> np.ndarray:
+    """The voxels (X, Y, Z) of a scan's T2-weighted image, float32; refused as `check_scan` refuses the image itself."""
+    assert scan.t2 is not None
+    voxels = load_on_grid(scan.t2, scan.shape, scan.affine, f"{scan.image}, whose T2-weighted image it is,")
+    _check_values(voxels[brain], scan.t2, scan.mask, "leave the cell empty")
+    if positive:
+        check_positive(voxels[brain], scan.t2)
+    return voxels
+
+
+def _check_values(values: np.ndarray, image: Path, mask: Path, remedy: str) -> None:
+    """Refuse an image whose voxels in the brain (n,) aren't finite, or all the same."""
+    broken = int(np.count_nonzero(~np.isfinite(values)))
+    if broken:
+        raise InputError(f"{image} has {broken} NaN or infinite voxels in the brain; repair it or {remedy}")
+    if values.min() == values.max():
+        raise InputError(
+            f"{image} is {values[0]:g} everywhere in the brain; is it the right file, and {mask} its mask, not "
+            f"inverted? {remedy[0].upper()}{remedy[1:]}"
+        )
+
+
+def _check_t2_is_its_own(scan: Scan, earlier: Scan, *, is_image: bool) -> None:
+    """Refuse a T2-weighted image that is the scan's T1-weighted one, or another person's or scanner's."""
+    if is_image:
+        raise InputError(f"{scan.t2}, column t2, has the same voxels as {scan.image}; leave the cell empty")
+    if (scan.subject, scan.scanner) != (earlier.subject, earlier.scanner):
+        raise InputError(
+            f"{scan.t2}, column t2, has the same voxels as {earlier.t2} ({earlier.row}); give each row its own, or "
+            "leave the cell empty"
+        )
 
 
 def _check_twice(scan: Scan, earlier: Scan) -> None:

@@ -12,7 +12,7 @@ import pandas as pd
 from core.errors import InputError, nearest
 from core.files import write_table
 from core.ids import check_id, check_told_apart
-from core.names import Scale
+from core.names import MISSING, Scale
 from core.run_folder import scan_name
 from core.scan_checks import check_scans
 from core.study import Scan, Study
@@ -22,11 +22,15 @@ PATHS = ("image", "mask")
 REQUIRED = ("subject", "scanner", *PATHS)
 SESSION = "session"
 """The column that tells several scans of a subject on a scanner apart; the first row is the scan, others rescans."""
+T2 = "t2"
+"""The column that names a scan's T2-weighted image, where it has one."""
+OWN = (*REQUIRED, SESSION, T2)
+"""The sheet's own columns; any other is a covariate or, by its name, a path of the truth."""
 
 
 def is_path(column: str, cell: str) -> bool:
-    """Whether a cell of a sheet is a path: in `image`, `mask` and the columns that begin with `truth_`."""
-    return (column in PATHS or column.startswith("truth_")) and not is_missing(cell)
+    """Whether a cell of a sheet is a path: in `image`, `mask`, `t2` and the columns that begin with `truth_`."""
+    return (column in (*PATHS, T2) or column.startswith("truth_")) and not is_missing(cell)
 
 
 def moved(column: str, cell: str, old: Path, new: Path) -> str:
@@ -121,7 +125,7 @@ def read_sheet(path: Path | str, *, scale: Scale = "none", check: bool = True, s
     """
     path = Path(path)
     table, found = _read(path)
-    covariates = [column for column in table.columns if column not in (*REQUIRED, SESSION)]
+    covariates = [column for column in table.columns if column not in OWN]
     scans = [
         Scan(
             subject=row["subject"],
@@ -133,6 +137,7 @@ def read_sheet(path: Path | str, *, scale: Scale = "none", check: bool = True, s
             folder=path.parent,
             session=row.get(SESSION, ""),
             rescan=bool(again),
+            t2=None if is_missing(row.get(T2, "")) else path.parent / row[T2],
             row=found.where(place),
         )
         for place, (row, again) in enumerate(zip(found.records(), rescanned(table), strict=True))
@@ -150,6 +155,7 @@ def write_sheet(path: Path | str, study: Study, *, absolute: bool = False) -> No
         return str(file.resolve()) if absolute else _relative(file, path.parent)
 
     with_sessions = any(scan.session for scan in study.every)
+    with_t2 = any(scan.t2 for scan in study.every)
     rows = [
         {
             "subject": scan.subject,
@@ -157,6 +163,7 @@ def write_sheet(path: Path | str, study: Study, *, absolute: bool = False) -> No
             "image": written(scan.image),
             "mask": written(scan.mask),
             **({SESSION: scan.session} if with_sessions else {}),
+            **({T2: written(scan.t2) if scan.t2 else MISSING} if with_t2 else {}),
             **{
                 column: written(scan.folder / cell) if is_path(column, cell) else cell
                 for column, cell in scan.covariates.items()

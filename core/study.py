@@ -38,8 +38,8 @@ class Scan:
 
     `scale` is applied whenever the image is read (see `core.images.scale_to_mean`). `folder` is the
     sheet's, from which paths in its further columns count. `session` is what the sheet calls the visit; a scan
-    of a subject on a scanner that isn't the sheet's first one is a `rescan`. `row` is where the sheet has it, for
-    errors.
+    of a subject on a scanner that isn't the sheet's first one is a `rescan`. `t2` is its T2-weighted image, where it
+    has one. `row` is where the sheet has it, for errors.
     """
 
     subject: str
@@ -51,6 +51,7 @@ class Scan:
     folder: Path = Path()
     session: str = ""
     rescan: bool = False
+    t2: Path | None = None
     row: str = field(default="", compare=False)
 
     @property
@@ -62,6 +63,15 @@ class Scan:
         """The image (X, Y, Z), float32, on the study's scale, 0 outside the brain."""
         image, brain = self._read()
         return scale_to_mean(image, brain, self.scale)
+
+    def read_t2(self) -> np.ndarray | None:
+        """The T2-weighted image (X, Y, Z), float32, divided by its own mean as `read` does; None without one."""
+        if self.t2 is None:
+            return None
+        try:
+            return scale_to_mean(self.load(self.t2), self._read()[1], self.scale)
+        except InputError as error:
+            raise error if str(self.t2) in str(error) else InputError(f"{self.t2}: {error}") from None
 
     def read_mask(self) -> np.ndarray:
         """The brain (X, Y, Z), bool: the mask's voxels that aren't the image's background (`core.brain`)."""

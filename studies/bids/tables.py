@@ -9,7 +9,7 @@ from pathlib import Path
 
 from core.errors import InputError
 from core.names import MISSING
-from core.sheet import REQUIRED, SESSION
+from core.sheet import OWN
 from core.tables import read_text_table
 from studies.bids.images import Image
 from studies.bids.options import TABLES
@@ -36,7 +36,7 @@ def covariates_of(folder: Path, image: Image) -> dict[str, str]:
     found: dict[str, str] = {}
     for table in TABLES:
         found |= read_rows_of(folder, image, table)
-    return {name: value or MISSING for name, value in found.items() if name not in (*REQUIRED, SESSION)}
+    return {name: value or MISSING for name, value in found.items() if name not in OWN}
 
 
 def read_rows_of(folder: Path, image: Image, table: str) -> dict[str, str]:

@@ -10,10 +10,11 @@ import pandas as pd
 from core.errors import InputError
 from core.files import write_table
 from core.images import load_mask, save_image, save_labels, voxel_volume_ml
+from core.jobs.disk_space import IMAGE
 from core.names import Scale
 from core.paths import check_is_file
-from core.run_folder import StudyFolder, image_name, mask_name
-from core.sheet import REQUIRED, SESSION, is_path, moved, read_rows, read_sheet
+from core.run_folder import StudyFolder, image_name, mask_name, t2_name
+from core.sheet import OWN, SESSION, T2, is_path, moved, read_rows, read_sheet
 from studies.brain_size import POSSIBLE_ML
 from studies.sources import PlannedScan
 
@@ -25,7 +26,7 @@ class Options:
     """What a study of one's own scans can be asked for.
 
     scans : the sheet, a TSV with the columns subject, scanner, image, mask, session where people were
-        rescanned, and any covariates.
+        rescanned, t2 where scans have a T2-weighted image, and any covariates.
     scale : what each image is divided by, see `core.images.scale_to_mean`.
     """
 
@@ -52,6 +53,7 @@ def plan(options: Options) -> list[PlannedScan]:
             files=(
                 str(scan.image),
                 str(scan.mask),
+                *([str(scan.t2)] if scan.t2 else []),
                 *(str(scan.folder / cell) for column, cell in scan.covariates.items() if is_path(column, cell)),
             ),
             covariates={SESSION: scan.session, **scan.covariates},
@@ -63,12 +65,18 @@ def plan(options: Options) -> list[PlannedScan]:
 
 def covariates(options: Options) -> list[str]:
     """The sheet's further columns."""
-    return [column for column in read_rows(options.sheet).columns if column not in (*REQUIRED, SESSION)]
+    return [column for column in read_rows(options.sheet).columns if column not in OWN]
 
 
 def grid(options: Options) -> tuple[int, ...]:
     """Voxels along each axis of the first scan, which all share."""
     return read_sheet(options.sheet, check=False).shape
+
+
+def bytes_beside(options: Options) -> float:
+    """Of T2-weighted images, a voxel and scan."""
+    scans = read_sheet(options.sheet, check=False).every
+    return IMAGE * sum(scan.t2 is not None for scan in scans) / len(scans)
 
 
 def check(options: Options) -> None:
@@ -107,6 +115,9 @@ def prepare(options: Options, subject: str, folder: Path) -> Path:
         except InputError as error:
             raise InputError(f"{options.sheet}: {scan.image}: {error}") from None
         save_image(folder / image_name(name), image, scan.affine)
+        t2 = scan.read_t2()
+        if t2 is not None:
+            save_image(folder / t2_name(name), t2, scan.affine)
         save_labels(folder / mask_name(name), scan.read_mask(), scan.affine)
         rows.append(
             {
@@ -115,6 +126,7 @@ def prepare(options: Options, subject: str, folder: Path) -> Path:
                 "image": image_name(name),
                 "mask": mask_name(name),
                 **({SESSION: scan.session} if scan.session else {}),
+                **({} if t2 is None else {T2: t2_name(name)}),
                 **{column: moved(column, cell, scan.folder, folder) for column, cell in scan.covariates.items()},
             }
         )

@@ -13,6 +13,7 @@ from core.errors import InputError
 from core.images import load_image, save_image, save_labels
 from core.sheet import moved, read_rows, read_sheet, write_sheet
 from core.study import Study
+from studies.part_sheets import gather
 from studies.sources import source
 from tests.support.made_up_study import AFFINE, write_study
 
@@ -61,6 +62,74 @@ def spoil(own, message, **changes):
     with pytest.raises(InputError, match=message) as caught:
         read_sheet(sheet)
     assert "row 3" in str(caught.value)
+
+
+def with_t2(sheet, folder):
+    """The sheet with a T2-weighted image for every scan but the second; returns its table."""
+    table = pd.read_csv(sheet, sep="\t", dtype=str)
+    for number, scan in enumerate(read_sheet(sheet).scans):
+        image = np.where(scan.read_mask(), 2000 - scan.read(), np.float32(0))
+        save_image(folder / f"t2_{number}.nii.gz", image, scan.affine)
+        table.loc[number, "t2"] = f"t2_{number}.nii.gz"
+    table.loc[1, "t2"] = "n/a"
+    table.to_csv(sheet, sep="\t", index=False)
+    return table
+
+
+def test_a_t2_weighted_image_has_its_own_scale_and_may_be_missing(own, tmp_path):
+    sheet, _ = own
+    with_t2(sheet, tmp_path)
+    study = read_sheet(sheet, scale="brain")
+    first, second = study.scans[:2]
+    t2, mask = first.read_t2(), first.read_mask()
+    assert t2.dtype == np.float32
+    assert t2[mask].mean() == pytest.approx(1, abs=1e-5)
+    assert np.corrcoef(t2[mask], first.read()[mask])[0, 1] < -0.99
+    assert not t2[~mask].any()
+    assert second.t2 is second.read_t2() is None
+    assert "t2" not in first.covariates
+    write_sheet(tmp_path / "deeper" / "scans.tsv", study)
+    again = read_sheet(tmp_path / "deeper" / "scans.tsv").scans
+    assert [scan.t2 and scan.t2.resolve() for scan in again] == [scan.t2 and scan.t2.resolve() for scan in study.scans]
+
+
+def test_t2_weighted_images_enter_a_study(own, tmp_path):
+    sheet, _ = own
+    with_t2(sheet, tmp_path)
+    options = {"scans": str(sheet)}
+    assert tmp_path / "t2_0.nii.gz" in source("sheet").inputs(options, ["01"])
+    parts = [source("sheet").prepare(options, subject, tmp_path / "run" / "study") for subject in ("01", "02")]
+    gather(parts, tmp_path / "run" / "scans.tsv")
+    for file in tmp_path.glob("t2_*"):
+        file.unlink()
+    found = read_sheet(tmp_path / "run" / "scans.tsv")
+    assert [scan.t2 is None for scan in found.scans] == [False, True, False, False, False, False]
+    assert found.scans[0].t2.name == "sub-01_scanner-Alpha_T2w.nii.gz"
+    assert found.scans[0].read_t2()[found.scans[0].read_mask()].mean() == pytest.approx(1, abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("spoiled", "message"),
+    [
+        (lambda image, affine: (image[1:], affine), r"bad.nii.gz has shape .*whose T2-weighted image.*resample"),
+        (lambda image, affine: (image, affine + np.eye(4)), "bad.nii.gz: its affine differs"),
+        (lambda image, affine: (np.where(image > 0, np.nan, 0), affine), "bad.nii.gz has .* NaN.*leave the cell empty"),
+        (lambda image, affine: (np.ones_like(image), affine), "bad.nii.gz is 1 everywhere.*Leave the cell empty"),
+    ],
+)
+def test_a_t2_weighted_image_that_cannot_be_used(own, tmp_path, spoiled, message):
+    sheet, table = own
+    save_image(tmp_path / "bad.nii.gz", *spoiled(*load_image(tmp_path / table["image"][1])))
+    spoil(own, message, t2="bad.nii.gz")
+
+
+def test_a_t2_weighted_image_of_another_scan(own, tmp_path):
+    sheet, table = own
+    image = table["image"][1]
+    table = with_t2(sheet, tmp_path)
+    spoil((sheet, table), "column t2, has the same voxels as .*01_1.nii.gz; leave the cell empty", t2=image)
+    spoil((sheet, table), "column t2, has the same voxels as .*t2_0.nii.gz .*row 2", t2="t2_0.nii.gz")
+    spoil((sheet, table), "nowhere.nii.gz: no such file", t2="nowhere.nii.gz")
 
 
 def test_duplicate_row(own):
