@@ -30,6 +30,7 @@ def add_scan_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--contrast-only", action="store_true", default=None, help="scanners differ in contrast alone (calibration)"
     )
+    parser.add_argument("--t2", action="store_true", default=None, help="a T2-weighted image beside each scan")
     parser.add_argument("--variant", help=f"of the scanners: {', '.join(variants())} (default: {CALIBRATED})")
     parser.add_argument("--missing", nargs="+", metavar="SUBJECT:SCANNER", help="scans to leave out")
     parser.add_argument(
@@ -45,7 +46,17 @@ def scan_options(arguments: argparse.Namespace, further: Sequence[str] = ()) -> 
     options = read_json(arguments.options) if arguments.options else {}
     if not isinstance(options, dict):
         raise InputError(f"{arguments.options}: not a mapping of options; see studies/simulation/options.py")
-    for key in ("scanners", "voxel_size_mm", "seed", "scale", "failed_scan", "contrast_only", "variant", *further):
+    for key in (
+        "scanners",
+        "voxel_size_mm",
+        "seed",
+        "scale",
+        "failed_scan",
+        "contrast_only",
+        "variant",
+        "t2",
+        *further,
+    ):
         if (value := getattr(arguments, key)) is not None:
             options[key] = value
     if arguments.missing:

@@ -32,6 +32,7 @@ class ScanOptions:
     sessions : how often a person is scanned on each scanner: the same anatomy with another noise, warp and field.
     rescanned : how many of the people, the first ones, are scanned more than once; None: all.
     scale : what each image is divided by, see `core.images.scale_to_mean`.
+    t2 : whether each scan has a T2-weighted image of the same visit beside it; the T1-weighted ones stay as they are.
     variant : of the scanners (`physics.yaml`, variants): how much of RAW's differences is scanner, how much rescan.
     """
 
@@ -45,6 +46,7 @@ class ScanOptions:
     rescanned: int | None = 3
     scale: Scale = "brain"
     variant: str = CALIBRATED
+    t2: bool = False
 
     def __post_init__(self) -> None:
         if self.voxel_size_mm not in (1, 2):

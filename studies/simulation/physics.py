@@ -24,6 +24,7 @@ class Tissue:
     """Relaxation times (ms, 3 T) and proton density (of water's) of one tissue."""
 
     t1_ms: float
+    t2_ms: float
     t2star_ms: float
     proton_density: float
 
@@ -50,6 +51,8 @@ class Scanner:
     misregistration_mm: float
     tone: float = 1.0
     distortion_mm: float = 0.0
+    t2w_cycle_ms: float = 5000.0
+    t2w_echo_ms: float = 90.0
 
     @property
     def echo_times_ms(self) -> tuple[float, ...]:
@@ -74,8 +77,12 @@ SEQUENCE = (
     "inversion_efficiency",
     "resolution_mm",
     "tone",
+    "t2w_cycle_ms",
+    "t2w_echo_ms",
 )
 """The fields that belong to the protocol: contrast and resolution."""
+T2W = ("t2w_cycle_ms", "t2w_echo_ms")
+"""Those of the T2-weighted image alone."""
 
 _POSITIVE = {
     "inversion_time_ms",
@@ -87,6 +94,7 @@ _POSITIVE = {
     "readout_spacing_ms",
     "resolution_mm",
     "tone",
+    *T2W,
 }
 _WHOLE = {"echoes", "readouts", "readouts_before_center"}
 

@@ -5,11 +5,13 @@ matter's own response to that field, which bias correction would remove; tone; p
 bias correction left over; Rician noise of the study's voxels, as an average of voxels of 1 mm has it
 (`physics.factors`); residual misregistration and the scanner's own distortion, resampled linearly as
 registered scans are, which averages some of the noise away. What is calibrated to what: `physics.yaml`.
+A T2-weighted image of the same visit goes the same way and is laid where the T1-weighted one lies, but for a shift.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 from scipy import ndimage
@@ -21,7 +23,7 @@ from studies.simulation.anatomy import Anatomy
 from studies.simulation.grid import COARSE
 from studies.simulation.physics import CALIBRATED, Scanner, Tissue, factors
 from studies.simulation.random_fields import enlarge, random_field
-from studies.simulation.signal import signal
+from studies.simulation.signal import signal, t2w_signal
 
 VESSELS_TO_GM = 0.75
 """Signal of vessels and meninges in the sulci, of cortical GM's."""
@@ -69,21 +71,68 @@ def acquire(
     What is random depends on seed, subject, the scanner's name and the session's, so that another
     session is a rescan; the parts of fields that belong to the scanner on seed and name alone.
     """
+    return _acquire(anatomy, scanner, tissues, seed, subject, session, variant)[0]
+
+
+def acquire_both(
+    anatomy: Anatomy,
+    scanner: Scanner,
+    tissues: dict[str, Tissue],
+    *,
+    seed: int,
+    subject: str,
+    session: str = FIRST_SESSION,
+    variant: str = CALIBRATED,
+) -> tuple[np.ndarray, np.ndarray]:
+    """The scan that `acquire` gives, to the byte, and the T2-weighted image of the same visit.
+
+    The latter has a noise and a field of its own, and what is left of its registration to the former is a shift.
+    """
+    image, displacement = _acquire(anatomy, scanner, tissues, seed, subject, session, variant)
+    own = generator(seed, "T2w scan", subject, scanner.name, session)
+    fixed = generator(seed, "scanner", scanner.name)
+    clean = anatomy.dense(t2w_contrast_image(anatomy, scanner, tissues))
+    t2 = _received(clean, own, fixed, anatomy, scanner, variant)
+    shift = own.normal(0, SHIFT_MM, (3, 1, 1, 1)).astype(np.float32)
+    return image, warp(t2, anatomy, displacement + shift)
+
+
+def _acquire(
+    anatomy: Anatomy,
+    scanner: Scanner,
+    tissues: dict[str, Tissue],
+    seed: int,
+    subject: str,
+    session: str,
+    variant: str,
+) -> tuple[np.ndarray, np.ndarray]:
+    """A scan (X, Y, Z), and the displacement in mm that it lies under (3, A, B, C)."""
     # the first session's draws are those of a study without rescans
     own = generator(seed, "scan", subject, scanner.name, *([] if session == FIRST_SESSION else [session]))
     fixed = generator(seed, "scanner", scanner.name)
-    by_voxel_size = factors(variant, round(anatomy.voxel_size_mm))
     b1 = transmit_field(own, anatomy, scanner.transmit)
-    image = anatomy.dense(contrast_image(anatomy, scanner, tissues, b1[anatomy.mask]))
+    clean = anatomy.dense(contrast_image(anatomy, scanner, tissues, b1[anatomy.mask]))
+    image = _received(clean, own, fixed, anatomy, scanner, variant)
+    size_mm = scanner.misregistration_mm * factors(variant, round(anatomy.voxel_size_mm))["misregistration"]
+    displacement = misregistration(own, fixed, anatomy, size_mm)
+    displacement += distortion(fixed, anatomy, scanner.distortion_mm)
+    return warp(image, anatomy, displacement), displacement
+
+
+def _received(
+    image: np.ndarray,
+    own: np.random.Generator,
+    fixed: np.random.Generator,
+    anatomy: Anatomy,
+    scanner: Scanner,
+    variant: str,
+) -> np.ndarray:
+    """A contrast image (X, Y, Z) with the scanner's point spread, what bias correction left over, and noise."""
     image = extend(blur(image, anatomy, scanner.resolution_mm), anatomy.mask)
     left_over = FIXED_BIAS * _smooth(fixed, anatomy, BIAS_MM) + SCAN_BIAS * _smooth(own, anatomy, BIAS_MM)
     image *= np.exp(np.float32(scanner.bias) * enlarge(left_over, _step(anatomy)))
-    noise = scanner.noise * by_voxel_size["noise"] * math.exp(own.normal(0, NOISE_SPREAD))
-    image = add_rician_noise(own, image, noise)
-    size_mm = scanner.misregistration_mm * by_voxel_size["misregistration"]
-    displacement = misregistration(own, fixed, anatomy, size_mm)
-    displacement += distortion(fixed, anatomy, scanner.distortion_mm)
-    return warp(image, anatomy, displacement)
+    by_voxel_size = factors(variant, round(anatomy.voxel_size_mm))["noise"]
+    return add_rician_noise(own, image, scanner.noise * by_voxel_size * math.exp(own.normal(0, NOISE_SPREAD)))
 
 
 def contrast_image(
@@ -94,6 +143,30 @@ def contrast_image(
     `b1` is the transmit field (n,) there, or one number.
     """
     b1 = np.asarray(b1, dtype=np.float32)
+
+    def tissue_signal(tissue: Tissue, there: np.ndarray, relative: np.ndarray | np.float32) -> np.ndarray:
+        return signal(tissue, scanner, b1[there] if b1.ndim else b1, relative)
+
+    return _weighted(anatomy, scanner, tissues, tissue_signal, signal(tissues["wm"], scanner, b1))
+
+
+def t2w_contrast_image(anatomy: Anatomy, scanner: Scanner, tissues: dict[str, Tissue]) -> np.ndarray:
+    """As `contrast_image`, of the scanner's T2-weighted image."""
+
+    def tissue_signal(tissue: Tissue, there: np.ndarray, relative: np.ndarray | np.float32) -> np.ndarray:
+        return t2w_signal(tissue, scanner, relative)
+
+    return _weighted(anatomy, scanner, tissues, tissue_signal, t2w_signal(tissues["wm"], scanner))
+
+
+def _weighted(
+    anatomy: Anatomy,
+    scanner: Scanner,
+    tissues: dict[str, Tissue],
+    tissue_signal: Callable[[Tissue, np.ndarray, np.ndarray | np.float32], np.ndarray],
+    of_white_matter: np.ndarray,
+) -> np.ndarray:
+    """Signals of tissues, where they are and by their T1 over the tissue's, weighted, over white matter's (n,)."""
     t1 = {"cortical_gm": anatomy.gm_t1, "deep_gm": anatomy.gm_t1, "pallidum": anatomy.gm_t1}
     t1 |= {"wm": anatomy.wm_t1, "wm_hyperintensity": anatomy.wm_t1}
     total = np.zeros(anatomy.gm_t1.size, dtype=np.float32)
@@ -101,10 +174,9 @@ def contrast_image(
         there = part > 1e-4
         factor = VESSELS_TO_GM if name == "vessels" else 1.0
         tissue = tissues["cortical_gm" if name == "vessels" else name]
-        field = b1[there] if b1.ndim else b1
         relative = t1[name][there] if name in t1 else np.float32(1)
-        total[there] += np.float32(factor) * part[there] * signal(tissue, scanner, field, relative)
-    total /= signal(tissues["wm"], scanner, b1)
+        total[there] += np.float32(factor) * part[there] * tissue_signal(tissue, there, relative)
+    total /= of_white_matter
     return total ** np.float32(scanner.tone)
 
 

@@ -11,6 +11,8 @@ readouts that lie ES apart, each with flip angle a; then rest until the cycle en
 
 Mb is the magnetization before the inversion. Spoiling is perfect, relaxation during the inversion
 is left out. Deichmann et al., NeuroImage 2000 (12:112-127) derive the same steady state.
+
+And of a T2-weighted fast spin echo, TE its effective echo time: S = PD (1 - exp(-TR/T1)) exp(-TE/T2).
 """
 
 from __future__ import annotations
@@ -68,6 +70,16 @@ def signal(
     return tissue.proton_density * decay * np.abs(magnetization) * sine
 
 
+def t2w_signal(tissue: Tissue, scanner: Scanner, t1_factor: np.ndarray | np.float32 | float = 1.0) -> np.ndarray:
+    """Signal of a voxel full of `tissue` in the scanner's T2-weighted image; `t1_factor` is its T1 over the tissue's.
+
+    The transmit field would change all tissues' alike, which is divided out of a scan, so that it isn't in here.
+    """
+    recovered = 1 - np.exp(-scanner.t2w_cycle_ms / (tissue.t1_ms * np.asarray(t1_factor)))
+    decay = np.asarray(math.exp(-scanner.t2w_echo_ms / tissue.t2_ms), dtype=recovered.dtype)
+    return tissue.proton_density * decay * recovered
+
+
 def contrast(tissues: dict[str, Tissue], scanner: Scanner) -> dict[str, float]:
     """Signal of each tissue over white matter's, at b1 = 1."""
     white = float(signal(tissues["wm"], scanner))
@@ -107,3 +119,13 @@ def check_contrast(tissues: dict[str, Tissue], scanner: Scanner) -> None:
                 f"{low:g}..{high:g} of a T1-weighted brain image; change inversion_time_ms, "
                 "cycle_ms or flip_degrees"
             )
+
+
+def check_t2w_contrast(tissues: dict[str, Tissue], scanner: Scanner) -> None:
+    """Refuse (`InputError`) a scanner whose second image would not be T2-weighted: CSF above GM, GM above WM."""
+    csf, gray, white = (float(t2w_signal(tissues[name], scanner)) for name in ("csf", "cortical_gm", "wm"))
+    if not csf > gray > white:
+        raise InputError(
+            f"scanner {scanner.name}: its T2-weighted signal gives GM/WM = {gray / white:.3g} and CSF/WM = "
+            f"{csf / white:.3g}, and a T2-weighted image has CSF above GM above WM; raise t2w_cycle_ms or t2w_echo_ms"
+        )

@@ -12,22 +12,24 @@ import pandas as pd
 from core.files import write_json, write_table
 from core.images import save_image, save_labels, scale_to_mean, voxel_volume_ml
 from core.names import FIRST_SESSION, TISSUES
-from core.run_folder import StudyFolder, image_name, labels_name, mask_name, scan_name
-from core.sheet import SESSION
+from core.run_folder import StudyFolder, image_name, labels_name, mask_name, scan_name, t2_name
+from core.sheet import SESSION, T2
 from studies.simulation.anatomy import Anatomy
 from studies.simulation.options import ScanOptions
-from studies.simulation.physics import Scanner, failed, tissues
-from studies.simulation.scanner import acquire, true_image
-from studies.simulation.signal import check_contrast
+from studies.simulation.physics import T2W, Scanner, failed, tissues
+from studies.simulation.scanner import acquire, acquire_both, t2w_contrast_image, true_image
+from studies.simulation.signal import check_contrast, check_t2w_contrast
 
 SIMULATED = "simulated"
 """In the sheet's column of this name: the scan is simulated, and whatever shows it must say so."""
 
 
 def check_scanners(options: ScanOptions) -> None:
-    """Refuse scanners whose images would not be T1-weighted (`signal.check_contrast`)."""
+    """Refuse scanners whose images would not be T1-weighted, or T2-weighted where they make such (`signal`)."""
     for scanner in options.made_scanners():
         check_contrast(tissues(), scanner)
+        if options.t2:
+            check_t2w_contrast(tissues(), scanner)
 
 
 def write_subject(
@@ -75,14 +77,19 @@ def write_subject(
     made = {}
     for sound in options.scanners_of(subject):
         scanner = failed(sound) if sound.name == failing else sound
-        made[scanner.name] = dataclasses.asdict(scanner) | {"failed": scanner.name == failing}
+        described = {
+            name: value for name, value in dataclasses.asdict(scanner).items() if options.t2 or name not in T2W
+        }
+        made[scanner.name] = described | {"failed": scanner.name == failing}
         truth_name = f"truth/{scan_name(subject, scanner.name)}_truth.nii.gz"
         for session in (FIRST_SESSION, *rescans):
             again = session != FIRST_SESSION
             name = scan_name(subject, scanner.name, session if again else "")
             used = sound if again else scanner
-            image, noiseless = simulate_scan(anatomy, used, options, subject, session=session)
+            image, noiseless, t2 = simulate_images(anatomy, used, options, subject, session=session)
             save_image(folder / image_name(name), image, anatomy.affine)
+            if t2 is not None:
+                save_image(folder / t2_name(name), t2, anatomy.affine)
             if not again:
                 save_image(folder / truth_name, noiseless, anatomy.affine)
             rows.append(
@@ -92,6 +99,7 @@ def write_subject(
                     "image": image_name(name),
                     "mask": mask_name(stem),
                     **({SESSION: session} if rescans else {}),
+                    **({T2: t2_name(name)} if t2 is not None else {}),
                     **covariates,
                     SIMULATED: SIMULATED,
                     "variant": options.variant,
@@ -127,14 +135,28 @@ def simulate_scan(
 
     Another session is another scan of the same truth (`scanner.acquire`).
     """
+    return simulate_images(anatomy, scanner, dataclasses.replace(options, t2=False), subject, session)[:2]
+
+
+def simulate_images(
+    anatomy: Anatomy, scanner: Scanner, options: ScanOptions, subject: str, session: str = FIRST_SESSION
+) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    """What `simulate_scan` gives, and the T2-weighted image on the same scale, where `options` ask for one."""
     noiseless = true_image(anatomy, scanner, tissues(), point_spread=not options.contrast_only)
     noiseless = scale_to_mean(noiseless, anatomy.mask, options.scale)
+    t2 = None
     if options.contrast_only:
-        return noiseless, noiseless
-    image = acquire(
-        anatomy, scanner, tissues(), seed=options.seed, subject=subject, session=session, variant=options.variant
-    )
-    return scale_to_mean(image, anatomy.mask, options.scale), noiseless
+        image = noiseless
+        if options.t2:
+            t2 = anatomy.dense(t2w_contrast_image(anatomy, scanner, tissues()))
+    else:
+        whose = {"seed": options.seed, "subject": subject, "session": session, "variant": options.variant}
+        if options.t2:
+            image, t2 = acquire_both(anatomy, scanner, tissues(), **whose)
+        else:
+            image = acquire(anatomy, scanner, tissues(), **whose)
+        image = scale_to_mean(image, anatomy.mask, options.scale)
+    return image, noiseless, None if t2 is None else scale_to_mean(t2, anatomy.mask, options.scale)
 
 
 def volumes_table(subject: str, anatomy: Anatomy) -> pd.DataFrame:

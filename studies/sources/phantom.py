@@ -31,10 +31,10 @@ def grid(options: Options) -> tuple[int, ...]:
 
 
 def bytes_beside(options: Options) -> float:
-    """Of the truth, a voxel and scan."""
-    from core.jobs.disk_space import TRUTH
+    """Of the truth and T2-weighted images, a voxel and scan."""
+    from core.jobs.disk_space import IMAGE, TRUTH
 
-    return TRUTH
+    return TRUTH + IMAGE * options.t2
 
 
 def space(options: Options) -> str:

@@ -118,7 +118,7 @@ def test_t2_weighted_images_enter_a_study(own, tmp_path):
     ],
 )
 def test_a_t2_weighted_image_that_cannot_be_used(own, tmp_path, spoiled, message):
-    sheet, table = own
+    _, table = own
     save_image(tmp_path / "bad.nii.gz", *spoiled(*load_image(tmp_path / table["image"][1])))
     spoil(own, message, t2="bad.nii.gz")
 

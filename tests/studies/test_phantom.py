@@ -6,6 +6,7 @@ import dataclasses
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import nibabel as nib
 import numpy as np
@@ -24,8 +25,16 @@ from studies.simulation.options import PhantomOptions
 from studies.simulation.people import make_subject
 from studies.simulation.physics import failed, shipped_scanners, tissues
 from studies.simulation.random_fields import enlarge, random_field
-from studies.simulation.scanner import acquire, add_rician_noise, blur, misregistration, true_image, voxel_kernel
-from studies.simulation.truth import simulate_scan
+from studies.simulation.scanner import (
+    acquire,
+    acquire_both,
+    add_rician_noise,
+    blur,
+    misregistration,
+    true_image,
+    voxel_kernel,
+)
+from studies.simulation.truth import simulate_images, simulate_scan, write_subject
 from studies.sources import PlannedScan, source
 from tests.support.paths import ROOT
 
@@ -161,6 +170,33 @@ def test_another_session_is_another_scan_of_the_same_truth(brain):
     assert simulate_scan(brain, ge, options, "02", "2")[0].tobytes() == second.tobytes()
 
 
+def test_a_t2_weighted_image_leaves_the_scan_as_it_is(brain):
+    """CSF is the brightest in it and the darkest in the scan; both lie in one place."""
+    ge = shipped_scanners()["GE"]
+    whose = {"seed": 0, "subject": "02", "session": "2"}
+    scan, t2 = acquire_both(brain, ge, tissues(), **whose)
+    assert scan.tobytes() == acquire(brain, ge, tissues(), **whose).tobytes()
+    assert t2.dtype == np.float32
+    assert np.isfinite(t2).all()
+    assert (t2[~brain.mask] == 0).all()
+    fractions = brain.fractions()
+    means = [[float(np.average(image[brain.mask], weights=part**8)) for part in fractions] for image in (scan, t2)]
+    assert means[0][0] < means[0][1] < means[0][2]
+    assert means[1][0] > 1.5 * means[1][1] > 1.5 * means[1][2]
+    # its noise is its own
+    assert acquire_both(brain, ge, tissues(), seed=0, subject="02")[1].tobytes() != t2.tobytes()
+
+
+def test_contrast_alone_of_a_t2_weighted_image(brain):
+    options = PhantomOptions(contrast_only=True, t2=True)
+    found = [simulate_images(brain, scanner, options, "02")[2] for scanner in options.made_scanners()]
+    for image in found:
+        assert image[brain.mask].mean() == pytest.approx(1, abs=1e-5)
+    assert np.corrcoef(found[0][brain.mask], found[1][brain.mask])[0, 1] > 0.98
+    assert np.abs(found[0] - found[1])[brain.mask].max() > 0.02
+    assert simulate_images(brain, options.made_scanners()[0], PhantomOptions(), "02")[2] is None
+
+
 def test_a_perfect_scanner_shows_the_truth(brain):
     prisma = shipped_scanners()["Prisma"]
     perfect = dataclasses.replace(prisma, noise=0, bias=0, transmit=0, misregistration_mm=0, distortion_mm=0)
@@ -268,6 +304,7 @@ def test_the_failed_scan_is_far_off(brain):
         ({"failed_scan": "yes"}, "failed_scan: 'yes'"),
         ({"scale": "head"}, "scale: 'head'"),
         ({"sessions": 0}, "sessions: 0; give how often"),
+        ({"t2": "yes"}, "t2: 'yes'"),
         ({"rescanned": -1}, "rescanned: -1; give how many people"),
         ({"variant": "contrast_hevy"}, "variant: there is no 'contrast_hevy'.*'contrast_heavy'"),
     ],
@@ -410,3 +447,19 @@ def test_source_sheet_scales_and_converts(sheet, tmp_path):
         source("sheet").prepare(options, "09", tmp_path)
     with pytest.raises(InputError, match="no sheet"):
         source("sheet").plan({"scans": None})
+
+
+def test_t2_weighted_images_stand_in_the_sheet(brain, tmp_path):
+    made = {}
+    for name, options in (
+        ("with", PhantomOptions(subjects=1, scanners=("GE",), t2=True)),
+        ("without", PhantomOptions(subjects=1, scanners=("GE",))),
+    ):
+        write_subject(tmp_path / name, "01", brain, options, covariates={"age": 60}, rescans=["2"])
+        made[name] = {path.relative_to(tmp_path / name): path.read_bytes() for path in (tmp_path / name).rglob("*.*")}
+    more = set(made["with"]) - set(made["without"])
+    assert {path.name for path in more} == {"sub-01_scanner-GE_T2w.nii.gz", "sub-01_scanner-GE_session-2_T2w.nii.gz"}
+    told = {Path("sub-01.tsv"), Path("truth/sub-01_truth.json")}
+    assert {path for path in made["without"] if made["with"][path] != made["without"][path]} == told
+    study = read_sheet(tmp_path / "with" / "sub-01.tsv")
+    assert all(scan.read_t2()[scan.read_mask()].mean() == pytest.approx(1, abs=1e-5) for scan in study.every)

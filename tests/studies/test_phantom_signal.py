@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 
 import numpy as np
 import pytest
@@ -10,7 +11,16 @@ import pytest
 from benchmarks.phantom import bloch_signal
 from core.errors import InputError
 from studies.simulation.physics import SEQUENCE, make_scanners, physics, shipped_scanners, tissues, variants
-from studies.simulation.signal import CSF_TO_WM, GM_TO_WM, check_contrast, contrast, longitudinal_magnetization, signal
+from studies.simulation.signal import (
+    CSF_TO_WM,
+    GM_TO_WM,
+    check_contrast,
+    check_t2w_contrast,
+    contrast,
+    longitudinal_magnetization,
+    signal,
+    t2w_signal,
+)
 
 
 @pytest.mark.parametrize("scanner", shipped_scanners())
@@ -19,6 +29,22 @@ def test_closed_form_is_the_bloch_loops_steady_state(scanner, tissue):
     for b1 in (0.8, 1.0, 1.2):
         expected = bloch_signal(tissues()[tissue], shipped_scanners()[scanner], b1)
         assert float(signal(tissues()[tissue], shipped_scanners()[scanner], b1)) == pytest.approx(expected, rel=1e-9)
+
+
+@pytest.mark.parametrize("scanner", shipped_scanners())
+def test_a_t2_weighted_signal_is_that_of_a_spin_echo(scanner):
+    made = shipped_scanners()[scanner]
+    check_t2w_contrast(tissues(), made)
+    for tissue in tissues().values():
+        recovered, decayed = 1 - math.exp(-made.t2w_cycle_ms / tissue.t1_ms), math.exp(-made.t2w_echo_ms / tissue.t2_ms)
+        assert float(t2w_signal(tissue, made)) == pytest.approx(tissue.proton_density * recovered * decayed)
+    assert t2w_signal(tissues()["wm"], made, np.ones(3, dtype=np.float32)).dtype == np.float32
+
+
+def test_a_second_image_that_is_not_t2_weighted_is_refused():
+    quick = dataclasses.replace(shipped_scanners()["GE"], t2w_cycle_ms=500.0, t2w_echo_ms=5.0)
+    with pytest.raises(InputError, match="GE: its T2-weighted signal gives GM/WM = 0.7.*raise t2w_cycle_ms"):
+        check_t2w_contrast(tissues(), quick)
 
 
 def test_arrays_give_what_numbers_give():
