@@ -19,7 +19,7 @@ from typing import Any, ClassVar, Literal, Protocol
 import numpy as np
 
 from core.errors import InputError, nearest
-from core.names import RAW, Gives
+from core.names import RAW, Contrast, Gives
 from core.random_numbers import generator
 from core.study import Scan, Study
 
@@ -108,6 +108,8 @@ class Harmonizer(abc.ABC):
     """"scan": nothing is learned; every scan is harmonized from itself alone."""
     needs: ClassVar[frozenset[str]] = frozenset()
     """Of "paired" (subjects seen by several scanners) and "gpu" (much slower without)."""
+    contrasts: ClassVar[tuple[Contrast, ...]] = ("T1w",)
+    """Of the images that its fit learns from: with "T2w" it isn't applicable where too few scans have `Scan.read_t2`."""
     unseen_subjects: ClassVar[bool] = True
     """Whether it applies to people it was not fitted on."""
     unseen_scanners: ClassVar[bool] = False

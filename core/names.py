@@ -38,6 +38,9 @@ Role = Literal["arm", "control", "permuted", "blur", "seed"]
 """What an arm is in a run for: to be judged; a control of its own; another arm's method on permuted scanner labels;
 a blur as smooth as another arm; another arm's fit under another seed."""
 
+Contrast = Literal["T1w", "T2w"]
+"""Of an image of a scan."""
+
 Gives = Literal["images", "volumes"]
 """What an arm gives of every scan."""
 

@@ -18,7 +18,8 @@ def main(arguments: argparse.Namespace) -> None:
     for name, method in methods().items():
         print(f"{name:<21}{method.label}: {method.citation}")
         needs = ", ".join(sorted(method.needs)) or "nothing special"
-        print(f"{'':<21}gives {method.gives}; fits on a {method.fits_on}; needs {needs}; ", end="")
+        contrasts = " and ".join(method.contrasts)
+        print(f"{'':<21}gives {method.gives}; fits on a {method.fits_on}, of {contrasts}; needs {needs}; ", end="")
         print(f"unseen subjects: {'yes' if method.unseen_subjects else 'no'}, ", end="")
         print(f"unseen scanners: {'yes' if method.unseen_scanners else 'no'}")
         settings = " ".join(f"{key}={value}" for key, value in method().describe_parameters().items())

@@ -51,6 +51,8 @@ def check_applicable(arm: Harmonizer, study: Study) -> None:
     reason = arm.not_applicable(study)
     if reason is None and "paired" in arm.needs and not _is_paired(study):
         reason = "needs subjects who were scanned on at least two scanners, and the sheet has none"
+    if reason is None and "T2w" in arm.contrasts:
+        reason = _lacks_t2(study)
     if reason is not None:
         raise NotApplicable(reason)
 
@@ -78,6 +80,15 @@ def write_description(arm: Harmonizer, study: Study, folder: Path) -> None:
 
 def _plain(value: Any) -> Any:
     return str(value) if isinstance(value, Path) else value
+
+
+def _lacks_t2(study: Study) -> str | None:
+    """Why a study can't teach a method that needs T2-weighted images; None where two scanners have some."""
+    has = [scanner for scanner in study.scanners if any(scan.t2 is not None for scan in study.of_scanner(scanner))]
+    if len(has) > 1:
+        return None
+    found = f"only {has[0]} has some" if has else "no scan of the sheet has one"
+    return f"needs T2-weighted images of at least two scanners (column t2), and {found}"
 
 
 def _is_paired(study: Study) -> bool:
