@@ -15,12 +15,17 @@ from mispel.slices import SliceStore
 
 def medians_of(store: SliceStore, scanner: int) -> np.ndarray:
     """For each slice (N,) the median over the brain of the scan that it is of; 1 where there is no scan."""
+    return units_of(store, scanner, np.median)
+
+
+def units_of(store: SliceStore, scanner: int, unit: Callable[[np.ndarray], np.floating]) -> np.ndarray:
+    """As `medians_of`, of another number by which intensities are divided."""
     found = np.ones(len(store))
     for subject in dict.fromkeys(store.subjects.tolist()):
         own = np.flatnonzero(store.subjects == subject)
         brain = np.array(store.depths[scanner][own[0] : own[-1] + 1]) > 0
         if store.present[own[0], scanner] and brain.any():
-            found[own] = np.median(np.array(store.images[scanner][own[0] : own[-1] + 1])[brain])
+            found[own] = unit(np.array(store.images[scanner][own[0] : own[-1] + 1])[brain])
     return found
 
 

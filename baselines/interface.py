@@ -109,7 +109,7 @@ class Harmonizer(abc.ABC):
     needs: ClassVar[frozenset[str]] = frozenset()
     """Of "paired" (subjects seen by several scanners) and "gpu" (much slower without)."""
     contrasts: ClassVar[tuple[Contrast, ...]] = ("T1w",)
-    """Of the images that its fit learns from: with "T2w" it isn't applicable where too few scans have `Scan.read_t2`."""
+    """Of the images that its fit learns from: with "T2w" it isn't applicable where too few scans have one."""
     unseen_subjects: ClassVar[bool] = True
     """Whether it applies to people it was not fitted on."""
     unseen_scanners: ClassVar[bool] = False

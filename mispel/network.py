@@ -40,11 +40,14 @@ class Level(nn.Module):
 
 
 class Encoder(nn.Module):
-    """U-Net of one scanner: slices (B, 1, H, W) to embeddings (B, L, H, W), float32; H and W divisible by 4."""
+    """U-Net of one scanner: slices (B, 1, H, W) to embeddings (B, L, H, W), float32; H and W divisible by 4.
 
-    def __init__(self, *, width: int, embeddings: int) -> None:
+    `inputs`: channels of the slices, where they aren't images.
+    """
+
+    def __init__(self, *, width: int, embeddings: int, inputs: int = 1) -> None:
         super().__init__()
-        self.down1 = Level(1, width)
+        self.down1 = Level(inputs, width)
         self.down2 = Level(width, 2 * width)
         self.bottom = Level(2 * width, 4 * width)
         self.widen2 = convolution(4 * width, 2 * width)
@@ -115,9 +118,9 @@ def initialize(layer: nn.Conv2d, generator: torch.Generator) -> None:
         nn.init.zeros_(layer.bias)
 
 
-def new_encoder(*, width: int, embeddings: int, seed: int) -> Encoder:
+def new_encoder(*, width: int, embeddings: int, seed: int, inputs: int = 1) -> Encoder:
     """An encoder with Glorot-uniform weights and zero biases, drawn from `seed` alone."""
-    encoder = Encoder(width=width, embeddings=embeddings)
+    encoder = Encoder(width=width, embeddings=embeddings, inputs=inputs)
     generator = torch.Generator().manual_seed(seed)
     for layer in encoder.modules():
         if isinstance(layer, nn.Conv2d):

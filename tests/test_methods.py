@@ -19,7 +19,7 @@ import pytest
 
 from baselines.blur import blurred
 from baselines.harness.applying import apply_method, check_output
-from baselines.harness.fitting import fit_method
+from baselines.harness.fitting import check_applicable, fit_method
 from baselines.harness.parameters import make_parameters, parse_parameters
 from baselines.harness.registry import label, methods
 from baselines.harness.saved import CHECKSUMS_FILE, MODEL_FILE, load_method
@@ -33,11 +33,12 @@ from core.left_out import COLUMN, marks
 from core.run_folder import image_name
 from core.sheet import read_sheet
 from core.study import Scan, Study
-from tests.support.made_up_study import write_study
+from tests.support import made_up_study
 
 # smaller than any real fit, so that the battery stays short; the rest are the methods' defaults
 QUICK = {
     "mispel": {"preset": "demo", "width": 4, "step1_epochs": 2, "step2_epochs": 2},
+    "calamiti": {"preset": "demo", "beta_width": 2, "width": 2, "epochs": 1},
     "cyclegan": {"preset": "demo", "width": 2, "epochs": 1},
     "espa": {"preset": "demo", "width": 4, "step1_epochs": 1, "step2_epochs": 2},
     "ravel": {"engine": "gmm", "probability": 0.7},
@@ -51,6 +52,17 @@ tail -n +2 "$1" | while IFS="$(printf '\\t')" read -r subject scanner image rest
     cp "$image" "$3/sub-${subject}_scanner-${scanner}_T1w.nii.gz" || exit 1
 done
 """
+
+
+def write_study(folder: Path, **given) -> Path:
+    """A study of which any method can learn: with T2-weighted images."""
+    return made_up_study.write_study(folder, t2=True, **given)
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory) -> Study:
+    """Three people on three scanners."""
+    return read_sheet(write_study(tmp_path_factory.mktemp("study")), scale="brain")
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -268,7 +280,7 @@ def on_grid(scan: Scan, folder: Path, shape: tuple[slice, ...], affine: np.ndarr
     image, mask = folder / f"{scan.scanner}.nii.gz", folder / f"{scan.scanner}_mask.nii.gz"
     save_image(image, np.pad(scan.read(), margins)[kept], affine)
     save_labels(mask, np.pad(scan.read_mask(), margins)[kept], affine)
-    return dataclasses.replace(scan, image=image, mask=mask)
+    return dataclasses.replace(scan, image=image, mask=mask, t2=None)
 
 
 @every_model
@@ -341,6 +353,21 @@ def test_who_is_the_same_person_is_asked_by_paired_methods_alone(name, tmp_path)
     for file in (MODEL_FILE, CHECKSUMS_FILE):
         del own[file], other[file]
     assert own == other
+
+
+@every_method
+def test_a_study_without_t2_weighted_images(name, tmp_path):
+    """Is refused with the reason by what needs them, and asked for them by nothing else."""
+    study = read_sheet(made_up_study.write_study(tmp_path), scale="brain")
+    arm = methods()[name](make_parameters(methods()[name], QUICK.get(name, {})))
+    if "T2w" in arm.contrasts:
+        with pytest.raises(NotApplicable, match="needs T2-weighted images .*no scan of the sheet has one"):
+            check_applicable(arm, study)
+        one = dataclasses.replace(study.scans[0], t2=study.scans[0].image)
+        with pytest.raises(NotApplicable, match="only Alpha has some"):
+            check_applicable(arm, Study((one, *study.scans[1:])))
+    else:
+        check_applicable(arm, study)
 
 
 @every_method

@@ -43,8 +43,18 @@ CONTRASTS = {
 }
 
 
-def write_study(folder: Path, *, subjects: int = 3, missing: tuple[str, str] | None = None) -> Path:
-    """Write scans of made-up people on three made-up scanners and their sheet; returns the sheet's path."""
+T2_CONTRASTS = {
+    "Alpha": (1.60, 0.90, 0.50),
+    "Beta 2": (1.40, 0.85, 0.60),
+    "Gamma": (1.80, 0.95, 0.45),
+}
+
+
+def write_study(folder: Path, *, subjects: int = 3, missing: tuple[str, str] | None = None, t2: bool = False) -> Path:
+    """Write scans of made-up people on three made-up scanners and their sheet; returns the sheet's path.
+
+    With `t2` each scan has a T2-weighted image beside it.
+    """
     scans = []
     for number in range(subjects):
         subject = f"{number + 1:02d}"
@@ -56,7 +66,12 @@ def write_study(folder: Path, *, subjects: int = 3, missing: tuple[str, str] | N
             image = folder / f"{subject}_{place}.nii.gz"
             save_image(image, 700 * scanned(labels, mask, contrast, 10 * number + place), AFFINE)
             covariates = {"age": str(60 + 5 * number)}
-            scans.append(Scan(subject, scanner, image, folder / f"{subject}_mask.nii.gz", covariates))
+            beside = folder / f"{subject}_{place}_t2.nii.gz" if t2 else None
+            if beside is not None:
+                save_image(
+                    beside, 400 * scanned(labels, mask, T2_CONTRASTS[scanner], 1000 + 10 * number + place), AFFINE
+                )
+            scans.append(Scan(subject, scanner, image, folder / f"{subject}_mask.nii.gz", covariates, t2=beside))
     sheet = folder / "scans.tsv"
     write_sheet(sheet, Study(tuple(scans)))
     return sheet
