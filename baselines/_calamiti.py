@@ -48,7 +48,8 @@ def both_contrasts(study: Study) -> tuple[Study, dict[str, str]]:
     for number, scan in enumerate(pairs):
         own = f"{number:06d}"
         scanners[own] = scan.scanner
-        for contrast, image in zip(CONTRASTS, (scan.image, scan.t2), strict=True):
+        images = [image for image in (scan.image, scan.t2) if image is not None]
+        for contrast, image in zip(CONTRASTS, images, strict=True):
             scans.append(dataclasses.replace(scan, subject=own, scanner=contrast, image=image, t2=None))
     return Study(tuple(scans)), scanners
 
@@ -68,6 +69,7 @@ class ContrastEncoder(nn.Module):
         for layer in (*self.layers, self.last):
             initialize(layer, generator)
         with torch.no_grad():
+            assert self.last.bias is not None
             self.last.bias[NUMBERS:] = FIRST_LOG_VARIANCE
 
     def forward(self, slices: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:

@@ -7,10 +7,10 @@ contrast theta, two numbers; a third draws a slice from both. A scan is harmoniz
 the target scanner's T1-weighted scans. Written from the abstract and our notes, not from code.
 
 Simplified: axial slices alone and no fusion of orientations; MISPEL's U-Net with three levels in place of four; no
-perceptual loss, which would need a network's weights to be downloaded, and no discriminator on beta. The temperature of
-the Gumbel-softmax, 1, is ours, and so is that the logits of each class are brought to one mean and spread over a
-slice's brain: without, all pixels became one class. The target's scans are drawn anew too, so that what a drawing loses is no difference
-between scanners.
+perceptual loss, which would need a network's weights to be downloaded, and no discriminator on beta. Ours: the
+temperature of the Gumbel-softmax, 1; the logits of each class are brought to one mean and spread over a slice's brain,
+since without that all pixels became one class; the target's scans are drawn anew too, so that what a drawing loses is
+no difference between scanners.
 """
 
 from __future__ import annotations
@@ -111,7 +111,7 @@ class Calamiti(TargetGenerator):
     def not_applicable(self, study: Study) -> str | None:
         """A single scanner, or a target without T2-weighted images; a study without any is refused by `contrasts`."""
         target = self.parameters.target
-        if target in study.scanners and all(scan.t2 is None for scan in study.of_scanner(cast("str", target))):
+        if target in study.scanners and all(scan.t2 is None for scan in study.of_scanner(target)):
             return f"no scan of the target scanner {target} has a T2-weighted image"
         return super().not_applicable(study)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -150,7 +151,12 @@ def simulate_images(
         if options.t2:
             t2 = anatomy.dense(t2w_contrast_image(anatomy, scanner, tissues()))
     else:
-        whose = {"seed": options.seed, "subject": subject, "session": session, "variant": options.variant}
+        whose: dict[str, Any] = {
+            "seed": options.seed,
+            "subject": subject,
+            "session": session,
+            "variant": options.variant,
+        }
         if options.t2:
             image, t2 = acquire_both(anatomy, scanner, tissues(), **whose)
         else:
