@@ -166,8 +166,8 @@ def sentence(table: pd.DataFrame) -> str:
         else f"the answer changes for {changed} of {len(answers)} arm{'s' if len(answers) != 1 else ''}"
     )
     engines = table["engine"].nunique()
-    of = "one segmenter" if engines == 1 else f"{engines} segmenters"
-    return f"By {of} and their rules ({', '.join(named)}) {order}, and {held} (table_segmenters)."
+    of = "other rules of volumes" if engines == 1 else "other segmenters and rules of volumes"
+    return f"By {of} ({'; '.join(named)}) {order}, and {held} (table_segmenters)."
 
 
 def name_of(engine: str, ending: str) -> str:

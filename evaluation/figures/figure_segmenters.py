@@ -23,6 +23,9 @@ CAPTION = (
     "Framed: surely beyond RAW and every control by what counts. Empty: the arm gives volumes, and has those of one "
     "segmenter alone. Tau: Kendall's, of the order of the arms with that by the primary endpoint, which stands first."
 )
+PALE = 0.6
+"""How much of the color map is used, so that numbers can be read on it."""
+
 ROW, ALL_ROWS = 0.24, 6.5
 """Inches of an arm, and at most of all of them."""
 
@@ -59,14 +62,15 @@ def plot(
         if row["removed"] == BEYOND:
             corner = place[1] - 0.46, place[0] - 0.42
             axis.add_patch(Rectangle(corner, 0.92, 0.84, fill=False, edgecolor=style.INK, linewidth=1.2, zorder=3))
-    axis.imshow(shares, cmap="RdBu", vmin=-1, vmax=1, aspect="auto", alpha=0.75, zorder=1)
+    axis.imshow(np.clip(shares, -1, 1), cmap="RdBu", vmin=-1 / PALE, vmax=1 / PALE, aspect="auto", zorder=1)
+    axis.grid(False)
     for arm, column in np.argwhere(np.isfinite(shares)):
         share = shares[arm, column]
         axis.text(column, arm, f"{100 * share:.0f}", ha="center", va="center", fontsize=on.small, zorder=4)
     axis.set_yticks(range(len(arms)), [style.shorten(labels[arm], 30) for arm in arms])
     taus = found.drop_duplicates(["engine", "rule"])["tau"].to_numpy(float)
     heads = [
-        f"{engine}\n{style.wrap(NAMES.get(rule, OWN_RULE), 14, 2)}\ntau {tau:.2f}"
+        f"{engine}\n{NAMES.get(rule, OWN_RULE)}\ntau {tau:.2f}"
         for (engine, rule), tau in zip(columns, taus, strict=True)
     ]
     axis.set_xticks(range(len(columns)), heads, fontsize=on.small)

@@ -47,7 +47,7 @@ def make(run: FinishedRun) -> Table | None:
         f"({name_of(*columns[0])}).",
         "Kendall's tau: of the order of the arms' means with that by the primary endpoint. Arms that give volumes were "
         "given those of the run's own engine.",
-        "Error: estimate minus truth, mean over RAW's scans of its size; Dice by the run's rule. Between "
+        "Error: estimate minus truth, mean of its size over RAW's scans; Dice by the run's rule. Between "
         "scanners, rescans: RAW's mean absolute difference of volumes.",
     ]
     data = found.assign(label=[run.label(arm) for arm in found["method"]])
@@ -58,7 +58,7 @@ def _gain(row: pd.Series) -> Entry:
     if not np.isfinite(row["gain"]):
         return Entry(MISSING)
     return Entry(
-        f"{row['gain']:.2f}", f"{row['gain_low']:.2f} to {row['gain_high']:.2f}", star=row["removed"] == BEYOND
+        f"{row['gain']:.2f}", f" ({row['gain_low']:.2f} to {row['gain_high']:.2f})", star=row["removed"] == BEYOND
     )
 
 

@@ -13,6 +13,7 @@ from core.sheet import read_sheet
 from evaluation.arms.intensities import measure_intensities
 from evaluation.arms.parts import ENGINE_COLUMNS, VOLUME_COLUMNS
 from evaluation.arms.segmenting import resegment_arm, segment_arm
+from evaluation.figures import figure_segmenters
 from evaluation.runs.arms_table import Arm
 from evaluation.segmenters import COLUMNS, Segmented, by_segmenter, order_agreement, sentence
 from evaluation.verdicts import BEYOND, UNCLEAR, WORSE
@@ -89,7 +90,9 @@ def test_every_engine_and_rule_is_asked_what_the_verdict_asks(study):
     taus = table.drop_duplicates(["engine", "rule"])["tau"].tolist()
     assert taus == pytest.approx([1, 1, 1, -1, -1])
     told = sentence(table)
-    assert "By 2 segmenters and their rules (own, the run's rule, own, hard label, other, the run's rule" in told
+    assert (
+        "By other segmenters and rules of volumes (own, the run's rule; own, hard label; other, the run's rule" in told
+    )
     assert "tau with the arms' order by the primary endpoint is -1.00 to 1.00" in told
     assert "the answer changes for 2 of 3 arms" in told
 
@@ -128,3 +131,16 @@ def test_a_further_engine_that_is_the_own_one_gives_its_volumes(tmp_path):
     again = further.loc[further["engine"] == "gmm", VOLUME_COLUMNS].reset_index(drop=True)
     pd.testing.assert_frame_equal(again, own)
     assert further["dice_truth"].isna().all()
+
+
+def test_the_figure_frames_what_is_beyond_and_leaves_out_what_was_not_asked(study):
+    table = compared(study, made_up(study, SCALES | {"volumes": 0.1}, "own"), made_up(study, SCALES, "other"))
+    page = figure_segmenters.plot(table, labels={"good": "Good", "bad": "Bad", "volumes": "Volumes"})
+    (axis,) = page.axes
+    assert len(axis.patches) == (table["removed"] == BEYOND).sum()
+    written = [text.get_text() for text in axis.texts]
+    # six columns of arms of images, three of the arm of volumes
+    assert len(written) == 15
+    assert written[0] == "80"
+    assert [tick.get_text() for tick in axis.get_yticklabels()] == ["Good", "Bad", "Volumes"]
+    assert "other\nhard label\ntau 1.00" in [tick.get_text() for tick in axis.get_xticklabels()]
