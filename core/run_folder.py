@@ -62,6 +62,11 @@ class StudyFolder:
         return self.root / "remarks.json"
 
     @property
+    def card(self) -> Path:
+        """What the source and the user say of where the scans come from."""
+        return self.root / "card.json"
+
+    @property
     def quality(self) -> Path:
         """How well each scan's preprocessing went."""
         return self.root / "quality.tsv"

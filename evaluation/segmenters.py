@@ -26,7 +26,7 @@ from evaluation.measures.rescans import rescan_differences, with_first_scans
 from evaluation.measures.volumes import volume_differences
 from evaluation.runs.arms_table import Arm, read_arms
 from evaluation.runs.metrics import read_metric
-from evaluation.verdicts import VOLUME_DIFFERENCES, Endpoint, gains, lacking_seeds, removed_answer
+from evaluation.verdicts import VOLUME_DIFFERENCES, Endpoint, gains, removed_by_arm
 
 OWN_RULE = "the run's rule"
 TISSUE = "GM"
@@ -102,7 +102,7 @@ def by_segmenter(
                         "gain": over_raw["gain"],
                         "gain_low": over_raw["gain_low"],
                         "gain_high": over_raw["gain_high"],
-                        "removed": removed_answer(part, measure.better, arm.due, lacking_seeds(part, described))[0],
+                        "removed": removed_by_arm(arm, part, measure.better, described)[0],
                     }
                 )
             own = own or means

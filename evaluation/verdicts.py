@@ -39,6 +39,7 @@ LITTLE_BETTER, LITTLE_WORSE = "better by little", "worse by little"
 SMOOTHER = "smoother than a rescan"
 NOT_COMPARED = "not compared"
 KEPT, LOST = "kept", "lost"
+HARMONIZES, NOT_SHOWN = "yes", "not shown"
 KEPT_SHARE = 0.9
 """Of RAW's variance between people, that an arm must keep to count as keeping the person."""
 
@@ -125,6 +126,8 @@ class Gain:
     low: float
     high: float
     seed_share: float
+    error: float = math.nan
+    """The standard error of the gain; 0 where nothing spreads, NaN where that isn't known."""
 
     def answer(self, margin: float = 0.0) -> str:
         """In words: the interval lies above the margin, below minus the margin, or neither."""
@@ -154,10 +157,11 @@ def gain_of(arm: np.ndarray, control: np.ndarray) -> Gain:
     if people < 2 or not variance > 0:
         # no spread at all is an arm that is its control, or a constant
         low = high = mean if people > 1 else math.nan
-        return Gain(mean, low, high, math.nan)
+        return Gain(mean, low, high, math.nan, 0.0 if people > 1 else math.nan)
     freedom = variance**2 / sum(part**2 / free for part, free in parts if part > 0)
     half = intervals.student(freedom) * math.sqrt(variance)
-    return Gain(mean, mean - half, mean + half, sum(part for part, _ in parts[1:]) / variance)
+    seeds = sum(part for part, _ in parts[1:]) / variance
+    return Gain(mean, mean - half, mean + half, seeds, math.sqrt(variance))
 
 
 def means_by_person(table: pd.DataFrame, endpoint: Endpoint) -> pd.DataFrame:
@@ -242,7 +246,7 @@ def gains(
         for control, name in [("raw", RAW), *controls]:
             if name not in values:
                 continue
-            fits, other = ([fit for fit in _with_seeds(which, described) if fit in values] for which in (arm.id, name))
+            fits, other = ([fit for fit in with_seeds(which, described) if fit in values] for which in (arm.id, name))
             known = values[[*fits, *other]].dropna()
             matrix, reference = (sign * known[list(names)].to_numpy(float).T for names in (fits, other))
             found = gain_of(matrix, reference)
@@ -287,7 +291,7 @@ def _controls_of(arm: str, described: Mapping[str, Arm]) -> list[tuple[str, str]
     return [(found.role, found.id) for found in described.values() if found.of == arm and found.role in COMPARED]
 
 
-def _with_seeds(arm: str, described: Mapping[str, Arm]) -> list[str]:
+def with_seeds(arm: str, described: Mapping[str, Arm]) -> list[str]:
     """The arm and its fits under other seeds, as planned."""
     return [arm, *(found.id for found in described.values() if found.of == arm and found.role == "seed")]
 
@@ -325,6 +329,16 @@ def removed_answer(found: pd.DataFrame, better: str, due: Sequence[str] = (), la
     if math.isfinite(rescan) and (value > rescan if better == "higher" else value < rescan):
         return SMOOTHER, "more alike between scanners than two scans of one scanner are"
     return BEYOND, f"better than {' and '.join(OVER[control] for control in answers)}"
+
+
+def removed_by_arm(arm: Arm, part: pd.DataFrame, better: str, described: Mapping[str, Arm]) -> tuple[str, str]:
+    """`removed_answer` of an arm's gains in the primary endpoint, and why; `NOT_COMPARED` of one that doesn't compete.
+
+    `described` are all arms of the run, which say which controls and seeds are due.
+    """
+    if not arm.competes:
+        return NOT_COMPARED, "a person's other scans are used" if arm.role == "arm" else "a control"
+    return removed_answer(part, better, arm.due, lacking_seeds(part, described))
 
 
 def kept_answer(low: float, high: float) -> str:
@@ -374,20 +388,18 @@ def run_verdicts(run: Path, *, primary: str, tissue: str) -> tuple[pd.DataFrame,
             row |= {"method": arm.id, "removed": UNKNOWN, "kept": UNKNOWN}
             of_images = arm.gives == "volumes" and every[0].measure.table != VOLUME_DIFFERENCES
             why = "it gives volumes, and the primary endpoint is of images" if of_images else "it gave no numbers"
-            rows.append(row | {"nearer": UNKNOWN, "harmonizes": "not shown", "why": why})
+            rows.append(row | {"nearer": UNKNOWN, "harmonizes": NOT_SHOWN, "why": why})
     return pd.concat(found, ignore_index=True), pd.DataFrame(rows, columns=VERDICT_COLUMNS)
 
 
 def _verdict(
     arm: Arm, part: pd.DataFrame, primary: Endpoint, tables: Mapping[str, pd.DataFrame], described: Mapping[str, Arm]
 ) -> dict[str, object]:
-    removed, why = removed_answer(part, primary.measure.better, arm.due, lacking_seeds(part, described))
-    if not arm.competes:
-        removed, why = NOT_COMPARED, "a person's other scans are used" if arm.role == "arm" else "a control"
+    removed, why = removed_by_arm(arm, part, primary.measure.better, described)
     over_raw = part[part["control"] == "raw"].iloc[0]
     sign = 1.0 if primary.measure.better == "higher" else -1.0
     span = sign * (over_raw["rescan"] - over_raw["control_value"])
-    fits = _with_seeds(arm.id, described)
+    fits = with_seeds(arm.id, described)
     volumes, *ends = volume_share(tables, fits, primary)
     # of an arm without images the volumes are all that there is to keep
     share, low, high = (volumes, *ends) if arm.gives == "volumes" else kept_share(tables, fits)
@@ -414,9 +426,14 @@ def _verdict(
         "kept_share_high": high,
         "kept_volume_share": volumes,
         "nearer": nearer_answer(tables, fits),
-        "harmonizes": MISSING if not arm.competes else "yes" if removed == BEYOND and kept == KEPT else "not shown",
+        "harmonizes": MISSING if not arm.competes else harmonizes(removed, kept),
         "why": why,
     }
+
+
+def harmonizes(removed: str, kept: str) -> str:
+    """The verdict on an arm that competes: yes where it removes beyond its controls and keeps the person."""
+    return HARMONIZES if removed == BEYOND and kept == KEPT else NOT_SHOWN
 
 
 def lacking_seeds(part: pd.DataFrame, described: Mapping[str, Arm]) -> str:
@@ -424,7 +441,7 @@ def lacking_seeds(part: pd.DataFrame, described: Mapping[str, Arm]) -> str:
     told = []
     for row in part.to_dict("records"):
         for arm, seeds in ((row["method"], row["seeds"]), (row["control_arm"], row["control_seeds"])):
-            planned = len(_with_seeds(arm, described))
+            planned = len(with_seeds(arm, described))
             if seeds < planned:
                 told.append(f"{planned - seeds} of {planned} fits of {described[arm].label} gave no numbers")
     return "; ".join(dict.fromkeys(told))

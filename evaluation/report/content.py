@@ -14,14 +14,13 @@ from markdown_it import MarkdownIt
 from markupsafe import Markup
 
 from core.files import read_json
-from core.images import voxel_sizes
 from core.names import PAPER_TISSUES, RAW, WORST_FIRST
-from core.nifti import open_nifti
 from core.scan_quality import sentences
 from evaluation import scan_outliers
 from evaluation.measures.registry import measures
 from evaluation.runs.finished_run import FinishedRun, is_yes, text
 from evaluation.runs.provenance import step_costs
+from evaluation.runs.study_card import voxel_size
 
 STATUS_WORDS = {"ok": "ok", "failed": "failed", "not_applicable": "not applicable"}
 TABLE_KINDS = ("tsv", "tex")
@@ -53,7 +52,7 @@ def overview(run: FinishedRun) -> dict[str, Any]:
         "pairs": len(run.pairs),
         "scans": len(run.scans),
         "missing": possible - len(run.scans),
-        "voxels": _voxels(run),
+        "voxels": voxel_size(run),
         "methods": [run.label(arm) for arm in run.only("arm").arms],
         "beside": len(run.arms) - len(run.only("arm").arms),
         "seeds": any(about.role == "seed" for about in run.described.values()),
@@ -66,16 +65,6 @@ def overview(run: FinishedRun) -> dict[str, Any]:
         "remarks": _remarks(run),
         "facts": _facts(run),
     }
-
-
-def _voxels(run: FinishedRun) -> str:
-    for arm in run.with_images():
-        for subject, scanner in zip(run.scans["subject"], run.scans["scanner"], strict=True):
-            path = run.image_path(arm, subject, scanner)
-            if path is not None:
-                edges = [f"{edge:.3g}" for edge in voxel_sizes(open_nifti(path).affine)]
-                return f"{edges[0]} mm" if len(set(edges)) == 1 else f"{' x '.join(edges)} mm"
-    return ""
 
 
 def _remarks(run: FinishedRun) -> list[str]:

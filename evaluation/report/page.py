@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -27,6 +28,9 @@ FIGURES = (
 """The figures that a page shows, in this order."""
 COLORS = 128
 """Of a picture on the page: two fifths of its bytes. Beside gray slices the badge loses its color, not its word."""
+A_PATH = re.compile(r"(?<![\w.:/~-])~?/(?:[^\s/'\"]+/)+")
+"""The folders of an absolute path within a text, such as a command line; no address of a page."""
+
 OF_THE_USER = ("config", "inputs", "command")
 """What of a provenance may hold paths on the user's machine."""
 
@@ -62,12 +66,14 @@ def publish(folder: Path | str, out: Path) -> Path:
 
 
 def without_folders(value: Any) -> Any:
-    """A configuration with the last part alone of every absolute path."""
+    """A configuration with the last part alone of every absolute path, in a command line too."""
     if isinstance(value, dict):
         return {key: without_folders(entry) for key, entry in value.items()}
     if isinstance(value, list):
         return [without_folders(entry) for entry in value]
-    return PurePath(value).name if isinstance(value, str) and PurePath(value).is_absolute() else value
+    if not isinstance(value, str):
+        return value
+    return PurePath(value).name if PurePath(value).is_absolute() and " " not in value else A_PATH.sub("", value)
 
 
 def _pictures(run: FinishedRun, out: Path) -> list[dict[str, Any]]:

@@ -14,6 +14,11 @@ from core.names import Gives, Role
 from core.run_folder import RunFolder
 
 FLAGS = ("uses_other_scans", "learns_scanners", "random_fit", "maps_intensities")
+CARD = ("license", "year", "trained_on", "needs", "unseen_subjects", "unseen_scanners")
+"""Columns of a method's card; empty in a run that was made before there were cards."""
+
+WORDS = ("of", "variant", "parameters", *CARD)
+"""Columns of text that not every run has."""
 
 
 @dataclass(frozen=True)
@@ -24,6 +29,8 @@ class Arm:
     role : what it is there for (`core.names.Role`); of : the arm that it is a control or a further fit of.
     gives : images, or volumes alone.
     uses_other_scans, learns_scanners, random_fit, maps_intensities : see `baselines.interface.Harmonizer`.
+    parameters : in use, as JSON; empty where the run doesn't say.
+    license, year, trained_on, needs, unseen_subjects, unseen_scanners : its method's card, in words.
     """
 
     id: str
@@ -39,6 +46,13 @@ class Arm:
     learns_scanners: bool = False
     random_fit: bool = False
     maps_intensities: bool = False
+    parameters: str = ""
+    license: str = ""
+    year: str = ""
+    trained_on: str = ""
+    needs: str = ""
+    unseen_subjects: str = ""
+    unseen_scanners: str = ""
 
     @property
     def due(self) -> tuple[Role, ...]:
@@ -72,7 +86,7 @@ def read_arms(run: Path) -> dict[str, Arm]:
     table = table.assign(
         role=table.get("role", role),
         gives=table.get("gives", pd.Series("images", index=table.index)),
-        **{name: table.get(name, pd.Series("", index=table.index)).fillna("") for name in ("of", "variant")},
+        **{name: _texts(table.get(name, pd.Series("", index=table.index))) for name in WORDS},
         **{flag: table.get(flag, pd.Series("no", index=table.index)) for flag in FLAGS},
     )
     return {
@@ -82,11 +96,16 @@ def read_arms(run: Path) -> dict[str, Arm]:
             label=row["label"],
             citation=row["citation"],
             limits=row["limits"],
-            variant=row["variant"],
             role=row["role"],
-            of=row["of"],
             gives=row["gives"],
+            **{name: row[name] for name in WORDS},
             **{flag: row[flag] == "yes" for flag in FLAGS},
         )
         for row in table.to_dict("records")
     }
+
+
+def _texts(cells: pd.Series) -> pd.Series:
+    """A column as it was written: a year is text, too, and missing is nothing."""
+    whole = cells.convert_dtypes()
+    return whole.astype("string").fillna("").astype(object)
