@@ -164,6 +164,7 @@ class ComBat(Method):
     id = "combat"
     label = "ComBat"
     citation = "Johnson et al., Biostatistics 8 (2007) 118-127; Fortin et al., NeuroImage 161 (2017) 149-170"
+    license = "Artistic-2.0"
     limits = (
         "Each voxel by itself and linearly: it cannot change noise or resolution, makes no use of who was scanned "
         "twice, and leaves voxels as they are where a scanner has fewer than two brains."

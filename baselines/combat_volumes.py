@@ -22,6 +22,7 @@ class CombatVolumes(VolumeCombat):
     id = "combat_volumes"
     label = "ComBat on volumes"
     citation = "Johnson et al., Biostatistics 8 (2007) 118-127; Fortin et al., NeuroImage 167 (2018) 104-120"
+    license = "Artistic-2.0"
     limits = (
         "It gives no images. Of n people a scanner it keeps (n - 1)/n of the variance between people, by the formulas "
         "as published: 83 % with 6. It makes no use of who was scanned twice."

@@ -44,6 +44,8 @@ class Command(Method):
     id = "command"
     label = "Command"
     citation = "whoever wrote the program"
+    license = "whoever made it says"
+    trained_on = "not known: made elsewhere"
     limits = "It is what its command lines do; the same seed gives the same bytes only if they do."
     unseen_scanners = True
 

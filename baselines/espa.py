@@ -35,6 +35,7 @@ class Espa(Mispel):
     id = "espa"
     label = "ESPA"
     citation = "Torbati et al., MICCAI (2024)"
+    trained_on = "matched images that it simulates from the study's scans"
     limits = (
         "It knows of scanners what the components of intensities show: no difference of noise, resolution or place is "
         "simulated. It cannot be applied to another scanner's scans."

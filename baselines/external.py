@@ -23,6 +23,8 @@ class External(Method):
     id = "external"
     label = "External"
     citation = "whoever made the images"
+    license = "whoever made it says"
+    trained_on = "not known: made elsewhere"
     limits = "It takes images as they are: which scans they were fitted on is not known here."
     fits_on = "scan"
     unseen_scanners = True

@@ -17,6 +17,7 @@ class Fcm(ScanArm):
     id = "fcm"
     label = "FCM"
     citation = "Reinhold et al., SPIE Medical Imaging (2019) 109493H"
+    license = "MIT"
     limits = "One factor a scan: it aligns one tissue and cannot change contrast, offset, noise or resolution."
 
     @dataclass(frozen=True)

@@ -31,6 +31,7 @@ class HistogramMatching(Method):
     id = "histmatch"
     label = "Histogram matching"
     citation = "van der Walt et al., scikit-image, PeerJ 2 (2014) e453"
+    license = "BSD-3-Clause"
     limits = "Every brain gets the same histogram, so that differences in tissue volume between people are removed too."
     unseen_scanners = True
     maps_intensities = True

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import abc
 import dataclasses
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +20,7 @@ from typing import Any, ClassVar, Literal, Protocol
 import numpy as np
 
 from core.errors import InputError, nearest
-from core.names import RAW, Contrast, Gives
+from core.names import MISSING, RAW, Contrast, Gives
 from core.random_numbers import generator
 from core.study import Scan, Study
 
@@ -102,6 +103,12 @@ class Harmonizer(abc.ABC):
     citation: ClassVar[str]
     limits: ClassVar[str]
     """What it cannot do, in a sentence."""
+    license: ClassVar[str] = "not known"
+    """Of the original's published code, none of which is here; "none published" where there is code without one."""
+    year: ClassVar[int | None] = None
+    """When the method was published; None: the first year that its citation names."""
+    trained_on: ClassVar[str] = ""
+    """What its fit learned from, in words; empty: the study's scans, or nothing where it fits on a scan."""
     cost: ClassVar[str] = ""
     """What fitting it takes, in a sentence, where that is more than seconds."""
     fits_on: ClassVar[Literal["study", "scan"]] = "study"
@@ -143,6 +150,19 @@ class Harmonizer(abc.ABC):
     def commands(self) -> tuple[str, ...]:
         """The command lines that applying it runs. A model folder brings none: whoever applies it gives them again."""
         return ()
+
+    @classmethod
+    def card(cls) -> dict[str, str]:
+        """In words, for the list of methods, `arms.tsv` and the report: what one asks of a method before using it."""
+        named = re.search(r"\b(?:19|20)\d\d\b", cls.citation)
+        return {
+            "license": "this project's own (MIT)" if cls.control else cls.license,
+            "year": str(cls.year or (named[0] if named else MISSING)),
+            "trained_on": cls.trained_on or ("nothing" if cls.fits_on == "scan" else "the study's scans"),
+            "needs": ", ".join(sorted(cls.needs)) or "nothing special",
+            "unseen_subjects": "yes" if cls.unseen_subjects else "no",
+            "unseen_scanners": "yes" if cls.unseen_scanners else "no",
+        }
 
     @property
     def variant(self) -> str:

@@ -25,6 +25,7 @@ class Kde(ScanArm):
     id = "kde"
     label = "KDE"
     citation = "Reinhold et al., SPIE Medical Imaging (2019) 109493H"
+    license = "MIT"
     limits = "One factor a scan, from a mode on a grid of 80 points: it cannot change contrast or offset."
 
     def normalizer(self) -> Any:

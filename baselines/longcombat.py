@@ -32,6 +32,7 @@ class LongCombat(VolumeCombat):
     id = "longcombat"
     label = "longCombat"
     citation = "Beer et al., NeuroImage 220 (2020) 117129"
+    license = "Artistic-2.0"
     needs = frozenset({"paired"})
     limits = (
         "It gives no images. The intercept of a person whom it wasn't fitted on is estimated from the scan at hand "

@@ -18,6 +18,7 @@ class Lsq(StudyArm):
     id = "lsq"
     label = "LSQ"
     citation = "Reinhold et al., SPIE Medical Imaging (2019) 109493H"
+    license = "MIT"
     limits = "One factor a scan: it cannot change contrast; the first scan alone is the library's standard."
     learned = ("_standard_tissue_means",)
 

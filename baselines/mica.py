@@ -45,6 +45,7 @@ class Mica(Method):
     id = "mica"
     label = "mica (oracle)"
     citation = "Wrobel et al., NeuroImage 223 (2020) 117242"
+    license = "GPL-2 or later"
     limits = (
         "An oracle: it needs the test person's own target scan. One increasing map a scan: it cannot change noise, "
         "resolution or what differs between places of one intensity."

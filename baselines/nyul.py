@@ -17,6 +17,7 @@ class Nyul(StudyArm):
     id = "nyul"
     label = "Nyul"
     citation = "Nyul and Udupa, Magnetic Resonance in Medicine 42 (1999) 1072-1081"
+    license = "MIT"
     limits = "It aligns histograms: it takes part of the differences in tissue volume for differences of scanner."
     learned = ("_standard_scale", "_percentiles")
 

@@ -82,6 +82,7 @@ class Ravel(Method):
     learns_scanners = False
     label = "RAVEL"
     citation = "Fortin et al., NeuroImage 132 (2016) 198-212"
+    license = "GPL-2"
     limits = "Linear and voxel by voxel: it cannot change noise or resolution, and needs voxels that are CSF in all."
     unseen_scanners = True
     by_voxel = True

@@ -105,6 +105,7 @@ class WhiteStripe(Method):
     id = "whitestripe"
     label = "WS"
     citation = "Shinohara et al., NeuroImage: Clinical 6 (2014) 9-19"
+    license = "GPL-3"
     limits = "One affine map a scan: it cannot change contrast between tissues, noise or resolution."
     fits_on = "scan"
     unseen_scanners = True

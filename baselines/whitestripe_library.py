@@ -17,6 +17,7 @@ class WhiteStripeLibrary(ScanArm):
     id = "whitestripe_library"
     label = "WS (library)"
     citation = "Shinohara et al., NeuroImage: Clinical 6 (2014) 9-19; intensity-normalization 3.0.1"
+    license = "MIT"
     limits = "One affine map a scan; its mode, on a grid of 80 points, is up to 1.8 stripe SDs off the R package's."
 
     @dataclass(frozen=True)

@@ -16,6 +16,7 @@ class ZScore(ScanArm):
     id = "zscore"
     label = "Z-score"
     citation = "Reinhold et al., SPIE Medical Imaging (2019) 109493H"
+    license = "MIT"
     limits = "One affine map a scan: it cannot change contrast between tissues, and atrophy shifts the brain's mean."
 
     def normalizer(self) -> Any:

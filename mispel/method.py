@@ -25,6 +25,7 @@ class Mispel(Method):
     id = "mispel"
     label = "MISPEL"
     citation = "Torbati et al., ICCV Workshops (2021) 3223-3232"
+    license = "none published"
     limits = "It needs the same people scanned on every scanner, and cannot be applied to another scanner's scans."
     cost = (
         "By preset, for 18 people on 4 scanners and two CPU cores: paper and erratum about a day at 1 mm, laptop about "

@@ -253,9 +253,9 @@ class Configuration:
     def check_other_blocks(self) -> None:
         """Refuse blocks of no source, and unknown keys in those that this run doesn't use. Imports them all."""
         for name in self.content["study"]:
-            if name not in ("source", *sources()):
-                raise InputError(f"configuration: unknown key 'study.{name}'{nearest(name, sources())}")
-            if name != "source":
+            if name not in ("source", "card", *sources()):
+                raise InputError(f"configuration: unknown key 'study.{name}'{nearest(name, [*sources(), 'card'])}")
+            if name not in ("source", "card"):
                 self._check_block(source(name))
 
     def check_arms(self) -> None:

@@ -17,11 +17,12 @@ def main(arguments: argparse.Namespace) -> None:
     """Print every method with its citation, needs, parameters, limits and cost."""
     for name, method in methods().items():
         print(f"{name:<21}{method.label}: {method.citation}")
-        needs = ", ".join(sorted(method.needs)) or "nothing special"
+        card = method.card()
         contrasts = " and ".join(method.contrasts)
-        print(f"{'':<21}gives {method.gives}; fits on a {method.fits_on}, of {contrasts}; needs {needs}; ", end="")
-        print(f"unseen subjects: {'yes' if method.unseen_subjects else 'no'}, ", end="")
-        print(f"unseen scanners: {'yes' if method.unseen_scanners else 'no'}")
+        print(f"{'':<21}gives {method.gives}; fits on a {method.fits_on}, of {contrasts}; needs {card['needs']}; ", end="")
+        print(f"unseen subjects: {card['unseen_subjects']}, unseen scanners: {card['unseen_scanners']}")
+        print(f"{'':<21}published {card['year']}; the original's license: {card['license']}; ", end="")
+        print(f"trained on {card['trained_on']}")
         settings = " ".join(f"{key}={value}" for key, value in method().describe_parameters().items())
         if settings:
             print(f"{'':<21}parameters: {settings}")

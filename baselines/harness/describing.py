@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -24,6 +25,13 @@ COLUMNS = [
     "learns_scanners",
     "random_fit",
     "maps_intensities",
+    "parameters",
+    "license",
+    "year",
+    "trained_on",
+    "needs",
+    "unseen_subjects",
+    "unseen_scanners",
 ]
 ROLE_LABELS = {"permuted": "{}, permuted labels", "blur": "Blur as smooth as {}", "seed": "{}, seed {}"}
 
@@ -59,6 +67,8 @@ def describe(arms: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
                 "learns_scanners": _yes(made.learns_scanners and made.fits_on == "study"),
                 "random_fit": _yes(made.random_fit),
                 "maps_intensities": _yes(made.maps_intensities),
+                "parameters": json.dumps(made.describe_parameters(), sort_keys=True, default=str),
+                **chosen.card(),
             }
         )
     return pd.DataFrame(rows, columns=COLUMNS)

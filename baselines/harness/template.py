@@ -27,6 +27,9 @@ class {title}(Method):
     id = "{name}"
     label = "{title}"
     citation = "your paper"
+    # of your code, and when it was published; `python -m baselines list`, the report and merged pages show them
+    license = "not known"
+    year = None
     limits = "say in a sentence what it cannot do"
     # what is learned may be applied to people, or to scanners, that were not there in `fit`
     unseen_subjects = True

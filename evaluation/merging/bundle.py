@@ -138,8 +138,8 @@ def read_bundle(path: Path) -> Results:
             results = Results(path, told, table, rescans)
             _check_numbers(results, folder)
         except InputError as error:
-            told = str(error).replace(f"{folder}/", f"{path}: ")
-            raise InputError(told if str(path) in told else f"{path}: {told}") from None
+            why = str(error).replace(f"{folder}/", f"{path}: ")
+            raise InputError(why if str(path) in why else f"{path}: {why}") from None
     return results
 
 

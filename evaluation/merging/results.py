@@ -8,6 +8,7 @@ person by person from which those follow.
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -111,7 +112,8 @@ def endpoint_of(told: Mapping[str, Any]) -> Endpoint:
     """The endpoint that `results.json` names. Raises `InputError` for a measure that is none here."""
     if told["measure"] not in candidates():
         raise InputError(
-            f"endpoint.measure: '{told['measure']}' is no primary endpoint of this version; merge with the version that made it"
+            f"endpoint.measure: '{told['measure']}' is no primary endpoint of this version; merge with the version "
+            "that made it"
         )
     return Endpoint(registry.find(told["measure"]), told["tissue"], primary=True)
 
@@ -142,7 +144,7 @@ def results_of_run(folder: Path) -> Results:
             "tissue": endpoint.tissue,
             **endpoint_numbers(table, rescans, endpoint),
         },
-        "arms": [dataclasses.asdict(arm) for arm in arms.values()],
+        "arms": [dataclasses.asdict(_without_places(arm)) for arm in arms.values()],
         "results": numbers_of(table, rescans, endpoint, arms, verdicts),
     }
     wrong = first_difference(gains_in(told["results"]), _rows(primary), told["endpoint"]["raw"])
@@ -152,6 +154,13 @@ def results_of_run(folder: Path) -> Results:
             f"{run.files.metric(endpoint.measure.table)}; start the run again"
         )
     return Results(Path(folder), told, table, rescans)
+
+
+def _without_places(arm: Arm) -> Arm:
+    """An arm whose parameters, such as a file or a command line, tell nothing of a machine's folders."""
+    if not arm.parameters:
+        return arm
+    return dataclasses.replace(arm, parameters=json.dumps(without_folders(json.loads(arm.parameters)), sort_keys=True))
 
 
 def tables_of(folder: Path, endpoint: Endpoint) -> tuple[pd.DataFrame, pd.DataFrame | None]:

@@ -18,9 +18,10 @@ from core.names import PAPER_TISSUES, RAW, WORST_FIRST
 from core.scan_quality import sentences
 from evaluation import scan_outliers
 from evaluation.measures.registry import measures
+from evaluation.runs.arms_table import Arm
 from evaluation.runs.finished_run import FinishedRun, is_yes, text
 from evaluation.runs.provenance import step_costs
-from evaluation.runs.study_card import voxel_size
+from evaluation.runs.study_card import study_card, voxel_size
 
 STATUS_WORDS = {"ok": "ok", "failed": "failed", "not_applicable": "not applicable"}
 TABLE_KINDS = ("tsv", "tex")
@@ -82,7 +83,11 @@ def _lost_scans(run: FinishedRun) -> list[str]:
 
 def _facts(run: FinishedRun) -> dict[str, str]:
     config = _provenance(run).get("config", {})
+    card = study_card(run)
     found = {
+        "Scans from": card["name"],
+        "License of the scans": card["license"],
+        "Reference": card["reference"],
         "Protocol": run.protocol,
         "Segmentation": (config.get("segmentation") or {}).get("engine"),
         "Seed": config.get("seed"),
@@ -186,10 +191,22 @@ def arms(run: FinishedRun) -> list[dict[str, str]]:
                 "status": STATUS_WORDS.get(worst, "not recorded"),
                 "reason": f"{setback.step}: {setback.reason}" if setback else "; ".join(cautions),
                 "citation": about.citation if about else "",
+                "card": card_in_words(about) if about else "",
                 "limits": about.limits if about else "",
             }
         )
     return found
+
+
+def card_in_words(about: Arm) -> str:
+    """What a person asks of a method before using it; empty where the run was made before there were cards."""
+    if not about.license:
+        return ""
+    unseen = f"new people: {about.unseen_subjects}, new scanners: {about.unseen_scanners}"
+    return (
+        f"published {about.year}; the original's license: {about.license}; trained on {about.trained_on}; "
+        f"needs {about.needs}; {unseen}"
+    )
 
 
 def in_words(parameters: Mapping[str, Any] | None) -> str:

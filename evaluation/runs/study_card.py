@@ -16,9 +16,12 @@ NOT_SAID = "not said"
 
 def study_card(run: FinishedRun) -> dict[str, Any]:
     """The card of a run's study: what its source and the user say of it, and what its sheet has."""
-    said: Mapping[str, Any] = read_json(run.files.study.card) if run.files.study.card.is_file() else {}
+    of_source: Mapping[str, Any] = read_json(run.files.study.card) if run.files.study.card.is_file() else {}
     config = read_json(run.files.provenance).get("config", {}) if run.files.provenance.is_file() else {}
-    source = str((config.get("study") or {}).get("source", NOT_SAID))
+    study = config.get("study") or {}
+    source = str(study.get("source", NOT_SAID))
+    # the user's word comes first
+    said = {**of_source, **{name: value for name, value in (study.get("card") or {}).items() if value}}
     return {
         "source": source,
         "name": said.get("name") or source,

@@ -20,6 +20,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--options", required=True, type=json.loads, help="the options themselves, as JSON")
     parser.add_argument("--out", required=True, type=Path, help="the file of options to write")
     parser.add_argument("--inputs", type=Path, help="JSON to write: checksums of the files that the source read")
+    parser.add_argument("--card", type=Path, help="JSON to write: name, license and reference of the scans")
     parser.add_argument("--remarks", type=Path, help="JSON to write: what was told of scans that can be used")
 
 
@@ -32,6 +33,8 @@ def main(arguments: argparse.Namespace) -> None:
         settled = chosen.settle(arguments.options)
     if arguments.remarks is not None:
         write_json(arguments.remarks, remarks)
+    if arguments.card is not None:
+        write_json(arguments.card, chosen.card(arguments.options))
     if arguments.inputs is not None:
         write_json(arguments.inputs, {str(path): checksum(path) for path in files})
     write_json(arguments.out, settled)

@@ -25,6 +25,7 @@ A source may have more:
     bytes_beside(options) -> float          what it keeps beside the images, a voxel and scan
     space(options) -> str                   what BIDS calls the space of the common grid, as `ATLAS_SPACE`; without it
                                             scans stay where they were
+    card(options) -> dict[str, str]         name, license and reference of the scans, as far as the source knows them
     libraries(options) -> tuple[str, ...]   modules that it imports and the plain install lacks (`core.libraries`):
                                             without them its scans are neither planned nor checked
     settle(options) -> Options              the options with what takes long to find, in fields of `SETTLED`:
@@ -166,6 +167,10 @@ class Source:
         if hasattr(self.module, "settle"):
             options = self.module.settle(options)
         return dataclasses.asdict(options)
+
+    def card(self, given: Mapping[str, Any]) -> dict[str, str]:
+        """Name, license and reference of the scans, as far as the source knows them."""
+        return self.module.card(self.options(given)) if hasattr(self.module, "card") else {}
 
     def _check_libraries(self, options: Any) -> None:
         """Refuse to go on without a library that the source wants."""

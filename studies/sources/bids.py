@@ -19,6 +19,7 @@ from core.names import Scale
 from core.run_folder import StudyFolder, image_name, mask_name
 from core.scan_quality import Flagged
 from core.sheet import SESSION
+from studies.bids.description import dataset_card
 from studies.bids.images import images_of_paths, read_images
 from studies.bids.options import BidsOptions
 from studies.bids.scans import BidsScan, study_scans
@@ -266,3 +267,8 @@ def _scans(options: Options) -> list[BidsScan]:
     else:
         images = read_images(options.folder)
     return study_scans(options, images)
+
+
+def card(options: Options) -> dict[str, str]:
+    """What the dataset says of itself."""
+    return dataset_card(Path(options.dataset or ""))

@@ -42,6 +42,15 @@ def space(options: Options) -> str:
     return ATLAS_SPACE
 
 
+def card(options: Options) -> dict[str, str]:
+    """That nobody was scanned."""
+    return {
+        "name": f"digital phantom, {options.variant}",
+        "license": "MIT; the anatomy's notice is in studies/simulation/LICENSE-ICBM152.txt",
+        "reference": "ICBM152 2009a (Fonov et al. 2011), deformed",
+    }
+
+
 def libraries(options: Options) -> tuple[str, ...]:
     """nilearn, whose wheel has the atlas."""
     return ("nilearn",)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from core.errors import InputError, nearest
 from core.jobs.command import progress
+from studies.bids.description import dataset_card
 from studies.simulation.real_people import SimulateOptions as Options
 from studies.simulation.real_people import check_person, find_people
 from studies.sources import PlannedScan
@@ -30,6 +31,12 @@ def plan(options: Options) -> list[PlannedScan]:
 def covariates(options: Options) -> list[str]:
     """The columns of participants.tsv."""
     return sorted({name for person in find_people(options) for name in person.covariates})
+
+
+def card(options: Options) -> dict[str, str]:
+    """The dataset whose brains the simulated scanners see."""
+    told = dataset_card(Path(options.anatomy or ""))
+    return {**told, "name": f"brains of {told.get('name', 'real people')} on simulated scanners, {options.variant}"}
 
 
 def grid(options: Options) -> tuple[int, ...]:

@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 from core.errors import InputError
-from core.files import read_json, read_table
+from core.files import read_json, read_table, write_json
 from core.jobs.made import write_sealed
 from core.run_folder import RunFolder
 from evaluation.__main__ import main
@@ -317,3 +317,20 @@ def test_a_link_a_bomb_a_file_twice_and_no_zip_are_refused(bundle, tmp_path):
         read_bundle(tmp_path / "no.zip")
     with pytest.raises(InputError, match="no such file"):
         read_bundle(tmp_path / "absent.zip")
+
+
+def test_a_studys_card_is_its_sources_under_the_users_own_words(runs, tmp_path):
+    run = finished(tmp_path / "run", seed=10)
+    write_json(run / "study" / "card.json", {"name": "a dataset", "license": "CC0", "reference": "10.1/1"})
+    config = read_json(run / "provenance.json")["config"]["study"]
+    change_provenance(run, study={**config, "card": {"name": "mine", "license": None, "reference": None}})
+    card = results_of_run(run).told["study"]
+    assert (card["name"], card["license"], card["reference"]) == ("mine", "CC0", "10.1/1")
+    assert results_of_run(runs[0]).told["study"]["license"] == "not said"
+
+
+def test_parameters_in_a_bundle_tell_of_no_folder(tmp_path):
+    run = finished(tmp_path / "run", seed=11)
+    set_parameters(run, "mispel", json.dumps({"apply": "python /home/me/own/x.py {in}", "model": "/home/me/m.pt"}))
+    sent = read_bundle(write_bundle(run, tmp_path / "sent.zip"))
+    assert json.loads(sent.arms["mispel"].parameters) == {"apply": "python x.py {in}", "model": "m.pt"}

@@ -10,6 +10,7 @@ rule check_study:
         options=AT.study.options,
         inputs=AT.study.inputs,
         remarks=AT.study.remarks,
+        card=AT.study.card,
         made=AT.made("check_study/all"),
     log:
         AT.log("check_study"),
@@ -19,7 +20,12 @@ rule check_study:
     params:
         **JOBS.of(
             "check_study/all",
-            files=[AT.study.options, AT.study.inputs, AT.study.remarks],
+            files=[
+                AT.study.options,
+                AT.study.inputs,
+                AT.study.remarks,
+                AT.study.card,
+            ],
             source=STUDY.source.name,
             options=lambda wildcards: json.dumps(STUDY.options, sort_keys=True),
             made_from=STUDY.made_from(),
@@ -27,7 +33,8 @@ rule check_study:
         ),
     shell:
         "python -m studies check --source {params.source} --options {params.options:q}"
-        " --out {output.options} --inputs {output.inputs} --remarks {output.remarks} --made {params.made:q} > {log} 2>&1"
+        " --out {output.options} --inputs {output.inputs} --remarks {output.remarks} --card {output.card}"
+        " --made {params.made:q} > {log} 2>&1"
 
 
 for number, step in enumerate(STUDY.source.steps):
