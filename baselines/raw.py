@@ -18,7 +18,7 @@ class Raw(Method):
     id = "raw"
     label = "RAW"
     citation = "Torbati et al., ICCV workshop 2021, section 4.1"
-    license = "nothing is done"
+    license = "none needed"
     limits = "Harmonizes nothing: it is what the other arms are compared with."
     fits_on = "scan"
     unseen_scanners = True

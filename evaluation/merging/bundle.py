@@ -9,6 +9,7 @@ that a person is kept and what is nearer the truth are the sender's word, since 
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 import stat
 import tempfile
@@ -76,7 +77,9 @@ def write_bundle(run: Path, out: Path) -> Path:
         folder = Path(made)
         write_json(folder / RESULTS, results.told)
         name = results.endpoint.measure.table
-        people = {one: f"{place:05d}" for place, one in enumerate(dict.fromkeys(results.table["subject"]), start=1)}
+        tables = [table for table in (results.table, results.rescans) if table is not None]
+        known = dict.fromkeys(str(one) for table in tables for one in table["subject"])
+        people = {one: f"{place:05d}" for place, one in enumerate(known, start=1)}
         _write_people(folder, name, results.table, people)
         if results.rescans is not None:
             _write_people(folder, rescan_table(name), results.rescans, people)
@@ -105,7 +108,7 @@ def write_bundle(run: Path, out: Path) -> Path:
 
 def _write_people(folder: Path, name: str, table: pd.DataFrame, people: Mapping[str, str]) -> None:
     """A table of people, who are numbered: what a study calls them isn't ours to pass on."""
-    numbered = [people.get(str(one), str(len(people) + 1)) for one in table["subject"]]
+    numbered = [people[str(one)] for one in table["subject"]]
     write_table(RunFolder(folder).metric(name), table.assign(subject=numbered))
 
 
@@ -216,6 +219,13 @@ def _check_people(folder: Path, told: Mapping[str, Any], table: pd.DataFrame) ->
     endpoint = endpoint_of(told["endpoint"])
     where = RunFolder(folder).metric(endpoint.measure.table)
     read_table(where, numbers=[endpoint.measure.column])
+    for entry in told["arms"]:
+        try:
+            json.loads(entry["parameters"]).items()
+        except (ValueError, AttributeError, RecursionError):
+            raise InputError(
+                f"{folder}/{RESULTS}: arms: the parameters of '{entry['id']}' are no JSON object; {NEW_BUNDLE}"
+            ) from None
     ids = {entry["id"] for entry in told["arms"]}
     if len(ids) < len(told["arms"]) or RAW not in ids:
         raise InputError(f"{folder}/{RESULTS}: arms: an id stands twice, or '{RAW}' is missing; {NEW_BUNDLE}")

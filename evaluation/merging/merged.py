@@ -102,13 +102,9 @@ def _arms_of(studies: Mapping[str, Results]) -> list[MergedArm]:
 
 def _what_differs(kinds: Sequence[tuple[str, str]]) -> list[str]:
     """What sets arms of one id apart, in words: their methods, and the parameters that differ."""
-    read = [{"method": method, **(json.loads(parameters) if parameters else {})} for method, parameters in kinds]
+    read = [{"method": method, **json.loads(parameters)} for method, parameters in kinds]
     names = [name for name in dict.fromkeys(itertools.chain(*read)) if len({str(one.get(name)) for one in read}) > 1]
-    told = []
-    for (_, parameters), one in zip(kinds, read, strict=True):
-        words = ", ".join(f"{name} {one[name]}" for name in names if name in one)
-        told.append(f"({words})" if parameters and words else "(parameters not recorded)")
-    return told
+    return [f"({', '.join(f'{name} {one.get(name)}' for name in names)})" for one in read]
 
 
 def by_study(merged: Merged) -> pd.DataFrame:

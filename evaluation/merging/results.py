@@ -121,7 +121,8 @@ def endpoint_of(told: Mapping[str, Any]) -> Endpoint:
 def results_of_run(folder: Path) -> Results:
     """The results of a finished run.
 
-    Raises `InputError` for a run without verdicts, and one whose gains don't follow from its metrics.
+    Raises `InputError` for a run without verdicts, one that doesn't record its arms' parameters, and
+    one whose gains don't follow from its metrics.
     """
     run = read_run(folder)
     found = run.table("statistics/gains.tsv", GAIN_COLUMNS)
@@ -135,6 +136,11 @@ def results_of_run(folder: Path) -> Results:
     endpoint = Endpoint(registry.find(first["measure"]), "" if pd.isna(first["tissue"]) else str(first["tissue"]), True)
     table, rescans = tables_of(run.folder, endpoint)
     arms = read_arms(run.folder)
+    if not all(arm.parameters for arm in arms.values()):
+        raise InputError(
+            f"{run.files.arms}: no column 'parameters', so arms can't be told apart by them; start the run again to "
+            "have it made anew"
+        )
     told = {
         "schema": SCHEMA,
         **_what_was_run(run),
@@ -158,8 +164,6 @@ def results_of_run(folder: Path) -> Results:
 
 def _without_places(arm: Arm) -> Arm:
     """An arm whose parameters, such as a file or a command line, tell nothing of a machine's folders."""
-    if not arm.parameters:
-        return arm
     return dataclasses.replace(arm, parameters=json.dumps(without_folders(json.loads(arm.parameters)), sort_keys=True))
 
 

@@ -203,8 +203,9 @@ def card_in_words(about: Arm) -> str:
     if not about.license:
         return ""
     unseen = f"new people: {about.unseen_subjects}, new scanners: {about.unseen_scanners}"
+    published = f"published {about.year}; " if about.year else ""
     return (
-        f"published {about.year}; the original's license: {about.license}; trained on {about.trained_on}; "
+        f"{published}the original's license: {about.license}; trained on {about.trained_on}; "
         f"needs {about.needs}; {unseen}"
     )
 

@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 from core.errors import InputError
-from core.files import read_json, read_table, write_json
+from core.files import read_json, read_table, write_json, write_table
 from core.jobs.made import write_sealed
 from core.run_folder import RunFolder
 from evaluation.__main__ import main
@@ -148,6 +148,13 @@ def test_other_parameters_are_another_arm(runs, tmp_path):
     assert not ((pairs["a"] == "mispel_1") & (pairs["b"] == "mispel_2")).any()
 
 
+def test_a_run_that_does_not_record_parameters_is_refused(tmp_path):
+    run = finished(tmp_path / "run", seed=12)
+    write_table(run / "arms.tsv", read_table(run / "arms.tsv").drop(columns="parameters"))
+    with pytest.raises(InputError, match="arms.tsv: no column 'parameters'.*start the run again"):
+        results_of_run(run)
+
+
 def test_what_cannot_be_merged_is_refused(runs, bundle, tmp_path):
     with pytest.raises(InputError, match="give two or more"):
         merge([results_of_run(runs[0])])
@@ -256,6 +263,10 @@ TAMPERED = {
         "'beauty' is no primary endpoint of this version",
     ),
     "an arm twice": (in_results(lambda told: told["arms"].append(told["arms"][0])), "an id stands twice"),
+    "parameters that are none": (
+        in_results(lambda told: told["arms"][0].update(parameters="[1, 2]")),
+        "the parameters of 'raw' are no JSON object",
+    ),
     "more people than the card": (in_results(lambda told: told["study"].update(people=2)), "study.people is 2"),
 }
 

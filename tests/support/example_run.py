@@ -307,6 +307,7 @@ def _write_records(folder: Path, methods: Sequence[str], failed: Sequence[str], 
                 "citation": "somebody, somewhere",
                 "limits": "it cannot do everything",
                 "control": "no",
+                "parameters": "{}",
             }
             for method in methods
         ),
