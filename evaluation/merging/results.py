@@ -309,7 +309,7 @@ def _what_was_run(run: FinishedRun) -> dict[str, Any]:
         "date": told["machine"]["date"],
         "version": told["project_version"],
         "commit": (told.get("git") or {}).get("commit") or "",
-        "protocol": f"held out, {run.folds} folds" if run.folds else "transductive",
+        "protocol": run.protocol,
         "fingerprints": {
             "configuration": digest(what_counts(config)),
             "inputs": digest(sorted(inputs.values())),
