@@ -30,6 +30,9 @@ TOP = 1.6
 LINE = 0.06
 """From a name to the next one above it."""
 
+MOST_NAMES = int(TOP / LINE) - 2
+"""That one column has room for; where there are more points, controls have none."""
+
 
 def make(run: FinishedRun) -> style.Page | None:
     """Draw `figure_verdict` into the run's figures; nothing without verdicts, or without rescans to scale them by."""
@@ -60,8 +63,11 @@ def plot(
     """Draw `verdicts` (`evaluation.verdicts.VERDICT_COLUMNS`), a point an arm."""
     shown = verdicts[verdicts["removed_share"].notna() & verdicts["kept_share"].notna()]
     on = medium()
+    named = shown if len(shown) <= MOST_NAMES else shown[shown["removed"] != NOT_COMPARED].head(MOST_NAMES)
+    if len(named) < len(shown):
+        notes = [f"{len(shown) - len(named)} of {len(shown)} points, controls first, are without a name.", *notes]
     # on the narrower paper names beside their points would lie on each other
-    legend = {} if on.titled else {labels[arm]: looks[arm] for arm in shown["method"]}
+    legend = {} if on.titled else {labels[arm]: looks[arm] for arm in named["method"]}
     figure = style.page(TITLE, height=on.scaled(4.4), simulated=simulated, notes=notes, legend=legend)
     axis = figure.subplots()
     axis.axvspan(1, HIGHEST, color="#f3f3f3", zorder=0)
@@ -71,7 +77,7 @@ def plot(
     for row in shown.to_dict("records"):
         _point(axis, row, looks[row["method"]], compared=row["removed"] != NOT_COMPARED)
     if not legend:
-        _write_names(axis, [(row["method"], *_place(row)) for row in shown.to_dict("records")], labels, looks)
+        _write_names(axis, [(row["method"], *_place(row)) for row in named.to_dict("records")], labels, looks)
     axis.set_xlim(LOWEST, HIGHEST)
     axis.set_ylim(0, TOP)
     axis.set_xlabel(style.fit_lines(f"Removed: {endpoint} (0 RAW, 1 rescan)", on.width - on.scaled(0.8), 2, on.text))
@@ -121,6 +127,10 @@ def _write_names(
         right = max(across) + aside + wide > HIGHEST
         place = min(across) - aside if right else max(across) + aside
         left = place - wide if right else place
+        # no room on either side: over the gray part, where few arms are
+        over = left < LOWEST - an_inch * on.scaled(0.3)
+        if over:
+            place, left = HIGHEST - 0.02, HIGHEST - 0.02 - wide
         lowest = _extent(group)[0] + (0.04 if alone else 0.0)
         heights = lowest + LINE * np.arange(len(group))
         while any(
@@ -129,7 +139,8 @@ def _write_names(
             heights += LINE / 2
         taken += [(left, left + wide, height) for height in heights]
         for (arm, x, y), name, height in zip(group, names, heights, strict=True):
-            line = {"arrowstyle": "-", "color": looks[arm].color, "relpos": (float(right), 0.5), "shrinkB": 5}
+            end = float(right and not over)
+            line = {"arrowstyle": "-", "color": looks[arm].color, "relpos": (end, 0.5), "shrinkB": 5}
             axis.annotate(
                 name,
                 (x, y),

@@ -388,6 +388,27 @@ def test_a_figure_without_people_names_none(tmp_path):
     assert read_json(folder / "figures" / "figure5_rmse.json")["people"] == {}
 
 
+def test_of_more_arms_than_there_is_room_for_names_the_compared_ones_have_theirs():
+    arms = [f"arm_{number}" for number in range(20)]
+    controls = [f"control_{number}" for number in range(20)]
+    row = dict.fromkeys(VERDICT_COLUMNS, float("nan"))
+    rows = [
+        row | {"method": arm, "removed": removed, "removed_share": -0.9 + 0.1 * place, "kept_share": 1 + 0.01 * place}
+        for names, removed in ((arms, "beyond"), (controls, "not compared"))
+        for place, arm in enumerate(names)
+    ]
+    labels = {arm: f"the arm called {arm}" for arm in (*arms, *controls)}
+    page = figure_verdict.plot(pd.DataFrame(rows), labels=labels, looks=style.looks(list(labels)), endpoint="GM")
+    page.draw_without_rendering()
+    names = [text for text in page.findobj(Annotation) if text.get_text() in labels.values()]
+    assert [name.get_text() for name in names] == [labels[arm] for arm in arms]
+    boxes = [Text.get_window_extent(name) for name in names]
+    assert not [pair for pair in itertools.combinations(boxes, 2) if pair[0].overlaps(pair[1])]
+    (axes,) = axes_of(page)
+    assert all(axes.get_window_extent().contains(*corner) for box in boxes for corner in (box.min, box.max))
+    assert "20 of 40 points, controls first" in page.in_words("")
+
+
 def test_names_of_arms_that_lie_close_do_not_lie_on_each_other():
     arms = ["whitestripe", "ravel", "mispel", "mispel_permuted", "mispel_blur", "oracle", "cohort_mean"]
     row = dict.fromkeys(VERDICT_COLUMNS, float("nan"))
