@@ -6,7 +6,7 @@ import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from scipy import ndimage
@@ -28,6 +28,9 @@ AFFINE_MM = 4.0
 
 CORRELATION_RADIUS = 2
 """Voxels around each over which `syn_metric: cc` correlates."""
+
+RIGID_MM = 2.0
+"""Voxels for finding the rigid transform between two images of one visit, which has to be right within one."""
 
 ROUGH_MARGIN_MM = 6.0
 """By how much a brain mask carried over by an affine alone is widened before the second pass."""
@@ -135,20 +138,22 @@ def affine_to(
     scratch: Path,
     *,
     mask: np.ndarray | None = None,
-    initial: Path | None = None,
+    initial: Path | str | None = None,
+    kind: Literal["Affine", "Rigid"] = "Affine",
+    voxel_size_mm: float = AFFINE_MM,
 ) -> Path:
     """The affine of an image to a fixed one, found on coarse voxels; with `mask` (of the fixed) only there."""
     ants = load_ants()
-    small = coarser(grid.shape, grid.affine, AFFINE_MM)
-    target = sample(smooth_for(fixed, grid.affine, AFFINE_MM), grid.affine, small)
+    small = coarser(grid.shape, grid.affine, voxel_size_mm)
+    target = sample(smooth_for(fixed, grid.affine, voxel_size_mm), grid.affine, small)
     limits = {}
     if mask is not None:
         there = sample(mask.astype(np.float32), grid.affine, small) > 0.5
         limits = {"mask": to_ants(there, small.affine), "mask_all_stages": True}
     found = ants.registration(
         fixed=to_ants(target, small.affine),
-        moving=to_ants(*_coarse(image, affine, AFFINE_MM)),
-        type_of_transform="Affine",
+        moving=to_ants(*_coarse(image, affine, voxel_size_mm)),
+        type_of_transform=kind,
         initial_transform=None if initial is None else str(initial),
         aff_iterations=(500, 300, 100),
         aff_shrink_factors=(4, 2, 1),
@@ -159,6 +164,30 @@ def affine_to(
         **limits,
     )
     return Path(found["fwdtransforms"][0])
+
+
+def register_beside(
+    image: np.ndarray, affine: np.ndarray, scan: np.ndarray, mask: np.ndarray, grid: Grid, file: Path
+) -> Transforms:
+    """Register another image of a visit rigidly to the scan (X, Y, Z), on `grid`, where its `mask` is; into `file`.
+
+    By mutual information, from where the scanner's own coordinates lay them: nobody moves far in a visit.
+    """
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as scratch:
+        found = affine_to(
+            image,
+            affine,
+            scan,
+            grid,
+            Path(scratch),
+            mask=mask,
+            initial="Identity",
+            kind="Rigid",
+            voxel_size_mm=RIGID_MM,
+        )
+        shutil.copyfile(found, file)
+    return Transforms(file, file.parent / "none", file.parent / "none")
 
 
 def find_brain(image: np.ndarray, affine: np.ndarray, atlas: Atlas, scratch: Path) -> tuple[np.ndarray, Path]:
@@ -174,13 +203,17 @@ def find_brain(image: np.ndarray, affine: np.ndarray, atlas: Atlas, scratch: Pat
     return rough > 0.5, linear
 
 
-def carry(image: np.ndarray, affine: np.ndarray, transforms: Transforms, grid: Grid) -> np.ndarray:
-    """A native image (X, Y, Z) on the atlas's grid, linearly interpolated, float32; 0 beyond the image."""
+def carry(image: np.ndarray, affine: np.ndarray, transforms: Transforms, grid: Grid, *before: Transforms) -> np.ndarray:
+    """A native image (X, Y, Z) on the atlas's grid, linearly interpolated, float32; 0 beyond the image.
+
+    `before` is what brings an image onto the scan that `transforms` are of; it is interpolated once all the same.
+    """
     ants = load_ants()
     voxel_size = float(np.abs(grid.affine[0, 0]))
     moving = to_ants(smooth_for(image, affine, voxel_size), affine)
     fixed = to_ants(np.zeros(grid.shape, np.float32), grid.affine)
-    return ants.apply_transforms(fixed, moving, transforms.to_atlas(), interpolator="linear").numpy()
+    files = [file for each in (transforms, *before) for file in each.to_atlas()]
+    return ants.apply_transforms(fixed, moving, files, interpolator="linear").numpy()
 
 
 def carry_back(image: np.ndarray, grid: Grid, transforms: Transforms, native: Grid) -> np.ndarray:

@@ -6,6 +6,7 @@ In a study's folder they leave
     transforms/<scan>/affine.mat, warp.nii.gz, inverse_warp.nii.gz
     atlas_T1w.nii.gz                    the atlas's brain on the common grid
     preprocessed/<scan>_T1w.nii.gz, <scan>_mask.nii.gz, <scan>_quality.json    on the common grid
+    preprocessed/<scan>_T2w.nii.gz, <scan>_T2w_to_T1w.mat    of a scan with a T2-weighted image beside it
 
 where <scan> is sub-<subject>_scanner-<scanner>, of a rescan with _session-<session> after it.
 """
@@ -29,7 +30,14 @@ from studies.preprocessing.atlas import load_atlas
 from studies.preprocessing.brain import own_mask, way_of
 from studies.preprocessing.options import PreprocessOptions
 from studies.preprocessing.quality import measure
-from studies.preprocessing.registration import Transforms, carry, carry_back, find_brain, register_brain
+from studies.preprocessing.registration import (
+    Transforms,
+    carry,
+    carry_back,
+    find_brain,
+    register_beside,
+    register_brain,
+)
 
 
 def register(image_file: Path, name: str, folder: Path, options: PreprocessOptions, mask_file: Path | None) -> None:
@@ -93,6 +101,34 @@ def resample(image_file: Path, name: str, folder: Path, options: PreprocessOptio
     save_image(StudyFolder(folder).preprocessed(name, "T1w.nii.gz"), on_grid, grid_affine)
     save_labels(StudyFolder(folder).preprocessed(name, "mask.nii.gz"), there, grid_affine)
     write_json(StudyFolder(folder).preprocessed(name, "quality.json"), quality)
+
+
+def resample_t2(t2_file: Path, image_file: Path, name: str, folder: Path, options: PreprocessOptions) -> None:
+    """Bring the T2-weighted image beside a scan that is on the common grid onto that scan, and mask it as that is.
+
+    It is registered rigidly to the native scan, its own bias field is corrected, and one interpolation carries it
+    through both transforms. 0 where it doesn't reach. Raises `InputError` where it shows nothing of the brain.
+    """
+    image, affine = arrays.reorient(*load_image(image_file))
+    t2, t2_affine = arrays.reorient(*load_image(t2_file))
+    mask, _ = load_mask(StudyFolder(folder).native_mask(name))
+    there, grid_affine = load_mask(StudyFolder(folder).preprocessed(name, "mask.nii.gz"))
+    native = Grid(image.shape, affine)
+    rigid = register_beside(
+        t2, t2_affine, image, mask, native, StudyFolder(folder).preprocessed(name, "T2w_to_T1w.mat")
+    )
+    brain = carry_back(mask.astype(np.float32), native, rigid, Grid(t2.shape, t2_affine)) > 0.5
+    if not brain.any():
+        raise InputError(f"{t2_file}: shows nothing of the brain of {image_file}; take it out, or set t2: false")
+    if options.n4:
+        t2 = t2 / arrays.bias_field(t2, brain, t2_affine)
+    onto = [] if options.registration == "none" else [Transforms.of_folder(StudyFolder(folder).transforms(name))]
+    transforms, *before = [*onto, rigid]
+    grid = Grid(there.shape, grid_affine)
+    # extended beyond its mask, so that the brain's edge isn't mixed with the background's 0
+    on_grid = carry(extended(t2, brain), t2_affine, transforms, grid, *before)
+    on_grid = np.where(there, np.maximum(on_grid, 0), 0).astype(np.float32)
+    save_image(StudyFolder(folder).preprocessed(name, "T2w.nii.gz"), on_grid, grid_affine)
 
 
 def extended(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
