@@ -1,4 +1,4 @@
-"""The T1-weighted images of a BIDS dataset, and what their names and sidecars say."""
+"""The T1- and T2-weighted images of a BIDS dataset, and what their names and sidecars say."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 from core.errors import InputError
 from core.ids import check_id
+from core.names import Contrast
 from core.paths import check_is_file
 from studies.bids.options import ENTITIES
 
@@ -30,13 +31,15 @@ ELSEWHERE = re.compile(f"{NOT_RAW.pattern}|{OTHER_KINDS.pattern}")
 
 LARGEST_SIDECAR_BYTES = 10_000_000
 
-T1W = re.compile(r"_(T1w)(\.nii(\.gz)?)\Z", re.IGNORECASE)
-"""The end of a T1w image's name, also of one with capitals that BIDS hasn't."""
+ENDS: Mapping[Contrast, re.Pattern[str]] = {
+    contrast: re.compile(rf"_({contrast})(\.nii(\.gz)?)\Z", re.IGNORECASE) for contrast in get_args(Contrast)
+}
+"""The end of an image's name by its contrast, also of one with capitals that BIDS hasn't."""
 
 
 @dataclass(frozen=True)
 class Image:
-    """A T1-weighted image: where it lies in the dataset, and what its name says (`ses`, `acq`, `run`, ...)."""
+    """An image: where it lies in the dataset, and what its name says (`ses`, `acq`, `run`, ...)."""
 
     path: Path
     subject: str
@@ -69,6 +72,14 @@ def read_images(folder: Path | str) -> list[Image]:
     return looked_at
 
 
+def read_t2_images(folder: Path | str) -> list[Image]:
+    """All raw T2w images of the dataset in `folder`, in order of subject and file name; often there are none.
+
+    Their names alone tell; raises `InputError` for one that lies or is named otherwise than BIDS has it.
+    """
+    return images_of_paths(_paths_of_images(Path(folder), "T2w"), "T2w")
+
+
 def _files(folder: Path, *, metadata: bool = False) -> dict[Path, BIDSImageFile]:
     """The T1w images that pybids finds, by their path in the dataset; `metadata`: with their sidecars."""
     from bids import BIDSLayout, BIDSLayoutIndexer
@@ -84,8 +95,9 @@ def _files(folder: Path, *, metadata: bool = False) -> dict[Path, BIDSImageFile]
         raise InputError(f"{folder}: cannot be read as a BIDS dataset ({error})") from None
 
 
-def _paths_of_images(folder: Path) -> Iterator[str]:
-    """Paths of files that end as a T1w image's does, links to folders followed; refuses a folder that ends so."""
+def _paths_of_images(folder: Path, contrast: Contrast = "T1w") -> Iterator[str]:
+    """Paths of files that end as an image's does, links to folders followed; refuses a folder that ends so."""
+    end = ENDS[contrast]
 
     def refuse(error: OSError) -> None:
         raise InputError(f"{error.filename}: cannot be listed ({error.strerror}); correct its permissions")
@@ -101,27 +113,29 @@ def _paths_of_images(folder: Path) -> Iterator[str]:
             and not ((here / name).is_symlink() and here.resolve().is_relative_to((here / name).resolve()))
         ]
         for name in folders:
-            if T1W.search(name):
+            if end.search(name):
                 raise InputError(f"{here / name}: a folder, named as an image is; rename it, or move it to sourcedata/")
-        yield from ((inside / name).as_posix() for name in files if T1W.search(name))
+        yield from ((inside / name).as_posix() for name in files if end.search(name))
 
 
-def images_of_paths(paths: Iterable[str]) -> list[Image]:
-    """The T1w images among a dataset's paths, told by their names alone, in order of subject and file name.
+def images_of_paths(paths: Iterable[str], contrast: Contrast = "T1w") -> list[Image]:
+    """The images of a contrast among a dataset's paths, told by their names alone, in order of subject and file name.
 
-    Raises `InputError` for a T1w image that lies or is named otherwise than BIDS has it.
+    Raises `InputError` for an image that lies or is named otherwise than BIDS has it.
     """
     images = [
-        _image(Path(path), ending[1], ending[2])
+        _image(Path(path), ending[1], ending[2], contrast)
         for path in paths
-        if (ending := T1W.search(path)) and not NOT_RAW.search(f"/{path}")
+        if (ending := ENDS[contrast].search(path)) and not NOT_RAW.search(f"/{path}")
     ]
     return sorted(images, key=lambda image: (image.subject, str(image.path)))
 
 
-def _image(path: Path, suffix: str, extension: str) -> Image:
-    if (suffix, extension) != ("T1w", extension.lower()):
-        raise InputError(f"{path}: ends in '_{suffix}{extension}'; BIDS has '_T1w{extension.lower()}': rename it")
+def _image(path: Path, suffix: str, extension: str, contrast: Contrast) -> Image:
+    if (suffix, extension) != (contrast, extension.lower()):
+        raise InputError(
+            f"{path}: ends in '_{suffix}{extension}'; BIDS has '_{contrast}{extension.lower()}': rename it"
+        )
     named = _entities(path.name)
     if len(path.parts) == 1 or not path.parts[0].startswith("sub-"):
         where = f"in the folder '{path.parts[0]}'" if len(path.parts) > 1 else "in the dataset's own folder"
@@ -131,7 +145,8 @@ def _image(path: Path, suffix: str, extension: str) -> Image:
         )
     if other := OTHER_KINDS.search(f"/{path}"):
         raise InputError(
-            f"{path}: a T1w image in the folder '{other[1]}'; move it to anat/, or to sourcedata/ if it isn't for use"
+            f"{path}: a {contrast} image in the folder '{other[1]}'; move it to anat/, or to sourcedata/ if it isn't "
+            "for use"
         )
     # the folders' own names, whole: a label may hold an underscore there
     within = {part[:3]: part[4:] for part in path.parts[:-1][:2] if part.startswith(("sub-", "ses-"))}
@@ -140,7 +155,7 @@ def _image(path: Path, suffix: str, extension: str) -> Image:
             raise InputError(
                 f"{path}: lies in the folder '{entity}-{within[entity]}' and names {what} "
                 f"'{named.get(entity, '')}'; BIDS wants "
-                "sub-LABEL/[ses-LABEL/]anat/sub-LABEL_[ses-LABEL_]..._T1w.nii.gz: move or rename it"
+                f"sub-LABEL/[ses-LABEL/]anat/sub-LABEL_[ses-LABEL_]..._{contrast}.nii.gz: move or rename it"
             )
     subject = within["sub"]
     check_id(subject, str(path))

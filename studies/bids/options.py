@@ -11,7 +11,7 @@ from typing import Literal
 from core.errors import InputError, nearest
 
 ENTITIES = ("ses", "acq", "run", "rec", "ce", "desc", "space", "cohort", "res", "echo", "inv", "part")
-"""What the name of a T1w image says of it, beside the subject."""
+"""What the name of an image says of it, beside the subject."""
 
 TABLES = ("participants", "sessions", "scans")
 SCANNER_WAYS = "ses, acq, model, participants:COLUMN, sessions:COLUMN or scans:COLUMN, or one if all are of one"
@@ -46,6 +46,7 @@ class BidsOptions:
         for its rescans, each named by the session, acquisition or run that tells them apart, or numbered.
     openneuro : `id` and `version` of the public dataset to download the images from (and a `server` that
         answers as OpenNeuro's does), or None.
+    t2 : whether each T1w image has the T2w image of its subject and session beside it, where there is one.
     """
 
     dataset: str | None = None
@@ -55,6 +56,7 @@ class BidsOptions:
     select: Mapping[str, Value | tuple[Value, ...]] = field(default_factory=dict)
     repeats: Repeats = "refuse"
     openneuro: Mapping[str, str] | None = None
+    t2: bool = False
 
     def __post_init__(self) -> None:
         if not self.dataset:

@@ -20,6 +20,7 @@ from studies.bids.scans import (
     chosen_images,
     find_scans,
     how_to_choose,
+    of_visit,
     scanner_values,
     session_names,
 )
@@ -35,10 +36,13 @@ MOST_VALUES = 12
 """A column with more values than this names no scanners but, say, ages."""
 
 
-def describe(options: BidsOptions, images: Sequence[Image]) -> Iterator[str]:
+def describe(options: BidsOptions, images: Sequence[Image], t2_images: Sequence[Image] = ()) -> Iterator[str]:
     """Lines that say what the dataset holds and what a harmonization study would still need."""
     subjects = list(dict.fromkeys(image.subject for image in images))
     yield f"{options.dataset}: {len(images)} T1w images of {_count(len(subjects), 'subject')}"
+    if t2_images:
+        beside = sum(bool(of_visit(image, t2_images)) for image in images)
+        yield f"{_count(len(t2_images), 'T2w image')}, in the sessions of {_count(beside, 'T1w image')} (`t2: true`)"
     if options.scanner is None:
         ways = possible_ways(options, images)
         best = max(ways, key=lambda way: _worth(ways[way].found), default="")
@@ -208,6 +212,8 @@ def _configuration(options: BidsOptions) -> str:
         given["repeats"] = options.repeats
     if options.openneuro is not None:
         given["openneuro"] = dict(options.openneuro)
+    if options.t2:
+        given["t2"] = True
     block = {"source": "bids", "bids": given}
     return yaml.safe_dump(block, default_flow_style=True, sort_keys=False, allow_unicode=True, width=math.inf).strip()
 

@@ -10,13 +10,13 @@ from core.errors import InputError, nearest
 from core.ids import check_id, check_told_apart
 from core.tables import is_missing
 from studies.bids.images import Image, models_of
-from studies.bids.options import ACQUISITION, ENTITIES, BidsOptions
+from studies.bids.options import ACQUISITION, ENTITIES, BidsOptions, Repeats
 from studies.bids.tables import covariates_of, read_rows_of, why_no_rows
 
 
 @dataclass(frozen=True)
 class BidsScan:
-    """An image that the study uses.
+    """An image that the study uses, and `t2`, the T2w image beside it, where there is one.
 
     `session` is given with `repeats: rescans` alone; `rescan` says whether an earlier image of the subject on the
     scanner is the scan.
@@ -28,6 +28,7 @@ class BidsScan:
     covariates: Mapping[str, str]
     session: str = ""
     rescan: bool = False
+    t2: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -219,11 +220,11 @@ def scanner_values(folder: Path, images: Sequence[Image], way: str) -> list[str]
     return [row.get(column, "") for row in rows]
 
 
-def study_scans(options: BidsOptions, images: Sequence[Image]) -> list[BidsScan]:
-    """The scans of a study, one image each, a scan before its rescans.
+def study_scans(options: BidsOptions, images: Sequence[Image], t2_images: Sequence[Image] = ()) -> list[BidsScan]:
+    """The scans of a study, one image each, a scan before its rescans, with the T2w images beside them.
 
     Raises `InputError` where nothing tells scanners apart, an image has no scanner, or a subject has two
-    images from one scanner; with `repeats: rescans`, two of one acquisition.
+    images from one scanner; with `repeats: rescans`, two of one acquisition; and for what `t2_beside` refuses.
     """
     folder = options.folder
     if options.scanner is None:
@@ -247,13 +248,64 @@ def study_scans(options: BidsOptions, images: Sequence[Image]) -> list[BidsScan]
             f"on scanner {scanner}: {names}; choose with "
             f"{how_to_choose(repeated, options.scanner)}"
         )
+    beside = t2_beside(found, images, t2_images, options.repeats)
     return [
-        BidsScan(subject, scanner, folder / image.path, covariates_of(folder, image), session, rescan=number > 0)
-        for (subject, scanner), images in found.scans.items()
+        BidsScan(
+            subject,
+            scanner,
+            folder / image.path,
+            covariates_of(folder, image),
+            session,
+            rescan=number > 0,
+            t2=folder / beside[image.path].path if image.path in beside else None,
+        )
+        for (subject, scanner), repeated in found.scans.items()
         for number, (image, session) in enumerate(
-            zip(images, session_names(images) if found.rescans else [""], strict=True)
+            zip(repeated, session_names(repeated) if found.rescans else [""], strict=True)
         )
     ]
+
+
+def t2_beside(found: Found, images: Sequence[Image], t2_images: Sequence[Image], repeats: Repeats) -> dict[Path, Image]:
+    """By the path of a study's T1w image the T2w image of the same visit, for those that have one.
+
+    It is of the same subject and session, and shares with the T1w image as much of their names as one there does. A
+    T2w image with the acquisition of another of the dataset's T1w `images`, or the run of another of the study's, is
+    that one's. Several that are left are refused, or the first or last of them is taken, as `repeats` says (with
+    rescans the first). A T2w image that a scan and its rescans could have is the first one's. Raises `InputError` for
+    one that scans of two scanners could have.
+    """
+    beside: dict[Path, Image] = {}
+    whose: dict[Path, str] = {}
+    of_study = [image for repeated in found.scans.values() for image in repeated]
+    for (subject, scanner), repeated in found.scans.items():
+        for image in repeated:
+            left = of_visit(image, t2_images)
+            for entity in ENTITIES:
+                alike = [t2 for t2 in left if _same(t2.entities.get(entity), image.entities.get(entity))]
+                others = {"acq": images, "run": of_study}.get(entity, [])
+                taken = [other.entities.get(entity) for other in of_visit(image, others)]
+                left = alike or [t2 for t2 in left if not any(_same(label, t2.entities.get(entity)) for label in taken)]
+            if len(left) > 1 and (repeats == "refuse" or (repeats == "rescans" and of_one_acquisition(left))):
+                raise InputError(
+                    f"{len(left)} T2w images for {image.path}: {', '.join(str(t2.path) for t2 in left)}; move those "
+                    "that aren't for use to sourcedata/, choose with `repeats: first` or `last`, or set `t2: false`"
+                )
+            for t2 in _repeats(left, "last" if repeats == "last" else "first"):
+                if whose.setdefault(t2.path, scanner) != scanner:
+                    raise InputError(
+                        f"{t2.path}: is subject {subject}'s on scanner {whose[t2.path]} or {scanner}? Name its "
+                        "acquisition (acq-) as that of its T1w image, or set `t2: false`"
+                    )
+                if t2 not in beside.values():
+                    beside[image.path] = t2
+    return beside
+
+
+def of_visit(image: Image, others: Sequence[Image]) -> list[Image]:
+    """Those of the other images that are of the same subject and session."""
+    session = image.entities.get("ses")
+    return [other for other in others if (other.subject, other.entities.get("ses")) == (image.subject, session)]
 
 
 def how_to_choose(images: Sequence[Image], scanner: str | None) -> str:

@@ -9,7 +9,7 @@ from core.errors import InputError
 from core.jobs.command import progress
 from core.options import make
 from studies.bids.checking import check_image
-from studies.bids.images import read_images
+from studies.bids.images import read_images, read_t2_images
 from studies.bids.options import SCANNER_WAYS, BidsOptions, Repeats
 from studies.bids.preview import describe, describe_ways
 from studies.preprocessing.arrays import reorient
@@ -30,6 +30,7 @@ def add_dataset_options(parser: argparse.ArgumentParser) -> None:
         default="refuse",
         help="several images of one subject and scanner: refused (default), one chosen, or a scan and its rescans",
     )
+    parser.add_argument("--t2", action="store_true", help="the T2w image of the same session beside each T1w image")
 
 
 def dataset_options(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -48,6 +49,7 @@ def dataset_options(arguments: argparse.Namespace) -> dict[str, Any]:
         "subjects": arguments.subjects,
         "select": select,
         "repeats": arguments.repeats,
+        "t2": arguments.t2,
     }
 
 
@@ -55,7 +57,7 @@ def preview(arguments: argparse.Namespace, brain: Brain = "auto") -> None:
     """Say what a dataset would give a study, and how brains would be found; images that can't be used are errors."""
     options = make(BidsOptions, dataset_options(arguments))
     images = read_images(options.folder)
-    for line in describe(options, images):
+    for line in describe(options, images, read_t2_images(options.folder)):
         print(line)
     ways = {}
     chosen = PreprocessOptions(brain=brain)

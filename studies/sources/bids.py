@@ -15,19 +15,20 @@ from typing import Any
 
 from core.errors import InputError, nearest
 from core.libraries import EXTRAS
-from core.names import Scale
-from core.run_folder import StudyFolder, image_name, mask_name
+from core.names import MISSING, Scale
+from core.run_folder import StudyFolder, image_name, mask_name, t2_name
 from core.scan_quality import Flagged
-from core.sheet import SESSION
+from core.sheet import SESSION, T2
 from studies.bids.description import dataset_card
-from studies.bids.images import images_of_paths, read_images
+from studies.bids.images import images_of_paths, read_images, read_t2_images
 from studies.bids.options import BidsOptions
 from studies.bids.scans import BidsScan, study_scans
 from studies.preprocessing.options import DEFORMABLE, PreprocessOptions
 from studies.preprocessing.steps import REGISTER, RESAMPLE, outcome
 from studies.sources import ATLAS_SPACE, SETTLED, PlannedScan, Step
 
-ENDINGS = ("T1w.nii.gz", "mask.nii.gz", "quality.json")
+ENDINGS = ("T1w.nii.gz", "mask.nii.gz", "quality.json", "T2w.nii.gz", "T2w_to_T1w.mat")
+"""The last two of scans with a T2-weighted image alone."""
 
 STEPS = (
     Step(REGISTER, makes=("native/{scan}_mask.nii.gz", "transforms/{scan}"), threads="threads", minutes=240),
@@ -65,7 +66,8 @@ def planned_scan(scan: BidsScan, options: Options) -> PlannedScan:
     """
     mask = given_mask(scan, options)
     atlas = (options.atlas or {}).values()
-    files = [*([] if options.openneuro else [scan.image]), *([mask] if mask else []), *atlas]
+    own = [] if options.openneuro else [scan.image, *([scan.t2] if scan.t2 else [])]
+    files = [*own, *([mask] if mask else []), *atlas]
     return PlannedScan(
         scan.subject,
         scan.scanner,
@@ -93,10 +95,10 @@ def grid(options: Options) -> tuple[int, ...] | None:
 
 
 def bytes_beside(options: Options) -> float:
-    """Of the preprocessed image and the warps, a voxel and scan."""
+    """Of the preprocessed image, T2-weighted ones and the warps, a voxel and scan."""
     from core.jobs.disk_space import IMAGE, WARPS
 
-    return IMAGE + (WARPS if options.registration in DEFORMABLE else 0)
+    return IMAGE + 2 * IMAGE * options.t2 + (WARPS if options.registration in DEFORMABLE else 0)
 
 
 def space(options: Options) -> str:
@@ -107,7 +109,7 @@ def space(options: Options) -> str:
 def libraries(options: Options) -> tuple[str, ...]:
     """Those of the steps that are asked for."""
     wanted = {
-        "ants": options.registration != "none" or options.n4,
+        "ants": options.registration != "none" or options.n4 or options.t2,
         "bids": True,
         "deepbet": options.brain in ("auto", "deepbet"),
         **dict.fromkeys(EXTRAS["greedy"], options.registration == "greedy"),
@@ -119,7 +121,10 @@ def libraries(options: Options) -> tuple[str, ...]:
 
 def settle(options: Options) -> Options:
     """The options with their scans, so that no job has to read a large dataset's folders again."""
-    found = (dataclasses.asdict(scan) | {"image": str(scan.image)} for scan in _scans(options))
+    found = (
+        dataclasses.asdict(scan) | {"image": str(scan.image), "t2": scan.t2 and str(scan.t2)}
+        for scan in _scans(options)
+    )
     return dataclasses.replace(options, scans_found=tuple(found))
 
 
@@ -134,6 +139,8 @@ def check(options: Options) -> None:
     scans = _scans(options)
     check_preprocessing(options)
     for scan in progress(scans, what="images read", total=len(scans)):
+        if scan.t2 is not None and (options.openneuro is None or scan.t2.exists()):
+            check_image(scan.t2)
         if options.openneuro is not None and not scan.image.exists():
             continue
         image, affine = reorient(*check_image(scan.image))
@@ -153,7 +160,7 @@ def check_preprocessing(options: PreprocessOptions) -> None:
 
 def step(name: str, options: Options, scan: PlannedScan, folder: Path) -> None:
     """Do one of `STEPS` for one scan, with files in `folder` as `studies.preprocessing.scan` says."""
-    from studies.preprocessing.scan import register, resample
+    from studies.preprocessing.scan import register, resample, resample_t2
 
     found = next((found for found in _scans(options) if planned_scan(found, options) == scan), None)
     if found is None:
@@ -163,6 +170,8 @@ def step(name: str, options: Options, scan: PlannedScan, folder: Path) -> None:
         register(found.image, scan.name, folder, options, given_mask(found, options))
     else:
         resample(found.image, scan.name, folder, options)
+        if found.t2 is not None:
+            resample_t2(found.t2, found.image, scan.name, folder, options)
 
 
 def quality(folder: Path, scans: Sequence[PlannedScan], out: Path, flagged: Flagged) -> None:
@@ -211,6 +220,12 @@ def prepare(options: Options, subject: str, folder: Path) -> Path:
             image = scale_to_mean(image, mask, options.scale)
         except InputError as error:
             raise InputError(f"{scan.image}: {error}") from None
+        if scan.t2 is not None:
+            t2, _ = load_image(StudyFolder(folder).preprocessed(name, "T2w.nii.gz"))
+            try:
+                save_image(folder / t2_name(name), scale_to_mean(t2, mask, options.scale), affine)
+            except InputError as error:
+                raise InputError(f"{scan.t2}: {error}") from None
         save_image(folder / image_name(name), image, affine)
         save_labels(folder / mask_name(name), mask, affine)
         rows.append(
@@ -220,6 +235,7 @@ def prepare(options: Options, subject: str, folder: Path) -> Path:
                 "image": image_name(name),
                 "mask": mask_name(name),
                 **({SESSION: scan.session} if scan.session else {}),
+                **({T2: t2_name(name) if scan.t2 else MISSING} if options.t2 else {}),
                 **scan.covariates,
             }
         )
@@ -248,25 +264,33 @@ def given_mask(scan: BidsScan, options: Options) -> Path | None:
 
 
 def fetch(dataset: BidsOptions, scan: BidsScan) -> None:
-    """Download a scan of a public dataset that isn't there yet, and refuse it if it can't be used."""
-    if dataset.openneuro is not None and not scan.image.exists():
-        from studies.bids.checking import check_image
-        from studies.bids.openneuro import download
+    """Download a scan of a public dataset, and the T2w image beside it, where they aren't there yet.
 
-        download(dataset, scan.image)
-        check_image(scan.image)
+    Refuses them if they can't be used.
+    """
+    for image in (scan.image, scan.t2):
+        if dataset.openneuro is not None and image is not None and not image.exists():
+            from studies.bids.checking import check_image
+            from studies.bids.openneuro import download
+
+            download(dataset, image)
+            check_image(image)
 
 
 def _scans(options: Options) -> list[BidsScan]:
     if options.scans_found is not None:
-        return [BidsScan(**{**scan, "image": Path(scan["image"])}) for scan in options.scans_found]
+        return [
+            BidsScan(**{**scan, "image": Path(scan["image"]), "t2": Path(scan["t2"]) if scan["t2"] else None})
+            for scan in options.scans_found
+        ]
     if options.openneuro is not None:
         from studies.bids.openneuro import listing
 
-        images = images_of_paths(listing(options))
+        paths = listing(options)
+        images, t2_images = images_of_paths(paths), images_of_paths(paths, "T2w") if options.t2 else []
     else:
-        images = read_images(options.folder)
-    return study_scans(options, images)
+        images, t2_images = read_images(options.folder), read_t2_images(options.folder) if options.t2 else []
+    return study_scans(options, images, t2_images)
 
 
 def card(options: Options) -> dict[str, str]:

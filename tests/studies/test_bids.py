@@ -16,12 +16,12 @@ import yaml
 from core.errors import InputError
 from core.options import make
 from studies.bids.checking import check_image
-from studies.bids.images import images_of_paths, read_images
+from studies.bids.images import images_of_paths, read_images, read_t2_images
 from studies.bids.options import BidsOptions
 from studies.bids.preview import describe
 from studies.bids.scans import find_scans, scanner_values, study_scans
 from studies.sources import source
-from tests.support.bids_dataset import make_dataset, t1w
+from tests.support.bids_dataset import make_dataset, t1w, t2w
 from tests.support.paths import ROOT
 from tests.support.shared import shared
 from workflow.configuration import Configuration
@@ -548,3 +548,80 @@ def test_a_run_plans_rescans_as_scans_of_their_own(tmp_path):
     ]
     assert planned.subjects == ["1", "2"]
     assert planned.scanners == ["a", "b"]
+
+
+def beside(names: list[str], **options) -> list[str]:
+    """Of each scan of a dataset with these paths what is beside it: its T2w image's name, or ""."""
+    options = {"dataset": "set", "scanner": "ses", **options}
+    scans = study_scans(make(BidsOptions, options), images_of_paths(names), images_of_paths(names, "T2w"))
+    return [scan.t2.name.removesuffix("_T2w.nii.gz") if scan.t2 else "" for scan in scans]
+
+
+TWO = [t1w("1", "a", middle="acq-x_"), t1w("1", "a", middle="acq-y_")]
+RUNS = [t1w("1", "a", middle="run-1_"), t1w("1", "a", middle="run-2_")]
+
+
+@pytest.mark.parametrize(
+    ("names", "options", "expected"),
+    [
+        ([t1w("1", "a"), t1w("1", "b"), t1w("2", "a"), t2w("1", "b"), t2w("2", "c")], {}, ["", "sub-1_ses-b", ""]),
+        ([t1w("1"), t2w("1", middle="acq-space_")], {"scanner": "one"}, ["sub-1_acq-space"]),
+        ([t1w("1", "a"), t2w("1", "a"), t2w("1", "a", middle="acq-z_")], {}, ["sub-1_ses-a"]),
+        # what another T1w image's acquisition is named by is that one's, whether the study uses it or not
+        ([*TWO, t2w("1", "a", middle="acq-y_")], {"scanner": "acq"}, ["", "sub-1_ses-a_acq-y"]),
+        ([*TWO, t2w("1", "a", middle="acq-y_")], {"select": {"acq": "x"}}, [""]),
+        ([*TWO, t2w("1", "a", middle="acq-z_")], {"select": {"acq": "x"}}, ["sub-1_ses-a_acq-z"]),
+        ([*RUNS, t2w("1", "a", middle="run-02_")], {"repeats": "rescans"}, ["", "sub-1_ses-a_run-02"]),
+        ([*RUNS, t2w("1", "a", middle="run-2_")], {"repeats": "first"}, ["sub-1_ses-a_run-2"]),
+        ([*RUNS, t2w("1", "a")], {"repeats": "rescans"}, ["sub-1_ses-a", ""]),
+        *(
+            ([t1w("1", "a"), *(t2w("1", "a", middle=f"run-{run}_") for run in (10, 9))], {"repeats": way}, [found])
+            for way, found in (
+                ("first", "sub-1_ses-a_run-9"),
+                ("last", "sub-1_ses-a_run-10"),
+                ("rescans", "sub-1_ses-a_run-9"),
+            )
+        ),
+    ],
+)
+def test_the_t2w_image_of_the_same_visit(names, options, expected):
+    assert beside(names, **options) == expected
+
+
+@pytest.mark.parametrize(
+    ("names", "options", "message"),
+    [
+        (
+            [t1w("1", "a"), t2w("1", "a", middle="run-1_"), t2w("1", "a", middle="run-2_")],
+            {},
+            "2 T2w images for sub-1/.*run-1_T2w.*run-2_T2w.nii.gz; move those .*`repeats: first`",
+        ),
+        (
+            [t1w("1", "a"), *(t2w("1", "a", middle=f"part-{part}_") for part in ("mag", "phase"))],
+            {"repeats": "rescans"},
+            "2 T2w images for",
+        ),
+        ([*TWO, t2w("1", "a")], {"scanner": "acq"}, "is subject 1's on scanner x or y"),
+        ([t1w("1", "a"), "sub-1/ses-a/anat/sub-1_ses-a_t2w.nii"], {}, "ends in '_t2w.nii'; BIDS has '_T2w.nii'"),
+        ([t1w("1"), "sub-1/func/sub-1_T2w.nii"], {}, "a T2w image in the folder 'func'"),
+    ],
+)
+def test_refused_t2w_images(names, options, message):
+    with pytest.raises(InputError, match=message):
+        beside(names, **options)
+
+
+def test_t2w_images_are_files_of_their_scans_where_they_are_asked_for(tmp_path):
+    names = [t1w("1", "a"), t1w("1", "b"), t2w("1", "b")]
+    make_dataset(tmp_path, *names, "derivatives/x/" + names[-1])
+    options = {"dataset": str(tmp_path), "scanner": "ses", "brain": "stripped"}
+    assert [scan.files for scan in source("bids").plan(options)] == [(str(tmp_path / name),) for name in names[:2]]
+    asked = options | {"t2": True}
+    found = source("bids").module.settle(source("bids").options(asked))
+    for given in (asked, json.loads(json.dumps({**asked, "scans_found": found.scans_found}))):
+        first, second = source("bids").plan(given)
+        assert first.files == (str(tmp_path / names[0]),)
+        assert second.files == (str(tmp_path / names[1]), str(tmp_path / names[2]))
+    told = "\n".join(describe(BidsOptions(dataset=str(tmp_path)), read_images(tmp_path), read_t2_images(tmp_path)))
+    assert "1 T2w image, in the sessions of 1 T1w image (`t2: true`)" in told
+    assert "T2w" not in preview(tmp_path)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
 import yaml
@@ -13,9 +15,10 @@ import yaml
 from core.errors import InputError
 from core.files import read_json, write_json
 from core.options import make
-from studies.bids import openneuro
+from studies.bids import checking, openneuro
 from studies.bids.options import BidsOptions
-from studies.sources import source
+from studies.bids.scans import BidsScan
+from studies.sources import bids, source
 from tests.support.paths import ROOT
 from workflow.configuration import Configuration
 
@@ -107,6 +110,23 @@ def test_planned_before_any_image_is_there(server, tmp_path):
     source("bids").plan(options(server, tmp_path))
     assert len(server.asked) == 2
     source("bids").check(options(server, tmp_path) | {"voxel_size_mm": 4})
+
+
+def test_t2w_images_are_planned_and_downloaded_with_their_scans(server, tmp_path, monkeypatch):
+    beside = IMAGES[1].replace("_T1w", "_T2w")
+    monkeypatch.setitem(FILES, beside, b"T2w" * 500)
+    monkeypatch.setattr(checking, "check_image", lambda path: None)
+    chosen = source("bids").options(options(server, tmp_path))
+    with_t2 = source("bids").options(options(server, tmp_path) | {"t2": True})
+    for given, expected in ((chosen, [None, None]), (with_t2, [None, tmp_path / "set" / beside])):
+        scans = [BidsScan(**scan) for scan in bids.settle(given).scans_found[:2]]
+        scans = [dataclasses.replace(scan, image=Path(scan.image), t2=scan.t2 and Path(scan.t2)) for scan in scans]
+        assert [scan.t2 for scan in scans] == expected
+        for scan in scans:
+            bids.fetch(given, scan)
+        assert server.asked.count(beside) == (given.t2 is True)
+    assert [server.asked.count(image) for image in IMAGES[:2]] == [1, 1]
+    assert (tmp_path / "set" / beside).read_bytes() == FILES[beside]
 
 
 def test_images_arrive_once(server, tmp_path):

@@ -24,3 +24,8 @@ def t1w(subject: str, session: str = "", *, ending: str = ".nii.gz", middle: str
     """The path of a T1-weighted image in a dataset."""
     folder = f"sub-{subject}/" + (f"ses-{session}/" if session else "")
     return f"{folder}anat/sub-{subject}_" + (f"ses-{session}_" if session else "") + f"{middle}T1w{ending}"
+
+
+def t2w(subject: str, session: str = "", *, middle: str = "") -> str:
+    """The path of a T2-weighted image in a dataset."""
+    return t1w(subject, session, middle=middle).replace("_T1w", "_T2w")
