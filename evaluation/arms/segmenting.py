@@ -54,19 +54,8 @@ def segment_arm(
     rows, region_rows = [], []
     regions, count = blocks(study.shape, study.affine)
     for scan in progress(with_images(images, study), what=f"segmentation of {arm}"):
-        mask = scan.read_mask()
-        image = read_arm_image(images, scan, mask)
-        brain = arm_brain(images, scan, image, mask)
-        segmentation = segment(
-            map_to_reference(image, brain, intensities, reference),
-            brain,
-            voxel_sizes(scan.affine),
-            engine=engine,
-            threads=threads,
-            partial_volumes=True,
-            affine=scan.affine,
-            name=str(image_path(images, scan)),
-        )
+        image, brain = mapped_brain(images, scan, intensities, reference)
+        segmentation = segmented(image, brain, scan, images, engine=engine, threads=threads)
         save_labels(labels_path(out, scan), labels_at(segmentation, rule, threshold), scan.affine)
         if hard:
             save_labels(hard_labels_path(out, scan), segmentation.labels, scan.affine)
@@ -111,23 +100,11 @@ def resegment_arm(
     rows = []
     scans = with_images(images, study) if arm == RAW else study.scans
     for scan in progress(scans, what=f"segmentation of {arm} by {', '.join(engines)}"):
-        mask = scan.read_mask()
-        image = read_arm_image(images, scan, mask)
-        brain = arm_brain(images, scan, image, mask)
-        mapped = map_to_reference(image, brain, intensities, reference)
+        image, brain = mapped_brain(images, scan, intensities, reference)
         truth = scan.file("truth_labels")
         true_labels = None if truth is None else scan.load(truth).astype(np.uint8)
         for engine in engines:
-            found = segment(
-                mapped,
-                brain,
-                voxel_sizes(scan.affine),
-                engine=engine,
-                threads=threads,
-                partial_volumes=True,
-                affine=scan.affine,
-                name=str(image_path(images, scan)),
-            )
+            found = segmented(image, brain, scan, images, engine=engine, threads=threads)
             volumes = volumes_ml(found, voxel_volume_ml(scan.affine), threshold=threshold)
             whole = {name: np.array(list(by_tissue.values())) for name, by_tissue in volumes.items()}
             overlap = (
@@ -140,6 +117,32 @@ def resegment_arm(
                 for row in rows_of(identity_of(arm, scan), found, whole, rule, threshold)
             ]
     return pd.DataFrame(rows, columns=ENGINE_COLUMNS)
+
+
+def mapped_brain(
+    images: Path, scan: Scan, intensities: Intensities, reference: Intensities
+) -> tuple[np.ndarray, np.ndarray]:
+    """An arm's image of a scan (X, Y, Z) as segmenters see it, mapped onto RAW's scale, and its brain, bool."""
+    mask = scan.read_mask()
+    image = read_arm_image(images, scan, mask)
+    brain = arm_brain(images, scan, image, mask)
+    return map_to_reference(image, brain, intensities, reference), brain
+
+
+def segmented(
+    image: np.ndarray, brain: np.ndarray, scan: Scan, images: Path, *, engine: str, threads: int
+) -> Segmentation:
+    """What `mapped_brain` gave of a scan, segmented; an `InputError` names the file in the folder `images`."""
+    return segment(
+        image,
+        brain,
+        voxel_sizes(scan.affine),
+        engine=engine,
+        threads=threads,
+        partial_volumes=True,
+        affine=scan.affine,
+        name=str(image_path(images, scan)),
+    )
 
 
 def identity_of(arm: str, scan: Scan) -> dict[str, Any]:

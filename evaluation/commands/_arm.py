@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from core.folds import by_fold
 from core.jobs.record import run_step
 from core.sheet import read_sheet
 from core.study import Study
+from evaluation.arms.intensities import Intensities
 
 
 def add_arm_options(parser: argparse.ArgumentParser) -> None:
@@ -29,6 +31,12 @@ def add_range_options(parser: argparse.ArgumentParser) -> None:
     """By which ranges the arm's images are brought onto RAW's scale."""
     parser.add_argument("--intensities", type=Path, required=True, help="the arm's intensities (JSON)")
     parser.add_argument("--reference", type=Path, required=True, help="RAW's intensities (JSON)")
+
+
+def with_ranges(arguments: argparse.Namespace, chosen: Study) -> Iterator[tuple[Study, dict[str, Intensities]]]:
+    """The people of each fold (all of them without folds), with the arm's range and RAW's there."""
+    for fold, people in by_fold(chosen):
+        yield people, {name: Intensities.read(getattr(arguments, name), fold) for name in ("intensities", "reference")}
 
 
 def arm_of(arguments: argparse.Namespace) -> str:

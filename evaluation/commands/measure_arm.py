@@ -5,11 +5,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from core.folds import by_fold
-from evaluation.arms.intensities import Intensities
 from evaluation.arms.measuring import PersonMeasures, measure_arm
 from evaluation.arms.parts import ARRAYS, MEASURES, part_path
-from evaluation.commands._arm import add_arm_options, add_range_options, arm_of, read_study, run_arm_step
+from evaluation.commands._arm import add_arm_options, add_range_options, arm_of, read_study, run_arm_step, with_ranges
 
 HELP = "every measure of an arm's images and labels"
 
@@ -30,7 +28,7 @@ def main(arguments: argparse.Namespace) -> None:
     def work() -> None:
         study, chosen = read_study(arguments)
         measures = PersonMeasures()
-        for fold, people in by_fold(chosen):
+        for people, ranges in with_ranges(arguments, chosen):
             measure_arm(
                 measures,
                 study,
@@ -39,8 +37,7 @@ def main(arguments: argparse.Namespace) -> None:
                 images=arguments.images,
                 segmentations=arguments.segmentations,
                 reference_segmentations=arguments.reference_segmentations,
-                intensities=Intensities.read(arguments.intensities, fold),
-                reference=Intensities.read(arguments.reference, fold),
+                **ranges,
             )
         measures.write(arguments.out, arguments.batch)
 

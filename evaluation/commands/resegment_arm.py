@@ -6,11 +6,9 @@ import argparse
 from pathlib import Path
 
 from core.files import write_table
-from core.folds import by_fold
-from evaluation.arms.intensities import Intensities
 from evaluation.arms.parts import join
 from evaluation.arms.segmenting import resegment_arm
-from evaluation.commands._arm import add_arm_options, add_range_options, arm_of, read_study, run_arm_step
+from evaluation.commands._arm import add_arm_options, add_range_options, arm_of, read_study, run_arm_step, with_ranges
 from evaluation.commands._segmentation import add_rule_options
 
 HELP = "volumes of an arm's images, mapped onto RAW's scale, by further segmentation engines"
@@ -35,14 +33,13 @@ def main(arguments: argparse.Namespace) -> None:
                 people,
                 arm=arm_of(arguments),
                 images=arguments.images,
-                intensities=Intensities.read(arguments.intensities, fold),
-                reference=Intensities.read(arguments.reference, fold),
+                **ranges,
                 engines=arguments.engines,
                 rule=arguments.rule,
                 threshold=arguments.threshold,
                 threads=arguments.threads,
             )
-            for fold, people in by_fold(chosen)
+            for people, ranges in with_ranges(arguments, chosen)
         ]
         write_table(arguments.out, join(parts))
 

@@ -6,11 +6,9 @@ import argparse
 from pathlib import Path
 
 from core.files import write_table
-from core.folds import by_fold
-from evaluation.arms.intensities import Intensities
 from evaluation.arms.parts import join
 from evaluation.arms.segmenting import segment_arm
-from evaluation.commands._arm import add_arm_options, add_range_options, arm_of, read_study, run_arm_step
+from evaluation.commands._arm import add_arm_options, add_range_options, arm_of, read_study, run_arm_step, with_ranges
 from evaluation.commands._segmentation import add_segmentation_options
 
 HELP = "segment an arm's images, mapped onto RAW's scale"
@@ -37,8 +35,7 @@ def main(arguments: argparse.Namespace) -> None:
                 people,
                 arm=arm_of(arguments),
                 images=arguments.images,
-                intensities=Intensities.read(arguments.intensities, fold),
-                reference=Intensities.read(arguments.reference, fold),
+                **ranges,
                 engine=arguments.engine,
                 rule=arguments.rule,
                 threshold=arguments.threshold,
@@ -46,7 +43,7 @@ def main(arguments: argparse.Namespace) -> None:
                 out=arguments.out,
                 hard=arguments.hard,
             )
-            for fold, people in by_fold(chosen)
+            for people, ranges in with_ranges(arguments, chosen)
         ]
         for path, tables in zip((arguments.volumes, arguments.regions), zip(*parts, strict=True), strict=True):
             if path is not None:
