@@ -24,8 +24,8 @@ from core.random_numbers import generator
 from evaluation import volume_rules
 from evaluation.measures.biology import TRUTH, contrasts
 from evaluation.measures.interface import Measure, Measured
-from evaluation.measures.regional_volumes import large_enough
 from evaluation.measures.reliability import icc
+from evaluation.regions import large_enough, of_scans
 
 TABLE = "detection"
 COVARIATE = "diagnosis"
@@ -229,9 +229,8 @@ def _regional_volumes(measured: Measured) -> Mapping[str, np.ndarray]:
 
 
 def _gray(regions: pd.DataFrame) -> pd.DataFrame:
-    if regions.empty:
-        return regions
-    return regions[~regions["rescan"].astype(bool) & (regions["tissue"] == "GM")]
+    found = of_scans(regions)
+    return found if found.empty else found[found["tissue"] == "GM"]
 
 
 def _wide(

@@ -12,13 +12,12 @@ import pandas as pd
 from core.names import RAW
 from evaluation import volume_rules
 from evaluation.measures.interface import Measure, Measured
+from evaluation.regions import LEAST_ML, large_enough, of_scans
 from evaluation.scan_pairs import percent_apart, side_by_side
 
 TABLE = "regional_differences"
 KEYS = ["method", "subject", "scanner_a", "scanner_b", "tissue"]
 COLUMNS = [*KEYS, "regions", "regional_difference_ml", "regional_difference_percent"]
-LEAST_ML = 1.0
-"""Of a tissue in a region by RAW, mean of all scans: less is an edge of the brain, a percent of which is noise."""
 
 MEASURES = tuple(
     Measure(
@@ -45,15 +44,6 @@ MEASURES = tuple(
 )
 
 
-def large_enough(regions: pd.DataFrame, column: str) -> pd.DataFrame:
-    """The regions and tissues, a row each, of which a scan has `LEAST_ML` or more on average.
-
-    `regions` has region, tissue and `column`, mL, of one arm's scans.
-    """
-    means = regions.groupby(["tissue", "region"], sort=False)[column].mean()
-    return means[means >= LEAST_ML].index.to_frame(index=False)
-
-
 def regional_differences(regions: pd.DataFrame, column: str, pairs: list[tuple[str, str]]) -> pd.DataFrame:
     """Mean differences over regions, a row a method, subject, pair and tissue: `COLUMNS`.
 
@@ -75,17 +65,12 @@ def of_study(measured: Measured) -> dict[str, pd.DataFrame]:
     """
     column = f"volume_ml{volume_rules.main_rule(measured.tables['volumes'], 'volume_ml')}"
     tables = []
-    chosen = large_enough(_of_scans(measured.regions(RAW)), column)
+    chosen = large_enough(of_scans(measured.regions(RAW)), column)
     for arm in measured.arms:
-        regions = _of_scans(measured.regions(arm))
+        regions = of_scans(measured.regions(arm))
         if len(chosen) and len(regions):
             tables.append(
                 regional_differences(regions.merge(chosen, on=["tissue", "region"]), column, measured.study.pairs)
             )
     found = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=COLUMNS)
     return {TABLE: measured.in_order(found)}
-
-
-def _of_scans(regions: pd.DataFrame) -> pd.DataFrame:
-    """The rows of scans, rescans left out."""
-    return regions[~regions["rescan"].astype(bool)]
