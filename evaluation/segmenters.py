@@ -7,14 +7,12 @@ those of the run's own engine, and have no others.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from core.names import RAW
 from core.study import Study
@@ -26,6 +24,7 @@ from evaluation.measures.rescans import rescan_differences, with_first_scans
 from evaluation.measures.volumes import volume_differences
 from evaluation.runs.arms_table import Arm, read_arms
 from evaluation.runs.metrics import read_metric
+from evaluation.sensitivity import kendall_tau
 from evaluation.verdicts import VOLUME_DIFFERENCES, Endpoint, gains, removed_by_arm
 
 OWN_RULE = "the run's rule"
@@ -112,12 +111,9 @@ def by_segmenter(
 
 
 def order_agreement(one: Mapping[str, float], other: Mapping[str, float]) -> float:
-    """Kendall's tau-b (Kendall 1938) of two orders, of the arms that are in both; NaN for fewer than two."""
-    both = [(one[arm], other[arm]) for arm in one if arm in other]
-    both = [pair for pair in both if all(map(math.isfinite, pair))]
-    if len(both) < 2:
-        return math.nan
-    return float(stats.kendalltau(*np.transpose(both)).statistic)
+    """Kendall's tau of the order of arms by their means in both; NaN for fewer than two."""
+    both = np.array([(one[arm], other[arm]) for arm in one if arm in other], dtype=float).reshape(-1, 2)
+    return kendall_tau(both[np.isfinite(both).all(axis=1)])
 
 
 def run_segmenters(run: Path, study: Study, primary: str, tissue: str) -> pd.DataFrame:

@@ -85,17 +85,21 @@ def scores(runs: Sequence[Path]) -> pd.DataFrame:
     return joined.sort_values("scanner_share", kind="stable")[COLUMNS].reset_index(drop=True)
 
 
+def kendall_tau(pairs: np.ndarray) -> float:
+    """Kendall's tau-b of two orders, of scores (N, 2) by each; NaN for fewer than two (Kendall 1938, Knight's ties)."""
+    return float(stats.kendalltau(pairs[:, 0], pairs[:, 1]).statistic) if len(pairs) > 1 else math.nan
+
+
 def agreement_of_order(table: pd.DataFrame) -> pd.DataFrame:
     """Kendall's tau of the arms' order in every two runs, of the arms that compete in both: run_a, run_b, n, tau.
 
-    NaN for fewer than two arms. Kendall 1938; Knight's tau-b where scores tie.
+    As `kendall_tau` has it, NaN for fewer than two arms.
     """
     ranked = table[table["rank"].notna()].pivot(index="method", columns="run", values="score")
     rows = []
     for a, b in itertools.combinations(dict.fromkeys(table["run"]), 2):
         both = ranked.reindex(columns=[a, b]).dropna().to_numpy(float)
-        tau = float(stats.kendalltau(both[:, 0], both[:, 1]).statistic) if len(both) > 1 else math.nan
-        rows.append({"run_a": a, "run_b": b, "n": len(both), "tau": tau})
+        rows.append({"run_a": a, "run_b": b, "n": len(both), "tau": kendall_tau(both)})
     return pd.DataFrame(rows, columns=["run_a", "run_b", "n", "tau"])
 
 

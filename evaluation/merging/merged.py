@@ -19,7 +19,6 @@ from core.names import MISSING, RAW
 from evaluation.merging.random_effects import mean_share, random_effects
 from evaluation.merging.results import VERDICT_NUMBERS, VERDICT_WORDS, Results
 from evaluation.runs.arms_table import Arm
-from evaluation.sensitivity import agreement_of_order
 from evaluation.verdicts import gain_of
 
 FEWEST_STUDIES = 2
@@ -197,7 +196,8 @@ def _pair(results: Results, a: str | None, b: str | None) -> tuple[np.ndarray, n
 def ranks(merged: Merged) -> pd.DataFrame:
     """The rank of every ranked arm in every study that has all of them (1 is best): study, method, label, score, rank.
 
-    Ranked are those with a number in every study; `score` is the mean of the endpoint, the higher the better.
+    Ranked are those with a number in every study; `score` is the mean of the endpoint, the higher the better. The
+    order's agreement is that of `evaluation.sensitivity.agreement_of_order`.
     """
     sign = 1.0 if next(iter(merged.studies.values())).endpoint.measure.better == "higher" else -1.0
     scores = {
@@ -222,11 +222,6 @@ def spread_of_ranks(table: pd.DataFrame) -> pd.DataFrame:
     grouped = table.groupby(["method", "label"], sort=False)["rank"]
     found = grouped.agg(best="min", mean="mean", worst="max").reset_index()
     return found.sort_values("mean", kind="stable").reset_index(drop=True)
-
-
-def order_agreement(table: pd.DataFrame) -> pd.DataFrame:
-    """Of `ranks`, Kendall's tau of the order in every two studies: run_a, run_b, n, tau."""
-    return agreement_of_order(table)
 
 
 def same_people(merged: Merged) -> list[tuple[str, str]]:

@@ -17,7 +17,7 @@ from evaluation.merging.merged import Merged
 from evaluation.merging.results import SCHEMA
 from evaluation.report.content import data_uri, table_html
 from evaluation.report.templates import FOLDER, template
-from evaluation.sensitivity import sentence
+from evaluation.sensitivity import agreement_of_order, sentence
 from evaluation.tables.layout import Panel, Table
 from evaluation.tables.writing import to_markdown
 from evaluation.verdicts import HARMONIZES, endpoint_label
@@ -39,7 +39,7 @@ def write_merged(merged: Merged, out: Path) -> list[Path]:
     if out.exists() and any(out.iterdir()) and not (out / MACHINE).is_file():
         raise InputError(f"{out}: holds something else than merged studies; give a folder of its own")
     arms, pairs, ranked = merging.by_study(merged), merging.pairwise(merged), merging.ranks(merged)
-    spread, order = merging.spread_of_ranks(ranked), merging.order_agreement(ranked)
+    spread, order = merging.spread_of_ranks(ranked), agreement_of_order(ranked)
     labels = {arm.key: arm.label for arm in merged.arms if arm.ranked}
     simulated = [name for name, results in merged.studies.items() if results.told["study"]["simulated"]]
     with write_folder_beside(out) as made:

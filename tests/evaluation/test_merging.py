@@ -21,6 +21,7 @@ from evaluation.merging import merged as merging
 from evaluation.merging.bundle import read_bundle, write_bundle
 from evaluation.merging.merged import merge
 from evaluation.merging.results import results_of_run, what_counts
+from evaluation.sensitivity import agreement_of_order
 from tests.support.sent_run import change_provenance, finished, set_parameters
 
 
@@ -119,7 +120,7 @@ def test_ranks_and_their_agreement(runs):
     table = merging.ranks(merge([results_of_run(run) for run in runs]))
     for _, part in table.groupby("run"):
         assert part.sort_values("rank")["score"].is_monotonic_decreasing
-    assert merging.order_agreement(table)["tau"].between(-1, 1).all()
+    assert agreement_of_order(table)["tau"].between(-1, 1).all()
     spread = merging.spread_of_ranks(table)
     assert (spread["best"] <= spread["mean"]).all()
     assert (spread["mean"] <= spread["worst"]).all()
