@@ -29,13 +29,10 @@ NOTHING = Estimate(math.nan, math.nan, math.nan)
 
 def wilson(wins: float, people: int) -> tuple[float, float]:
     """Wilson's interval of a share, `wins` of `people`, of which a tie is half of one (Wilson 1927)."""
-    from scipy import stats
+    from statsmodels.stats.proportion import proportion_confint
 
-    z2 = float(stats.norm.ppf((1 + intervals.CONFIDENCE) / 2)) ** 2
-    share = wins / people
-    center = (share + z2 / (2 * people)) / (1 + z2 / people)
-    half = math.sqrt(z2 * (share * (1 - share) / people + z2 / (4 * people**2))) / (1 + z2 / people)
-    return center - half, center + half
+    low, high = proportion_confint(wins, people, alpha=1 - intervals.CONFIDENCE, method="wilson")
+    return float(low), float(high)
 
 
 def mean_share(wins: Sequence[float], people: Sequence[int]) -> Estimate:
@@ -60,7 +57,8 @@ def random_effects(means: np.ndarray, errors: np.ndarray) -> Estimate:
     Hartung and Knapp's (2001, Statistics in Medicine 20, 1771): Student's t with K - 1 degrees of freedom, and as
     squared error the weighted spread of the means, sum w (y - m)^2 / ((K - 1) sum w), here never less than 1 / sum w,
     so that means that happen to lie together give no interval that is too narrow (Roever, Knapp and Friede 2015).
-    NaN for fewer than `FEWEST_STUDIES`, and where a study's error is 0 or unknown.
+    NaN for fewer than `FEWEST_STUDIES`, and where a study's error is 0 or unknown. Our own, since statsmodels'
+    `combine_effects` has neither bound: its variance between studies may be below 0, its interval of no width.
     """
     known = np.isfinite(means) & np.isfinite(errors) & (errors > 0)
     count = len(means)
