@@ -154,7 +154,12 @@ def atropos(image: np.ndarray, mask: np.ndarray, voxel_sizes: Sequence[float]) -
     return labels
 
 
-SEGMENTERS: dict[str, Segmenter] = {"hmrf": ours("hmrf"), "gmm": ours("gmm"), "Atropos": atropos}
+SEGMENTERS: dict[str, Segmenter] = {
+    "hmrf": ours("hmrf"),
+    "gmm": ours("gmm"),
+    "unified": ours("unified"),
+    "Atropos": atropos,
+}
 
 
 if __name__ == "__main__":

@@ -8,34 +8,12 @@ import tempfile
 import numpy as np
 import pytest
 
-from core.atlas import atlas_affine, read_atlas
 from core.errors import InputError
 from core.names import TISSUES
 from segmentation import segment
 from segmentation.engines import atropos
 from segmentation.priors import LEAST, tissue_priors
-
-STEP = 4
-
-
-@pytest.fixture(scope="module")
-def brain():
-    """The atlas at 4 mm: its brain, its tissues (1 CSF, 2 GM, 3 WM), and its affine."""
-    cut = (slice(None, None, STEP),) * 3
-    mask = read_atlas("t1")[cut] > 0
-    gray, white = read_atlas("gm")[cut], read_atlas("wm")[cut]
-    labels = np.where(mask, 1 + np.argmax([1 - gray - white, gray, white], axis=0), 0)
-    affine = atlas_affine() @ np.diag([STEP, STEP, STEP, 1.0])
-    return mask, labels, affine
-
-
-def scanned(labels: np.ndarray) -> np.ndarray:
-    noise = np.random.default_rng(1).normal(0, 25, labels.shape)
-    return np.where(labels > 0, np.array([0, 300, 600, 900])[labels] + noise, 0).astype(np.float32)
-
-
-def dice(one: np.ndarray, other: np.ndarray) -> float:
-    return 2 * np.count_nonzero(one & other) / (np.count_nonzero(one) + np.count_nonzero(other))
+from tests.support.atlas_brain import STEP, dice
 
 
 def test_priors_are_the_atlas_where_the_atlas_lies(brain):
@@ -63,10 +41,10 @@ def test_priors_follow_the_brain_however_its_axes_run(brain, flip):
     np.testing.assert_allclose(found[(slice(None), *turned)], tissue_priors(mask, affine), atol=2e-3)
 
 
-def test_atropos_finds_the_tissues(brain):
+def test_atropos_finds_the_tissues(brain, scan):
     mask, labels, affine = brain
     before = set(os.listdir(tempfile.gettempdir()))
-    found = segment(scanned(labels), mask, (STEP,) * 3, engine="atropos", affine=affine)
+    found = segment(scan, mask, (STEP,) * 3, engine="atropos", affine=affine)
     for number, tissue in enumerate(TISSUES, start=1):
         assert dice(found.labels == number, labels == number) > 0.9, tissue
     np.testing.assert_allclose(found.posteriors[:, mask].sum(axis=0), 1, atol=1e-3)
@@ -77,10 +55,9 @@ def test_atropos_finds_the_tissues(brain):
     }
 
 
-def test_the_same_image_gives_the_same_bytes(brain):
-    mask, labels, affine = brain
-    image = scanned(labels)
-    one, other = (segment(image, mask, (STEP,) * 3, engine="atropos", affine=affine) for _ in range(2))
+def test_the_same_image_gives_the_same_bytes(brain, scan):
+    mask, _, affine = brain
+    one, other = (segment(scan, mask, (STEP,) * 3, engine="atropos", affine=affine) for _ in range(2))
     np.testing.assert_array_equal(one.posteriors, other.posteriors)
 
 
