@@ -163,7 +163,7 @@ def segment(
     voxel_sizes : three sizes in mm.
     engine : `hmrf`, FAST's model without FSL; `fsl`, FAST itself; `gmm`, a Gaussian mixture of the
         intensities alone; `atropos`, ANTs' with an atlas's priors; `unified`, Ashburner and Friston's, with them,
-        a bias field and a warp; or another module of `segmentation.engines`.
+        a bias field and a warp; `spm` and `synthseg`, where installed; or another module of `segmentation.engines`.
     threads : threads the engine may use; the result doesn't depend on it.
     partial_volumes : estimate these too, where the engine can; they take a quarter more memory.
     affine : (4, 4), voxel to mm, for an engine that has an atlas's priors; by default the axes run to the right, the

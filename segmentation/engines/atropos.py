@@ -18,6 +18,7 @@ from core.libraries import check_libraries
 from core.names import TISSUES
 from segmentation.interface import Segmentation
 from segmentation.priors import tissue_priors
+from segmentation.tissue_maps import tissue_moments
 
 PARTIAL_VOLUMES = False
 ON_ATLAS = True
@@ -77,10 +78,7 @@ def segment(
             raise InputError(f"Atropos: {error}") from None
     posteriors = np.stack([each.numpy() for each in found["probabilityimages"]]).astype(np.float32) * mask
     labels = np.where(mask, posteriors.argmax(axis=0) + 1, 0).astype(np.uint8)
-    inside, values = posteriors[:, mask].astype(np.float64), image[mask].astype(np.float64)
-    weights = inside.sum(axis=1)
-    means = inside @ values / weights
-    variances = (inside * np.square(values - means[:, None])).sum(axis=1) / weights
+    means, variances = tissue_moments(image[mask].astype(np.float64), posteriors[:, mask])
     if len(posteriors) != len(TISSUES):
         raise InputError(f"Atropos gave {len(posteriors)} classes for {len(TISSUES)} tissues")
     return Segmentation(

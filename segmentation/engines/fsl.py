@@ -14,10 +14,11 @@ from pathlib import Path
 import numpy as np
 
 from core.errors import InputError
-from core.images import load_image, save_image
+from core.images import save_image
 from core.libraries import check_libraries
 from core.names import TISSUES
 from segmentation.interface import Segmentation
+from segmentation.tissue_maps import read_maps, tissue_moments
 
 
 def segment(
@@ -61,23 +62,21 @@ def segment(
         try:
             found = fast.run(cwd=folder).outputs
             # FAST may end with status 0 and nothing written, or only part of it.
-            posteriors = _read(found.probability_maps, image.shape)
-            fractions = _read(found.partial_volume_files, image.shape)
-            bias_field = _read([found.bias_field], image.shape)[0]
-            labels = _read([found.tissue_class_map], image.shape)[0].astype(np.uint8)
+            posteriors = read_maps(found.probability_maps, image.shape)
+            fractions = read_maps(found.partial_volume_files, image.shape)
+            bias_field = read_maps([found.bias_field], image.shape)[0]
+            labels = read_maps([found.tissue_class_map], image.shape)[0].astype(np.uint8)
         except (InputError, OSError, RuntimeError, ValueError) as error:
             raise InputError(f"FAST left no result: {_said(Path(folder)) or error}") from None
 
     values = np.log1p(image[mask], dtype=np.float64) - np.log(bias_field[mask], dtype=np.float64)
-    shares = posteriors[:, mask].astype(np.float64)
-    counts = shares.sum(axis=1)
-    means = shares @ values / counts
+    means, variances = tissue_moments(values, posteriors[:, mask])
     return Segmentation(
         posteriors=posteriors,
         labels=labels,
         bias_field=bias_field,
         means=means,
-        variances=shares @ values**2 / counts - means**2,
+        variances=variances,
         partial_volumes=fractions,
         engine="fsl",
     )
@@ -96,14 +95,6 @@ def check() -> None:
             "for non-commercial use), source its etc/fslconf/fsl.sh, or take the engine hmrf"
         )
     check_libraries(["nipype"], "engine fsl", instead="take the engine hmrf")
-
-
-def _read(files: list[str], shape: tuple[int, ...]) -> np.ndarray:
-    """float32 (files, X, Y, Z)."""
-    maps = np.stack([load_image(file)[0] for file in files])
-    if maps.shape[1:] != shape:
-        raise ValueError(f"maps of shape {maps.shape[1:]} for an image of {shape}")
-    return maps
 
 
 def _said(folder: Path) -> str:
