@@ -39,6 +39,12 @@ def of_scans(regions: pd.DataFrame) -> pd.DataFrame:
     return regions[~regions["rescan"].astype(bool)]
 
 
+def of_rescanned(regions: pd.DataFrame) -> pd.DataFrame:
+    """The rows of scans and rescans of whom was scanned again on a scanner."""
+    again = regions["rescan"].astype(bool)
+    return regions[again.groupby([regions["subject"], regions["scanner"]]).transform("any")]
+
+
 def large_enough(regions: pd.DataFrame, column: str) -> pd.DataFrame:
     """The regions and tissues, a row each, of which a scan has `LEAST_ML` or more on average.
 

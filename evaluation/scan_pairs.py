@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+
+if TYPE_CHECKING:
+    from core.study import Study
 
 
 def side_by_side(
@@ -35,3 +39,18 @@ def percent_apart(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     mean = (np.asarray(a, dtype=float) + b) / 2
     there = mean > 0
     return np.where(there, 100 * np.abs(a - b) / np.where(there, mean, 1), np.nan)
+
+
+def with_first_scans(volumes: pd.DataFrame, again: pd.DataFrame, study: Study) -> pd.DataFrame:
+    """The rescans' volumes `again`, and above them those of the same people's first scans on the same scanners."""
+    if again.empty:
+        return again
+    first = volumes.merge(
+        pd.DataFrame(
+            [(scan.subject, scan.scanner, scan.session) for scan in study.scans],
+            columns=["subject", "scanner", "session"],
+        ),
+        on=["subject", "scanner"],
+    )
+    first = first.merge(again[["method", "subject", "scanner"]].drop_duplicates(), on=["method", "subject", "scanner"])
+    return pd.concat([first[again.columns], again], ignore_index=True)

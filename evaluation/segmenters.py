@@ -7,6 +7,7 @@ those of the run's own engine, and have no others.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,10 +21,11 @@ from evaluation import volume_rules
 from evaluation.arms.gathering import ENGINE_TABLE
 from evaluation.measures import registry
 from evaluation.measures.interface import rescan_table
-from evaluation.measures.rescans import rescan_differences, with_first_scans
+from evaluation.measures.rescans import rescan_differences
 from evaluation.measures.volumes import volume_differences
 from evaluation.runs.arms_table import Arm, read_arms
 from evaluation.runs.metrics import read_metric
+from evaluation.scan_pairs import with_first_scans
 from evaluation.sensitivity import kendall_tau
 from evaluation.verdicts import VOLUME_DIFFERENCES, Endpoint, gains, removed_by_arm
 
@@ -69,10 +71,10 @@ def by_segmenter(
     """
     rows: list[dict[str, object]] = []
     own: dict[str, float] = {}
-    sessions = sorted({scan.session for scan in study.every})
+    session_pairs = list(itertools.combinations(sorted({scan.session for scan in study.every}), 2))
     for place, found in enumerate(segmented):
         differences = volume_differences(found.volumes, study.pairs)
-        rescans = rescan_differences(with_first_scans(found.volumes, found.again, study), sessions)
+        rescans = rescan_differences(with_first_scans(found.volumes, found.again, study), session_pairs)
         # the endpoint's own rule first, with which the others are compared
         for ending in sorted(volume_rules.ENDINGS, key=lambda rule: rule != own_rule):
             measure = registry.find(f"volume_difference{ending}")

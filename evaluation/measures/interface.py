@@ -16,6 +16,7 @@ Such a file describes what it measures in `MEASURES: tuple[Measure, ...]`, and h
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -25,6 +26,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 import numpy as np
 
 from core.names import TISSUES
+from evaluation.scan_pairs import with_first_scans
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -196,6 +198,19 @@ class Measured:
     def sessions(self) -> set[str]:
         """What the sheet calls its visits."""
         return {scan.session for scan in self.study.every}
+
+    @property
+    def session_pairs(self) -> list[tuple[str, str]]:
+        """Pairs of them, of which a person's scans on one scanner are compared."""
+        return list(itertools.combinations(sorted(self.sessions), 2))
+
+    @property
+    def volumes_again(self) -> pd.DataFrame:
+        """Volumes of the scans and rescans, by session, of whom was scanned again on a scanner; no row of others."""
+        again = self.tables.get(rescan_table("volumes"))
+        if again is None:
+            again = self.tables["volumes"].head(0).assign(session="")
+        return with_first_scans(self.tables["volumes"], again, self.study)
 
     def in_order(self, table: pd.DataFrame) -> pd.DataFrame:
         """Rows by method, subject, scanners and tissue, each in the order of the configuration and the sheet.

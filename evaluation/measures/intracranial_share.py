@@ -9,11 +9,13 @@ of volumes, whose tissues needn't add up to the mask.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 
 from evaluation import volume_rules
-from evaluation.measures.interface import Measure, Measured
+from evaluation.measures.interface import Measure, Measured, rescan_table
 from evaluation.scan_pairs import side_by_side
 
 TABLE = "intracranial_shares"
@@ -40,19 +42,25 @@ MEASURES = (
 
 
 def shares(volumes: pd.DataFrame, column: str) -> pd.DataFrame:
-    """Volumes in % of the sum over tissues of the scan: method, subject, scanner, tissue and `share`.
+    """Volumes in % of the sum over tissues of the scan: the scan's columns, tissue and `share`.
 
-    `volumes` has those and `column`, mL. NaN where the sum isn't above 0.
+    `volumes` has method, subject, scanner, session where it tells scans apart, tissue and `column`, mL. NaN where the
+    sum isn't above 0.
     """
-    keys = ["method", "subject", "scanner"]
+    keys = [key for key in ("method", "subject", "scanner", "session") if key in volumes]
     whole = volumes.groupby(keys, sort=False)[column].transform("sum")
     return volumes[[*keys, "tissue"]].assign(share=100 * volumes[column] / whole.where(whole > 0, np.nan))
 
 
+def share_differences(volumes: pd.DataFrame, column: str, pairs: Sequence[tuple[str, str]], of: str) -> pd.DataFrame:
+    """Shares on two scanners, or in two sessions (`of`), in %, and how far they are apart, a row a pair and tissue."""
+    found = side_by_side(shares(volumes, column), ["share"], pairs, of=of)
+    return found.assign(difference_points=(found["share_a"] - found["share_b"]).abs())
+
+
 def of_study(measured: Measured) -> dict[str, pd.DataFrame]:
-    """Shares on two scanners, in %, and how far they are apart, a row a subject, pair and tissue; by the main rule."""
-    volumes = measured.tables["volumes"]
-    column = f"volume_ml{volume_rules.main_rule(volumes, 'volume_ml')}"
-    found = side_by_side(shares(volumes, column), ["share"], measured.study.pairs)
-    apart = (found["share_a"] - found["share_b"]).abs()
-    return {TABLE: measured.in_order(found.assign(difference_points=apart)[COLUMNS])}
+    """Differences of shares by the main rule, and the same of rescans."""
+    column = f"volume_ml{volume_rules.main_rule(measured.tables['volumes'], 'volume_ml')}"
+    between = share_differences(measured.tables["volumes"], column, measured.study.pairs, "scanner")
+    again = share_differences(measured.volumes_again, column, measured.session_pairs, "session")
+    return {TABLE: measured.in_order(between[COLUMNS]), rescan_table(TABLE): measured.in_order(again)}

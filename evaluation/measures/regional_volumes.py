@@ -6,18 +6,21 @@ count for every arm: those in which RAW has enough of the tissue.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 
 from core.names import RAW
 from evaluation import volume_rules
-from evaluation.measures.interface import Measure, Measured
-from evaluation.regions import LEAST_ML, large_enough, of_scans
+from evaluation.measures.interface import Measure, Measured, rescan_table
+from evaluation.regions import LEAST_ML, large_enough, of_rescanned, of_scans
 from evaluation.scan_pairs import percent_apart, side_by_side
 
 TABLE = "regional_differences"
-KEYS = ["method", "subject", "scanner_a", "scanner_b", "tissue"]
-COLUMNS = [*KEYS, "regions", "regional_difference_ml", "regional_difference_percent"]
+VALUES = ["regions", "regional_difference_ml", "regional_difference_percent"]
+COLUMNS = ["method", "subject", "scanner_a", "scanner_b", "tissue", *VALUES]
+RESCAN_COLUMNS = ["method", "subject", "scanner", "session_a", "session_b", "tissue", *VALUES]
 
 MEASURES = tuple(
     Measure(
@@ -44,33 +47,39 @@ MEASURES = tuple(
 )
 
 
-def regional_differences(regions: pd.DataFrame, column: str, pairs: list[tuple[str, str]]) -> pd.DataFrame:
-    """Mean differences over regions, a row a method, subject, pair and tissue: `COLUMNS`.
+def regional_differences(
+    regions: pd.DataFrame, column: str, pairs: Sequence[tuple[str, str]], of: str = "scanner"
+) -> pd.DataFrame:
+    """Mean differences over regions between scanners, or sessions (`of`), a row a subject, pair and tissue.
 
-    `regions` has method, subject, scanner, region, tissue and `column`, mL. `regions` of the result says of how many;
-    a region where two scans have no mean above 0 has no percent, and doesn't count in theirs.
+    `regions` has method, subject, scanner, session, region, tissue and `column`, mL. `regions` of the result says of
+    how many; a region where two scans have no mean above 0 has no percent, and doesn't count in theirs.
     """
-    found = side_by_side(regions[["method", "subject", "scanner", "region", "tissue", column]], [column], pairs)
+    keys = ["method", "subject", *(["scanner"] if of == "session" else []), "tissue"]
+    found = side_by_side(regions[[*keys, of, "region", column]], [column], pairs, of=of)
     a, b = (found[f"{column}_{end}"].to_numpy(float) for end in ("a", "b"))
     found = found.assign(regional_difference_ml=np.abs(a - b), regional_difference_percent=percent_apart(a, b))
-    groups = found.groupby(KEYS, sort=False)
+    groups = found.groupby([*keys, f"{of}_a", f"{of}_b"], sort=False)
     means = groups[["regional_difference_ml", "regional_difference_percent"]].mean()
-    return means.assign(regions=groups.size()).reset_index()[COLUMNS]
+    return means.assign(regions=groups.size()).reset_index()
 
 
 def of_study(measured: Measured) -> dict[str, pd.DataFrame]:
-    """Mean differences over regions, of the arms that have volumes by region; none where RAW isn't there.
+    """Mean differences over regions, of the arms that have volumes by region, and the same of rescans.
 
-    An arm at a time, since regions are many.
+    None where RAW isn't there. An arm at a time, since regions are many.
     """
     column = f"volume_ml{volume_rules.main_rule(measured.tables['volumes'], 'volume_ml')}"
-    tables = []
+    between, again = [], []
     chosen = large_enough(of_scans(measured.regions(RAW)), column)
     for arm in measured.arms:
-        regions = of_scans(measured.regions(arm))
+        regions = measured.regions(arm)
         if len(chosen) and len(regions):
-            tables.append(
-                regional_differences(regions.merge(chosen, on=["tissue", "region"]), column, measured.study.pairs)
-            )
-    found = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=COLUMNS)
-    return {TABLE: measured.in_order(found)}
+            regions = regions.merge(chosen, on=["tissue", "region"])
+            between.append(regional_differences(of_scans(regions), column, measured.study.pairs))
+            again.append(regional_differences(of_rescanned(regions), column, measured.session_pairs, of="session"))
+    found = {}
+    for table, columns, parts in ((TABLE, COLUMNS, between), (rescan_table(TABLE), RESCAN_COLUMNS, again)):
+        joined = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
+        found[table] = measured.in_order(joined[columns])
+    return found

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 
 import pandas as pd
 
-from core.study import Study
 from evaluation.measures.interface import Measured, rescan_table
 from evaluation.scan_pairs import side_by_side
 
@@ -16,13 +14,12 @@ RULES = ("", "_pve", "_hard")
 """Endings of the columns of volumes and of their differences: by the run's rule, partial volumes, hard label."""
 
 
-def rescan_differences(volumes: pd.DataFrame, sessions: Sequence[str]) -> pd.DataFrame:
+def rescan_differences(volumes: pd.DataFrame, pairs: Sequence[tuple[str, str]]) -> pd.DataFrame:
     """Differences of volumes (mL) between two sessions of a person on a scanner, a row a pair of sessions and tissue.
 
-    `volumes` has method, subject, scanner, session, tissue and a column of volumes a rule.
+    `volumes` has method, subject, scanner, session, tissue and a column of volumes a rule; `pairs` are of sessions.
     """
     values = [f"volume_ml{rule}" for rule in RULES]
-    pairs = list(itertools.combinations(sessions, 2))
     found = side_by_side(
         volumes[["method", "subject", "scanner", "session", "tissue", *values]], values, pairs, of="session"
     )
@@ -34,22 +31,6 @@ def rescan_differences(volumes: pd.DataFrame, sessions: Sequence[str]) -> pd.Dat
     return found[columns]
 
 
-def with_first_scans(volumes: pd.DataFrame, again: pd.DataFrame, study: Study) -> pd.DataFrame:
-    """The rescans' volumes `again`, and above them those of the same people's first scans on the same scanners."""
-    if again.empty:
-        return again
-    first = volumes.merge(
-        pd.DataFrame(
-            [(scan.subject, scan.scanner, scan.session) for scan in study.scans],
-            columns=["subject", "scanner", "session"],
-        ),
-        on=["subject", "scanner"],
-    )
-    first = first.merge(again[["method", "subject", "scanner"]].drop_duplicates(), on=["method", "subject", "scanner"])
-    return pd.concat([first[again.columns], again], ignore_index=True)
-
-
 def of_study(measured: Measured) -> dict[str, pd.DataFrame]:
     """The table of differences between sessions; without rows where nobody was rescanned."""
-    volumes = with_first_scans(measured.tables["volumes"], measured.tables[rescan_table("volumes")], measured.study)
-    return {TABLE: measured.in_order(rescan_differences(volumes, sorted(measured.sessions)))}
+    return {TABLE: measured.in_order(rescan_differences(measured.volumes_again, measured.session_pairs))}

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pandas as pd
 
 from core.names import MISSING
 from evaluation.measures import registry
+from evaluation.measures.interface import rescan_table
 from evaluation.runs.finished_run import FinishedRun
 from evaluation.tables.cells import column_data, method_panel, per_subject, summarize, tissue_panel
 from evaluation.tables.layout import Table
@@ -24,14 +25,19 @@ def make(run: FinishedRun) -> Table | None:
     """Means over people by arm; None for a run without any of these measures."""
     parts = {
         "volumes": _people(run, OF_VOLUMES),
+        "rescans": _people(run, OF_VOLUMES, rescan_table),
         "images": pd.concat([_people(run, OF_IMAGES), _discrepancies(run)], ignore_index=True),
     }
-    titles = {"volumes": "Volumes between scanners", "images": "Images"}
+    titles = {
+        "volumes": "Volumes between scanners",
+        "rescans": "Volumes between rescans of one scanner, the least that can be asked of pairs of scanners",
+        "images": "Images",
+    }
     panels, data = [], []
     for part, cells in parts.items():
         if cells.empty:
             continue
-        panel = tissue_panel if part == "volumes" else method_panel
+        panel = method_panel if part == "images" else tissue_panel
         there = [name for name in (*OF_VOLUMES, *OF_IMAGES, OF_PAIRS) if (cells["column"] == name).any()]
         panels.append(
             panel(run, cells, title=titles[part], columns=dict(zip(there, map(_head, there), strict=True)), decimals=2)
@@ -53,12 +59,12 @@ def make(run: FinishedRun) -> Table | None:
     return Table("table_other_measures", TITLE, table, panels, all_notes(run, notes))
 
 
-def _people(run: FinishedRun, names: Sequence[str]) -> pd.DataFrame:
-    """Measures of people's scans or pairs of scans that the run has, summarized over people."""
+def _people(run: FinishedRun, names: Sequence[str], called: Callable[[str], str] = str) -> pd.DataFrame:
+    """Measures of people's scans or pairs of scans that the run has, from the tables `called`, over people."""
     found = []
     for name in names:
         measure = registry.find(name)
-        table = run.table(f"metrics/{measure.table}.tsv")
+        table = run.table(f"metrics/{called(measure.table)}.tsv")
         if table is not None and measure.has_numbers_in(table):
             ids = [column for column in ("method", "subject", "tissue") if column in table]
             found.append(per_subject(table[[*ids, measure.column]].rename(columns={measure.column: name}), [name]))

@@ -1,7 +1,7 @@
 """SynthSeg (Billot et al., Medical Image Analysis 2023), by DIPY's port, where its weights are.
 
-DIPY gives labels of structures, no probabilities: each of a tissue's voxels has it for sure. It takes minutes and some
-10 GB a scan on processors, since the network works on 192 voxels of 1 mm along each axis whatever the image's. Tried
+DIPY gives labels of structures, no probabilities: each of a tissue's voxels has it for sure. It takes two CPU
+minutes and 16 GB a scan, since the network works on 192 voxels of 1 mm along each axis whatever the image's. Tried
 with DIPY's network of random weights alone, since the trained ones can't be passed on here: see the tests.
 """
 

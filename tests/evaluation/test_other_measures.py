@@ -120,6 +120,31 @@ def test_shares_take_out_the_size_of_the_mask_and_with_one_mask_are_ml_in_anothe
     assert table.loc["arm", "difference_points"].isna().all()
 
 
+def test_rescans_are_the_floor_of_all_three():
+    """One person scanned again on A, another not: 500 and 505 mL of 1000, the region's 10 and 12."""
+    volumes = volumes_of({("raw", person, "A"): (0, 500, 500) for person in ("01", "02")})
+    again = volumes_of({("raw", "01", "A"): (0, 505, 495)}).assign(session="2")
+    study = Study(
+        tuple(Scan(person, "A", None, None, session="1") for person in ("01", "02")),
+        rescans=(Scan("01", "A", None, None, session="2"),),
+    )
+    regions = regions_of("raw", {("01", "A"): [10.0], ("02", "A"): [10.0]})
+    regions["session"] = np.where(regions["rescan"], "2", "1")
+    regions.loc[regions["rescan"], "volume_ml_pve"] = 12.0
+    regions = regions[~(regions["rescan"] & (regions["subject"] == "02"))]
+    tables = {"volumes": volumes, "rescan_volumes": again}
+    measured = measured_of(study, ["raw"], tables, regions=lambda arm: regions)
+    for module, table, column, expected in (
+        (volume_percent, "volume_percent_differences", "percent_difference", 100 * 5 / 502.5),
+        (intracranial_share, "intracranial_shares", "difference_points", 0.5),
+        (regional_volumes, "regional_differences", "regional_difference_ml", 2.0),
+    ):
+        found = module.of_study(measured)[f"rescan_{table}"]
+        row = found[found["tissue"] == "GM"]
+        assert row[["subject", "scanner", "session_a", "session_b"]].to_numpy().tolist() == [["01", "A", "1", "2"]]
+        assert row[column].iloc[0] == pytest.approx(expected)
+
+
 def regions_of(arm: str, gray: dict[tuple[str, str], list[float]]) -> pd.DataFrame:
     """GM by region of a person's scan on a scanner, with a rescan that must not count."""
     rows = []
@@ -309,6 +334,7 @@ def test_the_table_has_all_of_them_raw_first_and_says_what_they_are(tmp_path):
         write_table(folder / "metrics" / f"{name}.tsv", table)
     table = table_other_measures.make(read_run(folder))
     by_volume, by_image = table.panels
+    assert by_volume.title == "Volumes between scanners"
     assert by_volume.header == [
         *(
             "Tissue",

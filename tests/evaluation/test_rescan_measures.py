@@ -13,9 +13,9 @@ def test_differences_between_sessions_by_each_rule():
             for session, shift in (("1", 0.0), ("2", 3.0), ("3", -1.0))
         ]
     )
-    found = rescan_differences(volumes, ["1", "2", "3"])
+    found = rescan_differences(volumes, [("1", "2"), ("1", "3"), ("2", "3")])
     assert list(zip(found["session_a"], found["session_b"], strict=True)) == [("1", "2"), ("1", "3"), ("2", "3")]
     assert list(found["difference_ml"]) == [-3, 1, 4]
     assert list(found["absolute_difference_ml_pve"]) == [6, 2, 8]
     assert list(found["difference_ml_hard"]) == [0, 0, 0]
-    assert rescan_differences(volumes.head(1), ["1"]).empty
+    assert rescan_differences(volumes.head(1), []).empty
