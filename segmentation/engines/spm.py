@@ -1,7 +1,7 @@
 """The real SPM's segmentation, where its standalone is installed: `spm batch`, by a file of its own defaults.
 
-Tried with a stand-in program alone: see the tests. A brain without its head lacks what SPM's last three classes are
-of, and these take some of its edge: tissues needn't add up to 1.
+Tried with a stand-in program alone (`tests/segmentation/test_spm.py`). A brain without its head lacks what SPM's last
+three classes are of, and these take some of its edge: tissues needn't add up to 1.
 """
 
 from __future__ import annotations

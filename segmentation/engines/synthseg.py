@@ -2,7 +2,7 @@
 
 DIPY gives labels of structures, no probabilities: each of a tissue's voxels has it for sure. It takes two CPU
 minutes and 16 GB a scan, since the network works on 192 voxels of 1 mm along each axis whatever the image's. Tried
-with DIPY's network of random weights alone, since the trained ones can't be passed on here: see the tests.
+with random weights in DIPY's network alone, not with the trained ones.
 """
 
 from __future__ import annotations

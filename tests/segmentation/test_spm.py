@@ -27,7 +27,7 @@ command, job = sys.argv[1:]
 assert command == "batch", command
 shutil.copy(job, os.environ["STAND_IN_LOG"])
 if os.environ.get("STAND_IN_MODE") == "silent":
-    print("Initialising SPM. No license for the runtime.")
+    print("Starting SPM. No license for the runtime.")
     sys.exit(3)
 path = re.search(r"'([^']+),1'", open(job).read()).group(1)
 folder, name = os.path.split(path)
