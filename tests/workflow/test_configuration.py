@@ -80,7 +80,9 @@ def test_held_out_a_stack_on_fits_that_saw_everyone_is_refused(config):
         Configuration(config)
 
 
-@pytest.mark.parametrize("name", ["paper", "paper-2mm", "real-2mm", "laptop", "real-anatomy", "heldout", "real-trained", "all-methods"])
+@pytest.mark.parametrize(
+    "name", ["paper", "paper-2mm", "real-2mm", "laptop", "real-anatomy", "heldout", "real-trained", "all-methods"]
+)
 def test_every_key_of_the_other_files_is_known(config, name, tmp_path):
     overlay = yaml.safe_load((ROOT / "config" / f"{name}.yaml").read_text())
 
@@ -90,7 +92,7 @@ def test_every_key_of_the_other_files_is_known(config, name, tmp_path):
             for key, value in over.items()
         }
 
-    for subject in ("sub-01", "sub-02"):
+    for subject in ("sub-01", "sub-02", "sub-03"):
         image = tmp_path / subject / "anat" / f"{subject}_T1w.nii.gz"
         image.parent.mkdir(parents=True)
         image.touch()
