@@ -25,7 +25,7 @@ import numpy as np
 import pandas as pd
 
 from core.errors import InputError, nearest
-from core.names import MISSING, RAW, TISSUES, Role
+from core.names import MISSING, RAW, TISSUES, Gives, Role
 from evaluation import intervals
 from evaluation.measures import registry
 from evaluation.measures.interface import Measure, rescan_table
@@ -111,6 +111,16 @@ class Endpoint:
     def label(self) -> str:
         """What a person calls it."""
         return f"{self.measure.label}, {self.tissue}" if self.tissue else self.measure.label
+
+    @property
+    def volume_column(self) -> str:
+        """Of an endpoint about volumes the column that they stand in."""
+        return self.measure.column.replace("absolute_difference_ml", "volume_ml")
+
+    @property
+    def sign(self) -> float:
+        """What its values are taken times so that higher is better."""
+        return 1.0 if self.measure.better == "higher" else -1.0
 
 
 def endpoint_label(measure: str, tissue: Any) -> str:
@@ -233,10 +243,7 @@ def gains(
     `rescans` is the same table between scans and rescans; the mean of RAW's is given as `rescan`.
     """
     values = means_by_person(table, endpoint)
-    sign = 1.0 if endpoint.measure.better == "higher" else -1.0
-    floor = math.nan
-    if rescans is not None and not rescans.empty:
-        floor = float(means_by_person(rescans, endpoint).get(RAW, pd.Series(dtype=float)).mean())
+    sign, floor = endpoint.sign, rescan_floor(rescans, endpoint)
     margin = smallest_gain(endpoint.measure, float(values[RAW].mean()), floor) if RAW in values else math.nan
     rows = []
     for arm in described.values():
@@ -274,6 +281,13 @@ def gains(
                 }
             )
     return pd.DataFrame(rows, columns=GAIN_COLUMNS)
+
+
+def rescan_floor(rescans: pd.DataFrame | None, endpoint: Endpoint) -> float:
+    """RAW's mean between scans and rescans, of the same table between them; NaN without any."""
+    if rescans is None or rescans.empty:
+        return math.nan
+    return float(means_by_person(rescans, endpoint).get(RAW, pd.Series(dtype=float)).mean())
 
 
 def smallest_gain(measure: Measure, raw: float, rescan: float) -> float:
@@ -397,16 +411,10 @@ def _verdict(
 ) -> dict[str, object]:
     removed, why = removed_by_arm(arm, part, primary.measure.better, described)
     over_raw = part[part["control"] == "raw"].iloc[0]
-    sign = 1.0 if primary.measure.better == "higher" else -1.0
-    span = sign * (over_raw["rescan"] - over_raw["control_value"])
+    span = primary.sign * (over_raw["rescan"] - over_raw["control_value"])
     fits = with_seeds(arm.id, described)
-    volumes, *ends = volume_share(tables, fits, primary)
-    # of an arm without images the volumes are all that there is to keep
-    share, low, high = (volumes, *ends) if arm.gives == "volumes" else kept_share(tables, fits)
-    # without an interval nothing is told, but that of an arm that leaves no variance at all there is none
-    kept = LOST if share <= 0 else kept_answer(low, high)
-    if kept in (KEPT, UNCLEAR) and volumes < KEPT_SHARE:
-        kept = LOST
+    person = kept_of(tables, fits, primary, arm.gives)
+    kept = person.answer
     if removed == BEYOND and kept != KEPT:
         why += {
             LOST: ", but the person is lost",
@@ -421,14 +429,38 @@ def _verdict(
             for end in ("", "_low", "_high")
         },
         "kept": kept,
-        "kept_share": share,
-        "kept_share_low": low,
-        "kept_share_high": high,
-        "kept_volume_share": volumes,
+        "kept_share": person.share,
+        "kept_share_low": person.low,
+        "kept_share_high": person.high,
+        "kept_volume_share": person.volumes,
         "nearer": nearer_answer(tables, fits),
         "harmonizes": MISSING if not arm.competes else harmonizes(removed, kept),
         "why": why,
     }
+
+
+@dataclass(frozen=True)
+class Kept:
+    """The share of RAW's variance between people that an arm keeps, with its interval, and that of their volumes."""
+
+    share: float
+    low: float
+    high: float
+    volumes: float
+
+    @property
+    def answer(self) -> str:
+        """Whether the person is kept, in words."""
+        # without an interval nothing is told, but that of an arm that leaves no variance at all there is none
+        kept = LOST if self.share <= 0 else kept_answer(self.low, self.high)
+        return LOST if kept in (KEPT, UNCLEAR) and self.volumes < KEPT_SHARE else kept
+
+
+def kept_of(tables: Mapping[str, pd.DataFrame], fits: Sequence[str], primary: Endpoint, gives: Gives) -> Kept:
+    """What an arm keeps of the person, over its `fits`; of one without images its volumes are all there is to keep."""
+    volumes, *ends = volume_share(tables, fits, primary)
+    share, low, high = (volumes, *ends) if gives == "volumes" else kept_share(tables, fits)
+    return Kept(share, low, high, volumes)
 
 
 def harmonizes(removed: str, kept: str) -> str:
@@ -477,11 +509,10 @@ def volume_share(
     shrinks their differences too; else, and where RAW's isn't positive, NaN. Over `fits` as in `kept_share`; the
     interval is of people with a volume on every scanner.
     """
-    column = primary.measure.column.replace("absolute_difference_ml", "volume_ml")
-    volumes = tables.get("volumes")
-    if primary.measure.table != VOLUME_DIFFERENCES or volumes is None or column not in volumes:
+    volumes = volumes_of_endpoint(tables, primary)
+    if volumes is None:
         return math.nan, math.nan, math.nan
-    volumes = volumes[volumes["tissue"] == primary.tissue] if primary.tissue else volumes
+    column = primary.volume_column
 
     def by_person(arm: str) -> pd.DataFrame:
         return volumes[volumes["method"] == arm].pivot_table(index="subject", columns="scanner", values=column)
@@ -504,6 +535,14 @@ def volume_share(
         ends.append(share_interval(mean_covariance, known[:, : own.shape[1]], known[:, own.shape[1] :])[1:])
     low, high = zip(*ends, strict=True)
     return float(np.mean(shares)), float(np.min(low)), float(np.max(high))
+
+
+def volumes_of_endpoint(tables: Mapping[str, pd.DataFrame], endpoint: Endpoint) -> pd.DataFrame | None:
+    """The rows of the volumes that an endpoint is about; None where it isn't about volumes, or there are none."""
+    volumes = tables.get("volumes")
+    if endpoint.measure.table != VOLUME_DIFFERENCES or volumes is None or endpoint.volume_column not in volumes:
+        return None
+    return volumes[volumes["tissue"] == endpoint.tissue] if endpoint.tissue else volumes
 
 
 def mean_covariance(values: np.ndarray) -> np.ndarray:
@@ -530,8 +569,7 @@ def nearer_answer(tables: Mapping[str, pd.DataFrame], fits: Sequence[str]) -> st
             values = means_by_person(tables[measure.table], Endpoint(measure))
             there = [fit for fit in fits if fit in values]
             if there and RAW in values:
-                sign = 1.0 if measure.better == "higher" else -1.0
-                known = sign * values[[*there, RAW]].dropna().to_numpy(float)
+                known = Endpoint(measure).sign * values[[*there, RAW]].dropna().to_numpy(float)
                 answers.add(gain_of(known[:, :-1].T, known[:, -1:].T).answer())
     better, worse = {BEYOND, LITTLE_BETTER}, {WORSE, LITTLE_WORSE}
     if not answers or UNKNOWN in answers:

@@ -19,6 +19,11 @@ def add_arm_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--subjects", nargs="+", metavar="SUBJECT", help="only these (default: all)")
     parser.add_argument("--arm", help="the arm's id (default: the name of the folder of images)")
     parser.add_argument("--images", type=Path, required=True, help="folder of the arm's images")
+    add_record_options(parser)
+
+
+def add_record_options(parser: argparse.ArgumentParser) -> None:
+    """How the step is recorded."""
     parser.add_argument("--status", type=Path, help="JSON in which to record how the step ended")
     parser.add_argument("--on-failure", choices=("stop", "record"), default="stop", help="default: stop")
     parser.add_argument("--minutes", type=float, default=0, help="with --status: fail after this long (0: never)")

@@ -18,6 +18,16 @@ def add_bootstrap_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--bootstrap", type=int, default=2000, metavar="N", help="resamples of people (default: 2000)")
 
 
+def add_primary_option(parser: argparse.ArgumentParser) -> None:
+    """Which endpoint is the primary one."""
+    parser.add_argument(
+        "--primary",
+        default="volume_difference_pve:GM",
+        metavar="MEASURE[:TISSUE]",
+        help="the primary endpoint (default: %(default)s)",
+    )
+
+
 def print_paths(paths: Iterable[Path]) -> None:
     """Say what was written, a line each."""
     for path in paths:

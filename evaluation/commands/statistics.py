@@ -7,7 +7,7 @@ import argparse
 from core.files import write_table
 from core.run_folder import RunFolder
 from core.sheet import read_sheet
-from evaluation.commands._run import add_bootstrap_options, add_run_argument
+from evaluation.commands._run import add_bootstrap_options, add_primary_option, add_run_argument
 from evaluation.equivalence import run_equivalence
 from evaluation.segmenters import run_segmenters
 from evaluation.statistics import run_statistics
@@ -21,12 +21,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Which run, and how people are resampled."""
     add_run_argument(parser)
     add_bootstrap_options(parser)
-    parser.add_argument(
-        "--primary",
-        default="volume_difference_pve:GM",
-        metavar="MEASURE[:TISSUE]",
-        help="the primary endpoint (default: %(default)s)",
-    )
+    add_primary_option(parser)
 
 
 def main(arguments: argparse.Namespace) -> None:
