@@ -81,13 +81,18 @@ class VolumeCombat(VolumeMethod):
 
     fitted: FittedVolumes
 
+    @property
+    def least_scans(self) -> int:
+        """Two, since a scale takes two scans."""
+        return 2
+
     def check_plan(self, plan: Plan) -> None:
         """A covariate that no scan has."""
         plan.check_covariates(self.parameters.covariates, f"{self.id}.covariates")
 
     def not_applicable(self, study: Study) -> str | None:
         """A single scanner, or one whose scale has too few scans."""
-        return why_not(study)
+        return why_not(study, self.least_scans)
 
     def save(self, folder: Path) -> None:
         """Write the model."""

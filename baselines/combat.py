@@ -148,7 +148,7 @@ def adjust(
     return (standard - shift) / np.sqrt(scale) * deviation + mean
 
 
-def why_not(study: Study, least: int = 2, remedy: str = "") -> str | None:
+def why_not(study: Study, least: int, remedy: str = "") -> str | None:
     """Why scanners' shifts and scales can't be fitted on a study, or None; a scale takes two scans."""
     if len(study.scanners) < 2:
         return f"there is one scanner, {study.scanners[0]}, and nothing to bring together"

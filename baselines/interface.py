@@ -169,6 +169,11 @@ class Harmonizer(abc.ABC):
         """What sets the arm apart from the published method, in a word or two after its label; mostly nothing."""
         return ""
 
+    @property
+    def least_scans(self) -> int:
+        """How many scans of every scanner its fit takes at least: a learning curve begins there."""
+        return 1
+
     def check_plan(self, plan: Plan) -> None:
         """Refuse (`InputError`) parameters that can't be used in such a study, before any image is read."""
 

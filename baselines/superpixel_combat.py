@@ -110,6 +110,11 @@ class SuperpixelComBat(Method):
 
     parameters: Parameters
 
+    @property
+    def least_scans(self) -> int:
+        """Two, since a scale takes two scans."""
+        return 2
+
     def check_plan(self, plan: Plan) -> None:
         """A covariate that no scan has, and sizes that aren't above 0."""
         plan.check_covariates(self.parameters.covariates, "superpixel_combat.covariates")
@@ -123,7 +128,7 @@ class SuperpixelComBat(Method):
 
     def not_applicable(self, study: Study) -> str | None:
         """A single scanner, or one whose scale has too few scans."""
-        return why_not(study)
+        return why_not(study, self.least_scans)
 
     def fit(self, study: Study) -> None:
         """Part the mean brain into superpixels, estimate the model of each, then the scanners' slopes and shifts."""
@@ -143,7 +148,7 @@ class SuperpixelComBat(Method):
         )
         found = locate(values, scanners, covariates)
         if not found.usable.any():
-            raise InputError(f"superpixel_combat: {why_nothing(study.scanners, found.counts, 2, [])}")
+            raise InputError(f"superpixel_combat: {why_nothing(study.scanners, found.counts, self.least_scans, [])}")
         shift, scale = found.shift, found.scale
         if self.parameters.empirical_bayes:
             for number in range(len(study.scanners)):

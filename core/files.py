@@ -27,7 +27,7 @@ UNSEEN = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 UNFINISHED = re.compile(r"\.\d+-.")
 LARGEST_JSON_BYTES = 100_000_000
 """The files of a public dataset of 100 000 scans take a third of it; read, they take ten times their size."""
-TEXT_COLUMNS = (*SCAN_IDS, "arm", "method", "reference", "label")
+TEXT_COLUMNS = (*SCAN_IDS, "arm", "method", "reference", "label", "learned_from")
 
 
 def beside(path: Path) -> Path:

@@ -40,6 +40,16 @@ def hard_labels_name(stem: str) -> str:
     return f"{stem}_hard.nii.gz"
 
 
+def draw_name(people: int | str, draw: int | str) -> str:
+    """The stem of what belongs to a point of a learning curve."""
+    return f"people-{people}_draw-{draw}"
+
+
+def trial_name(arm: str, people: int, draw: int) -> str:
+    """What an arm's fit at a point of a learning curve is called: a path below the folders of such fits."""
+    return f"{arm}/{draw_name(people, draw)}"
+
+
 @dataclass(frozen=True)
 class StudyFolder:
     """The folder that a study's scans are prepared in: `RUN/study`, or one of the user's own."""
@@ -213,6 +223,11 @@ class RunFolder:
     def sweep(self) -> Path:
         """The folder of a sweep of a method's parameters."""
         return self.root / "sweep"
+
+    @property
+    def learning(self) -> Path:
+        """The folder of a learning curve: how many travelling people an arm needs."""
+        return self.root / "learning"
 
     def made(self, job: str) -> Path:
         """The record of what a job made, by its name: `step/part`."""

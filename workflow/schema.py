@@ -52,6 +52,8 @@ def _typed(value: Any, schema: Mapping[str, Any]) -> Any:
         known, others = schema.get("properties", {}), schema.get("additionalProperties")
         others = others if isinstance(others, Mapping) else {}
         return {key: _typed(inner, known.get(key, others)) for key, inner in value.items()}
+    if isinstance(value, list) and "items" in schema:
+        return [_typed(inner, schema["items"]) for inner in value]
     if isinstance(value, str) and schema:  # where it says nothing, a source or a method types its own
         return next((read for read in _readings(value) if Draft202012Validator(schema).is_valid(read)), value)
     if isinstance(value, float) and value.is_integer() and schema.get("type") == "integer":

@@ -70,6 +70,8 @@ def apply_volumes_from(given: argparse.Namespace, name: str) -> None:
 
     def work() -> None:
         study = read_sheet(given.scans, check=False)
+        if given.only_fold is not None:
+            study = folds.held_out(study, given.only_fold)
         if given.subjects is not None:
             study = study.select(given.subjects)
         applied = apply_volumes_by_fold if any(given.model.glob(folds.folder_name("*"))) else apply_volumes
