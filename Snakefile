@@ -4,6 +4,7 @@
 #   snakemake --cores 2 --configfile config/paper.yaml      another study
 #   snakemake --cores 1 figures                             or `tables`: only those
 #   snakemake --cores 2 sweep                               a method's parameters over a grid
+#   snakemake --cores 2 learning                            how many travelling people an arm needs
 #
 # design: studies/ brings scans, baselines/ and mispel/ harmonize them, evaluation/ judges them.
 
@@ -19,6 +20,7 @@ localrules:
     describe,
     scans,
     sweep_scans,
+    learning_scans,
     status,
     provenance,
     whole,
@@ -31,7 +33,10 @@ wildcard_constraints:
     group="[0-9]{4}",
     fold="[0-9]+",
     scan="sub-[^/]+",
-    point="[0-9]{3}",
+    kind="sweep|learning",
+    trial="[^/]+(/[^/]+)?",
+    people="[0-9]+",
+    draw="[0-9]+",
 
 
 rule all:
@@ -48,7 +53,9 @@ include: "workflow/rules/segmentation.smk"
 include: "workflow/rules/volumes.smk"
 include: "workflow/rules/evaluation.smk"
 include: "workflow/rules/report.smk"
+include: "workflow/rules/trials.smk"
 include: "workflow/rules/sweep.smk"
+include: "workflow/rules/learning.smk"
 
 
 if workflow.is_main_process:

@@ -12,7 +12,7 @@ import os
 import shutil
 import sys
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,8 +28,10 @@ from core.left_out import check_scanner
 from core.libraries import check_libraries
 from core.names import RAW
 from core.run_folder import RunFolder
+from core.travelling import travelling
 from studies.sources import RUN_WIDE, PlannedScan, Source, Step, source, sources
 from workflow.controls import PlannedArm, Traits, with_controls
+from workflow.learning import Candidate, LearningCurve, planned_curve, why_no_curve
 from workflow.schema import checked
 from workflow.source_hash import configured_modules, method_hash
 
@@ -243,6 +245,27 @@ class Configuration:
             f"{number:03d}": dict(zip(grid, values, strict=True))
             for number, values in enumerate(itertools.product(*grid.values()), start=1)
         }
+
+    @cached_property
+    def learning(self) -> LearningCurve:
+        """The fits of `snakemake learning`. Raises `InputError` where it can't be; asked where one is planned."""
+
+        def candidate(arm: PlannedArm) -> Candidate:
+            made = method_of(arm)
+            why = why_no_curve(
+                role=arm.role, fits_on=made.fits_on, uses_other_scans=made.uses_other_scans, of_volumes=arm.after
+            )
+            return Candidate(why, made.least_scans)
+
+        people = travelling((scan.subject, scan.scanner) for scan in self.planned)
+        candidates = {name: candidate(arm) for name, arm in self.arms.items()}
+        return planned_curve(self.content["learning"], candidates, len(people))
+
+    def trial(self, kind: str, name: str) -> PlannedArm:
+        """What is fitted in a trial, by its name: a point of a sweep, or an arm's on some of the people."""
+        if kind == "learning":
+            return self.arms[name.partition("/")[0]]
+        return PlannedArm(self.content["sweep"]["method"], self.sweep_points[name], self.content["seed"])
 
     def _check_block(self, chosen: Source) -> None:
         """Refuse what a source's block of the configuration holds and the source doesn't know."""

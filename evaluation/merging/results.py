@@ -46,7 +46,16 @@ from evaluation.verdicts import (
 SCHEMA = 1
 """The version of `results.json`; a change of what it holds or means is another."""
 
-NOT_OF_THE_STUDY = ("run", "on_failure", "minutes_per_step", "people_per_job", "fit_threads", "gpu", "sweep")
+NOT_OF_THE_STUDY = (
+    "run",
+    "on_failure",
+    "minutes_per_step",
+    "people_per_job",
+    "fit_threads",
+    "gpu",
+    "sweep",
+    "learning",
+)
 """Keys of a configuration that change no result."""
 
 TOLERANCE = 1e-4

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from functools import cache
 from pathlib import Path
 
 from core.errors import InputError
@@ -9,8 +10,9 @@ from core.files import read_table, remove_unfinished, write_text
 from core.jobs.disk_space import check_room
 from core.jobs.run_lock import check_writable, claim
 from core.names import RAW
-from core.run_folder import RunFolder
+from core.run_folder import RunFolder, draw_name
 from core.scan_quality import sentences
+from core.travelling import JUDGED
 from workflow.configuration import Configuration, prepare_environment
 from workflow.configuration_files import check_files
 from workflow.identity import Identities
@@ -255,3 +257,68 @@ def sweep_folds(wildcards):
     except InputError as error:
         sys.exit(f"error: {error}")
     return config["sweep"]["folds"]
+
+
+def trial_arm(wildcards):
+    """What is fitted in a trial."""
+    return STUDY.trial(wildcards.kind, wildcards.trial)
+
+
+def trial_sheet(wildcards):
+    """The sheet of a trial: a sweep's points have one, a learning curve's each draw of people."""
+    if wildcards.kind == "sweep":
+        return AT.sweep / "scans.tsv"
+    return drawn_sheet(wildcards)
+
+
+def drawn_sheet(wildcards):
+    """The sheet of a trial of a learning curve, whose name ends with the draw's."""
+    return AT.learning / "scans" / f"{Path(wildcards.trial).name}.tsv"
+
+
+def trial_volumes(wildcards):
+    """The records of RAW's segmentations, for a trial of a method of volumes."""
+    harmonized = trial_arm(wildcards).gives == "volumes"
+    return [AT.made(f"segment/{RAW}-{batch}") for batch in BATCHES if harmonized]
+
+
+def trial_tables(wildcards):
+    """The options by which a method of volumes is given RAW's."""
+    if not trial_volumes(wildcards):
+        return []
+    tables = {
+        kind: [str(AT.parts(RAW) / f"{kind}-{batch}.tsv") for batch in BATCHES]
+        for kind in ("volumes", "regions")
+    }
+    return [word for kind, paths in tables.items() for word in (f"--{kind}", *paths)]
+
+
+def trial_withheld(wildcards):
+    """A sweep's sheet knows of no scanner that is left out."""
+    return STUDY.withheld if wildcards.kind == "learning" else []
+
+
+def trial_failure(wildcards):
+    """A sweep ends with a point that fails; a learning curve shows it."""
+    return "record" if wildcards.kind == "learning" else "stop"
+
+
+@cache
+def learning_curve():
+    """What is fitted; refused here, since only a learning curve needs so many people."""
+    try:
+        return STUDY.learning
+    except InputError as error:
+        sys.exit(f"error: {error}")
+
+
+def of_every_trial(pattern):
+    """The pattern's files of all trials of the curve."""
+    return lambda wildcards: expand(
+        pattern, kind="learning", trial=learning_curve().trials
+    )
+
+
+def raw_measured(wildcards):
+    """The records of RAW's measures, by which every arm is judged."""
+    return [AT.made(f"measure/{RAW}-{batch}") for batch in BATCHES]
