@@ -33,6 +33,19 @@ def found(run: Path | str) -> list[str]:
     return [*lines, f"Report: {at.report}"]
 
 
+def learned(run: Path | str) -> list[str]:
+    """From how many people on each arm surely gains, a line an arm, and where the curve lies."""
+    from core.files import read_table
+    from evaluation.learning import answers
+    from evaluation.runs.finished_run import read_run, shorten
+
+    opened, folder = read_run(run), RunFolder(Path(run)).learning
+    summary = read_table(folder / "learning_summary.tsv")
+    told = answers(summary, {arm: opened.label(arm) for arm in summary["arm"]})
+    lines = [f"  {shorten(sentence, LONGEST)}" for sentence in told]
+    return ["Surely better than RAW, by people learned from:", *lines, f"Learning curve: {folder / 'learning.png'}"]
+
+
 def failure(rule: str, logs: Sequence[str]) -> str:
     """A line about a job that failed: which it was, by its rule or its own log, and its last sentence."""
     path = Path(logs[0]) if logs else None

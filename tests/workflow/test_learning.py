@@ -16,6 +16,7 @@ from tests.support.made_up_study import write_rescan, write_study
 from tests.support.paths import ROOT
 from tests.support.runs import NO_CONTROL_ARMS, planned, snakemake, write_config
 from workflow.configuration import Configuration
+from workflow.last_words import learned
 from workflow.learning import Candidate, LearningCurve, ladder, planned_curve, why_no_curve
 
 DEFAULT = {"arms": None, "people": None, "draws": 3, "held_out": None}
@@ -206,6 +207,7 @@ def finished(tmp_path_factory) -> Path:
     )
     done = snakemake(folder, "learning", "--configfile", config)
     assert done.returncode == 0, done.stderr[-3000:]
+    assert "ComBat on volumes: not within the people there are (3)." in done.stderr
     return folder / "results" / "small" / "learning"
 
 
@@ -237,5 +239,10 @@ def test_its_summary_figure_and_sentences(finished):
     said = (finished.parent / "logs" / "learning" / "learning.log").read_text()
     assert summary["answer"].iloc[1].startswith("no fit gave numbers (at step fit: ")
     assert all(told in said for told in summary["answer"].iloc[1:])
+    last = learned(finished.parent)
+    assert last[1].startswith("  broken: no fit gave numbers (at step fit: ")
+    assert last[2:] == [
+        f"  {label}: not within the people there are (3)." for label in ("ComBat", "ComBat on volumes")
+    ] + [f"Learning curve: {finished / 'learning.png'}"]
     # what was harmonized isn't kept
     assert not list((finished / "harmonized").rglob("*.nii.gz"))

@@ -16,7 +16,7 @@ from core.travelling import JUDGED
 from workflow.configuration import Configuration, prepare_environment
 from workflow.configuration_files import check_files
 from workflow.identity import Identities
-from workflow.last_words import found
+from workflow.last_words import found, learned
 from workflow.leftovers import take_out
 from workflow.progress import tell_progress
 from workflow.slurm import asked_first, end_earlier_jobs
@@ -98,7 +98,9 @@ onsuccess:
         doubt = doubt_note(read_table(AT.metric("volumes")), str)
         if doubt:
             print(doubt, file=sys.stderr)
-    print(*found(AT.root), sep="\n", file=sys.stderr)
+    made = workflow.dag.needrun_jobs(exclude_finished=False)
+    curve = any(job.rule.name == "learning" for job in made)
+    print(*(learned if curve else found)(AT.root), sep="\n", file=sys.stderr)
 
 
 onerror:
