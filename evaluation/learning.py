@@ -29,6 +29,8 @@ from evaluation.measures import identity, rescans, volumes
 from evaluation.measures.interface import Measured, rescan_table
 from evaluation.measures.reliability import icc, volumes_of
 from evaluation.verdicts import (
+    KEPT,
+    UNKNOWN,
     Endpoint,
     Gain,
     endpoints,
@@ -40,7 +42,9 @@ from evaluation.verdicts import (
 )
 
 NOT_WITHIN = "not within the people there are"
-"""What is said of an arm whose gain isn't surely above 0 with all people there are to learn from."""
+"""What is said of an arm whose gain isn't surely above 0, or that doesn't surely keep the person, with all of them."""
+
+NOT_APPLICABLE, NO_NUMBERS = "isn't applicable", "gave no numbers"
 
 TRIAL_COLUMNS = [
     "arm",
@@ -82,12 +86,13 @@ SUMMARY_COLUMNS = [
     "icc",
     "icc_sd",
     "enough_people",
+    "enough_kept",
     "answer",
 ]
 
 
 def enough_people(people: Sequence[int], surely: Sequence[bool]) -> int | None:
-    """The smallest of the numbers of people, ascending, from which on the gain is surely above 0; None without one."""
+    """The smallest of the numbers of people, ascending, from which on something is sure; None without one."""
     found = None
     for count, sure in zip(reversed(people), reversed(surely), strict=True):
         if not sure:
@@ -247,16 +252,18 @@ def summary_table(curve: Curve, trials: pd.DataFrame) -> pd.DataFrame:
     """RAW's row, then one an arm and number of people (`SUMMARY_COLUMNS`), from the curve and its `trial_table`.
 
     Means and standard deviations are over draws. The gain is surely above 0 where its interval over people and draws
-    is, and every planned draw gave numbers. `enough_people` is the smallest number of people from which on it is, and
-    `answer` says so, or why there is none: the same in each of an arm's rows.
+    is, and every planned draw gave numbers. `enough_people` is the smallest number of people from which on it is,
+    `enough_kept` that from which on the person is kept, and `answer` says so: the same in each of an arm's rows.
     """
     values = curve.by_person
     raw = {"arm": RAW, "n": int(values[RAW].notna().sum()), "value": float(values[RAW].mean()), "icc": curve.icc(RAW)}
     rows: list[dict[str, object]] = [raw | {"raw": raw["value"], "rescan": curve.rescan}]
     for arm, of_arm in trials.groupby("arm", sort=False):
         own = [_point(curve, str(arm), people, part) for people, part in of_arm.groupby("people")]
-        enough = enough_people([row["people"] for row in own], [row["surely"] == "yes" for row in own])
-        told = {"enough_people": math.nan if enough is None else enough, "answer": answer(enough, of_arm)}
+        counts = [row["people"] for row in own]
+        enough = enough_people(counts, [row["surely"] == "yes" for row in own])
+        kept = enough_people(counts, [row["kept"] == KEPT for row in own])
+        told = {"enough_people": enough, "enough_kept": kept, "answer": answer(enough, kept, of_arm)}
         rows += [row | told for row in own]
     return pd.DataFrame(rows, columns=SUMMARY_COLUMNS)
 
@@ -266,7 +273,7 @@ def _point(curve: Curve, arm: str, people: Any, part: pd.DataFrame) -> dict[str,
     known = part[part["value"].notna()]
     row: dict[str, Any] = {"arm": arm, "people": int(people), "planned_draws": len(part), "draws": len(known)}
     if known.empty:
-        return row | {"n": 0, "surely": "not known"}
+        return row | {"n": 0, "surely": UNKNOWN, "kept": UNKNOWN}
     names = [trial_name(arm, people, draw) for draw in known["draw"]]
     found, count = curve.gain(names)
     kept = kept_of(curve.tables, names, curve.endpoint, curve.gives[arm])
@@ -280,8 +287,8 @@ def _point(curve: Curve, arm: str, people: Any, part: pd.DataFrame) -> dict[str,
         "gain": found.gain,
         "gain_low": found.low,
         "gain_high": found.high,
-        "surely": ("yes" if found.low > 0 else "no") if complete else "not known",
-        "kept": kept.answer,
+        "surely": ("yes" if found.low > 0 else "no") if complete else UNKNOWN,
+        "kept": kept.answer if complete else UNKNOWN,
         "kept_share": kept.share,
         "kept_share_low": kept.low,
         "kept_share_high": kept.high,
@@ -291,19 +298,20 @@ def _point(curve: Curve, arm: str, people: Any, part: pd.DataFrame) -> dict[str,
     }
 
 
-def answer(enough: int | None, trials: pd.DataFrame) -> str:
-    """From how many people on an arm's gain over RAW is surely above 0, or why that isn't known, from its trials."""
+def answer(enough: int | None, kept: int | None, trials: pd.DataFrame) -> str:
+    """From how many people on an arm surely gains over RAW and keeps the person, or why not, from its trials."""
     failed = trials[trials["status"] != "ok"]
     reason = "" if failed.empty else str(failed["reason"].iloc[0])
     if len(failed) == len(trials):
-        return (
-            f"{'not applicable' if set(failed['status']) == {'not_applicable'} else 'no fit gave numbers'} ({reason})"
-        )
-    found = f"{NOT_WITHIN} ({trials['people'].max()})" if enough is None else f"from {enough} people on"
-    return found if failed.empty else f"{found}; {len(failed)} of {len(trials)} fits gave nothing ({reason})"
+        ended = NOT_APPLICABLE if set(failed["status"]) == {"not_applicable"} else NO_NUMBERS
+        return f"{ended} ({reason})"
+    most = f"{NOT_WITHIN} ({trials['people'].max()})"
+    gaining, keeping = (most if count is None else f"from {count} people on" for count in (enough, kept))
+    told = f"surely gains over RAW {gaining}, and keeps the person {keeping}"
+    return told if failed.empty else f"{told}; {len(failed)} of {len(trials)} fits gave nothing ({reason})"
 
 
 def answers(summary: pd.DataFrame, labels: Mapping[str, str]) -> list[str]:
     """The answer of every arm of a `summary_table`, a sentence each."""
     of_arms = summary[summary["arm"] != RAW].drop_duplicates("arm")
-    return [f"{labels[arm]}: {told}." for arm, told in zip(of_arms["arm"], of_arms["answer"], strict=True)]
+    return [f"{labels[arm]} {told}." for arm, told in zip(of_arms["arm"], of_arms["answer"], strict=True)]

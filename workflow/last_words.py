@@ -34,7 +34,7 @@ def found(run: Path | str) -> list[str]:
 
 
 def learned(run: Path | str) -> list[str]:
-    """From how many people on each arm surely gains, a line an arm, and where the curve lies."""
+    """From how many people on each arm surely gains and keeps the person, a line an arm, and where the curve lies."""
     from core.files import read_table
     from evaluation.learning import answers
     from evaluation.runs.finished_run import read_run, shorten
@@ -42,8 +42,8 @@ def learned(run: Path | str) -> list[str]:
     opened, folder = read_run(run), RunFolder(Path(run)).learning
     summary = read_table(folder / "learning_summary.tsv")
     told = answers(summary, {arm: opened.label(arm) for arm in summary["arm"]})
-    lines = [f"  {shorten(sentence, LONGEST)}" for sentence in told]
-    return ["Surely better than RAW, by people learned from:", *lines, f"Learning curve: {folder / 'learning.png'}"]
+    lines = [f"  {shorten(sentence, 2 * LONGEST)}" for sentence in told]
+    return ["What is sure, by people learned from:", *lines, f"Learning curve: {folder / 'learning.png'}"]
 
 
 def failure(rule: str, logs: Sequence[str]) -> str:

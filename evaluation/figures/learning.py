@@ -20,8 +20,10 @@ SPREAD = 0.07
 """How far arms stand apart from their number of people, in doublings."""
 
 
-ROOM = 0.5
+ROOM = 0.12
 """How far a panel goes beyond its values, as a share of their span; longer whiskers are cut."""
+
+KEPT_COLUMNS = ["kept_share", "kept_volume_share"]
 
 
 @style.styled
@@ -48,16 +50,19 @@ def plot(
             f"({raw['value']:.3g}): where they leave it out the gain is sure.",
             f"RAW's rescans: {raw['rescan']:.3g}." if math.isfinite(raw["rescan"]) else "",
             "Crosses: fits without numbers." if trials["value"].isna().any() else "",
-            "Kept: of RAW's variance between people, of an arm of volumes of their covariance; dashed: what must be.",
-            f"Surely better than RAW: {' '.join(notes)}",
+            "Kept: of RAW's variance between people in images, or covariance over people of volumes, whichever is "
+            "less; dashed: what must be.",
+            *notes,
         ],
     )
     left, right = figure.subplots(1, 2, width_ratios=(3, 2))
     shifts = np.linspace(-SPREAD, SPREAD, len(looks)) if len(looks) > 1 else [0.0]
     for (arm, look), shift in zip(looks.items(), shifts, strict=True):
-        own, points = (table[table["arm"] == arm] for table in (trials, summary))
+        own, points = (
+            table[table["arm"] == arm].assign(kept=table[KEPT_COLUMNS].min(axis=1)) for table in (trials, summary)
+        )
         across = points["people"] * 2.0**shift
-        for axis, column in ((left, "value"), (right, "kept_share")):
+        for axis, column in ((left, "value"), (right, "kept")):
             style_of = {"color": look.color, "marker": look.marker}
             axis.plot(
                 own["people"] * 2.0**shift, own[column], **style_of, linestyle="", markersize=3.5, alpha=0.5, mew=0
@@ -70,13 +75,13 @@ def plot(
             place = {"transform": left.get_xaxis_transform(), "clip_on": False, "zorder": 4}
             left.plot(people * 2.0**shift, 0, "x", color=look.color, markersize=6, **place)
     _set_height(left, [*trials["value"], raw["value"], raw["rescan"]])
-    _set_height(right, [*trials["kept_share"], KEPT_SHARE, 1.0])
+    _set_height(right, [*trials[KEPT_COLUMNS].min(axis=1), KEPT_SHARE, 1.0])
     _draw_lines(left, [(raw["value"], "-", "RAW"), (raw["rescan"], ":", "rescans")])
     _draw_lines(right, [(1.0, "-", "RAW"), (KEPT_SHARE, "--", "")])
     on, unit = medium(), f", {endpoint.measure.unit}" if endpoint.measure.unit else ""
     for axis, words in (
         (left, f"{endpoint.label}{unit}: {endpoint.measure.better} is better"),
-        (right, "Kept: share of RAW's variance between people"),
+        (right, "Person kept: share of RAW's"),
     ):
         axis.set_ylabel(style.fit_lines(words, on.scaled(3.0), 3, on.text))
         _set_people(axis, sorted(set(trials["people"])))
@@ -88,7 +93,7 @@ def _set_people(axis: Axes, counts: Sequence[int]) -> None:
     axis.set_xscale("log", base=2)
     axis.set_xticks(counts, [str(count) for count in counts])
     axis.set_xticks([], minor=True)
-    axis.set_xlim(counts[0] / 1.25, counts[-1] * 1.25)
+    axis.set_xlim(counts[0] / 1.25, counts[-1] * 1.5)
     axis.set_xlabel("people learned from")
 
 

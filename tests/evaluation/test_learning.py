@@ -125,8 +125,9 @@ def test_a_fit_without_numbers_is_told_and_makes_nothing_sure(curve):
     assert summary.iloc[1]["gain_low"] > 0
     assert summary.iloc[2][["draws", "surely"]].tolist() == [0, "not known"]
     assert answers(summary, LABELS) == [
-        "ComBat: not within the people there are (4); 1 of 3 fits gave nothing (at step fit: ValueError: x).",
-        "Bound: not applicable (at step fit: it can't).",
+        "ComBat surely gains over RAW not within the people there are (4), and keeps the person not within the people "
+        "there are (4); 1 of 3 fits gave nothing (at step fit: ValueError: x).",
+        "Bound isn't applicable (at step fit: it can't).",
     ]
 
 
@@ -134,10 +135,16 @@ def test_the_figure_shows_what_gave_nothing(curve):
     trials = trial_table(curve)
     summary = summary_table(curve, trials)
     told = answers(summary, LABELS)
-    assert told == ["ComBat: from 4 people on.", "Bound: not applicable (at step fit: it can't)."]
+    assert told == [
+        "ComBat surely gains over RAW from 4 people on, and keeps the person from 2 people on.",
+        "Bound isn't applicable (at step fit: it can't).",
+    ]
     figure = plot(summary, trials, labels=LABELS, endpoint=curve.endpoint, simulated=True, notes=told)
     words = " ".join(" ".join(text.get_text().split()) for text in figure.texts)
-    assert "Surely better than RAW: ComBat: from 4 people on. Bound: not applicable" in words
+    assert (
+        "ComBat surely gains over RAW from 4 people on, and keeps the person from 2 people on. Bound isn't applicable"
+        in words
+    )
     left, right = figure.axes
     crosses = [line for line in left.lines if line.get_marker() == "x"]
     assert len(crosses) == 1
