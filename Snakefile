@@ -63,4 +63,6 @@ if workflow.is_main_process:
         print(f"{RUN}: {job} is to be made again: {why}", file=sys.stderr)
     if not DRY_RUN:
         JOBS.write_plan()
+        if asks_for("learning"):
+            forget_failures(AT.learning)
         PROGRESS = tell_progress(commands=workflow.output_settings.printshellcmds)

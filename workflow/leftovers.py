@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterator
 from fnmatch import fnmatch
 from pathlib import Path, PurePosixPath
 
+from core.files import read_json
 from core.jobs.made import read_record
 from core.names import ARM_STEPS
 from core.run_folder import RunFolder
@@ -113,3 +114,12 @@ def forget(at: RunFolder, planned: Collection[str]) -> None:
             if file not in kept and Path(file).parts[0] in OF_BATCHES:
                 (at.root / file).unlink(missing_ok=True)
         path.unlink()
+
+
+def forget_failures(learning: Path) -> None:
+    """Remove the records of a learning curve's steps that failed, and its table, so that they are tried again."""
+    records = [path for path in learning.glob("status/*/*/*.json") if read_json(path)["status"] == "failed"]
+    for path in records:
+        path.unlink()
+    if records:
+        (learning / "learning.tsv").unlink(missing_ok=True)

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import argparse
 import shlex
 import sys
 
 
 def is_dry_run() -> bool:
     """Whether Snakemake was asked to plan only; a workflow isn't told before its rules are read."""
+    return bool(_given().dryrun)
+
+
+def asks_for(target: str) -> bool:
+    """Whether Snakemake was asked for this target by name."""
+    return target in _given().targets
+
+
+def _given() -> argparse.Namespace:
     from snakemake.cli import get_argument_parser
 
-    given, _ = get_argument_parser().parse_known_args(sys.argv[1:])
-    return bool(given.dryrun)
+    given: argparse.Namespace = get_argument_parser().parse_known_args(sys.argv[1:])[0]
+    return given
 
 
 def command_line() -> str:

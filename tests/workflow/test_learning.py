@@ -18,6 +18,7 @@ from tests.support.runs import NO_CONTROL_ARMS, planned, snakemake, write_config
 from workflow.configuration import Configuration
 from workflow.last_words import learned
 from workflow.learning import Candidate, LearningCurve, ladder, planned_curve, why_no_curve
+from workflow.leftovers import forget_failures
 
 DEFAULT = {"arms": None, "people": None, "draws": 3, "held_out": None}
 CANDIDATES = {
@@ -246,3 +247,14 @@ def test_its_summary_figure_and_sentences(finished):
     assert last[-1] == f"Learning curve: {finished / 'learning.png'}"
     # what was harmonized isn't kept
     assert not list((finished / "harmonized").rglob("*.nii.gz"))
+
+
+@pytest.mark.slow
+def test_what_failed_is_tried_again(finished):
+    words = ("-n", "learning", "--configfile", "config.yaml")
+    folder = finished.parents[2]
+    assert "Nothing to be done" in snakemake(folder, *words).stdout
+    forget_failures(finished)
+    found = planned(snakemake(folder, *words))
+    assert found["total"] == 7
+    assert [found[rule] for rule in ("trial_fit", "trial_apply", "judge", "learning")] == [2, 2, 2, 1]

@@ -17,11 +17,11 @@ from workflow.configuration import Configuration, prepare_environment
 from workflow.configuration_files import check_files
 from workflow.identity import Identities
 from workflow.last_words import found, learned
-from workflow.leftovers import take_out
+from workflow.leftovers import forget_failures, take_out
 from workflow.progress import tell_progress
 from workflow.slurm import asked_first, end_earlier_jobs
 from workflow.source_hash import configured_modules, method_hash, verb_hash
-from workflow.start import command_line, is_dry_run
+from workflow.start import asks_for, command_line, is_dry_run
 
 DRY_RUN = is_dry_run()
 
