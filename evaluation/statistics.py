@@ -6,8 +6,6 @@ pooled, since a subject's pairs aren't independent.
 
 from __future__ import annotations
 
-import bisect
-import math
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,7 +15,6 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
-from statsmodels.stats.power import TTestPower
 
 from core.errors import InputError
 from core.files import read_table
@@ -25,14 +22,12 @@ from core.names import MISSING, RAW
 from core.run_folder import RunFolder
 from evaluation.measures import registry
 from evaluation.measures.interface import Measure
+from evaluation.power import SIGNIFICANCE, people_needed
 from evaluation.runs.arms_table import read_arms
 
-SIGNIFICANCE = 0.05
-POWER = 0.8
 SOUGHT = 0.1
 """The difference whose sample size is given, as a share of the reference's mean."""
 
-MOST_PEOPLE = 100_000
 RESOLUTION = 1e-5
 """Tables keep six significant digits, so differences closer than this share of the values are equal."""
 
@@ -79,30 +74,6 @@ class PairedTest:
     dz: float
     wilcoxon_p: float
     n_for_10_percent: float
-
-
-def people_needed(sought: float, deviation: float, *, power: float = POWER, alpha: float = SIGNIFICANCE) -> float:
-    """How many people a two-sided paired t-test needs to show a mean difference `sought` with that power.
-
-    `deviation` is the standard deviation of the paired differences, in the same unit. At least 2; NaN
-    where nothing is sought or nothing varies, or more than `MOST_PEOPLE` would be needed.
-    """
-    size = abs(sought) / deviation if deviation > 0 else math.nan
-    if not (math.isfinite(size) and size > 0):
-        return math.nan
-    # the normal approximation: t's heavier tails need some more, never 10
-    fewest = ((stats.norm.ppf(1 - alpha / 2) + stats.norm.ppf(power)) / size) ** 2
-    if fewest > MOST_PEOPLE:
-        return math.nan
-    tried = range(max(2, math.floor(fewest)), math.ceil(fewest) + 10)
-    return float(tried[0] + bisect.bisect_left(tried, power, key=lambda people: _power(size, people, alpha)))
-
-
-def _power(size: float, people: int, alpha: float) -> float:
-    # one-sided at half of alpha: the other tail adds nothing at any power worth having, and scipy's
-    # noncentral t is NaN there, as it is where the power is 1 to all digits
-    found = TTestPower().power(size, people, alpha / 2, alternative="larger")
-    return 1.0 if math.isnan(found) else float(found)
 
 
 def paired_test(values: np.ndarray, reference: np.ndarray) -> PairedTest:

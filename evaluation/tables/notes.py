@@ -8,8 +8,8 @@ import pandas as pd
 
 from evaluation.label_trust import doubt_note
 from evaluation.measures.interface import Measure
+from evaluation.power import SIGNIFICANCE
 from evaluation.runs.finished_run import FinishedRun, is_yes
-from evaluation.statistics import SIGNIFICANCE
 from evaluation.tables.cells import tests_of
 from evaluation.tables.published import PAPER_SUBJECTS
 from evaluation.volume_rules import ENDINGS, flips_of_run

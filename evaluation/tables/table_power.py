@@ -6,8 +6,9 @@ import pandas as pd
 
 from core.names import MISSING
 from evaluation.measures import registry
+from evaluation.power import POWER, SIGNIFICANCE
 from evaluation.runs.finished_run import FinishedRun
-from evaluation.statistics import POWER, SIGNIFICANCE, SOUGHT
+from evaluation.statistics import SOUGHT
 from evaluation.tables.layout import Entry, Panel, Table
 from evaluation.tables.notes import all_notes
 

@@ -15,9 +15,9 @@ from core.files import read_table, write_table, write_text
 from evaluation.__main__ import main
 from evaluation.figures import draw_one, figure_bland_altman, figure_summary
 from evaluation.measures import registry
+from evaluation.power import people_needed
 from evaluation.report import content
 from evaluation.runs.finished_run import read_run
-from evaluation.statistics import people_needed
 from evaluation.summary import over_people, ranks, run_summary, values_by_person
 from tests.support.example_run import write_example_run
 
