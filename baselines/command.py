@@ -172,7 +172,7 @@ def _sheet_for_program(study: Study, folder: Path) -> Path:
         covariates = {name: value for name, value in scan.covariates.items() if not name.startswith("truth_")}
         # one visit at a time, so that a program needn't know of sessions
         shown = dataclasses.replace(scan, image=image, mask=mask, t2=t2, covariates=covariates)
-        scans.append(dataclasses.replace(shown, session="", rescan=False))
+        scans.append(dataclasses.replace(shown, session="", rescan=False, time=0.0))
     sheet = folder.resolve() / "scans.tsv"
     # a program that isn't ours would have to know that a sheet's paths count from its folder
     write_sheet(sheet, Study(tuple(scans)), absolute=True)

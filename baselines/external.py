@@ -31,7 +31,7 @@ class External(Method):
 
     @dataclass(frozen=True)
     class Parameters:
-        """images: a path with {subject}, {scanner} and, where rescans were harmonized too, {session}.
+        """images: a path with {subject}, {scanner} and, where rescans or follow-ups were harmonized too, {session}.
 
         A relative one counts from where the command is run.
         uses_other_scans: whether a person's other scans were used to make an image; it must be said.
@@ -87,8 +87,8 @@ class External(Method):
         return [path for path in map(self.path_of, study.every) if path.is_file()]
 
     def takes(self, scan: Scan) -> bool:
-        """A rescan only where the pattern tells sessions apart."""
-        return not scan.rescan or "{session}" in self.parameters.images
+        """A rescan or follow-up only where the pattern tells sessions apart."""
+        return not scan.visit or "{session}" in self.parameters.images
 
     def path_of(self, scan: Named) -> Path:
         """Where the image of that scan lies."""

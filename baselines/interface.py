@@ -190,7 +190,7 @@ class Harmonizer(abc.ABC):
         return [path for path in given if isinstance(path, Path) and path.is_file()]
 
     def takes(self, scan: Scan) -> bool:
-        """Whether it can be asked for this scan; a rescan may be beyond a method that only has files."""
+        """Whether it can be asked for this scan; a rescan or follow-up may be beyond a method that only has files."""
         return True
 
     def save(self, folder: Path) -> None:

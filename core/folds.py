@@ -82,7 +82,7 @@ def with_folds(study: Study, folds: Mapping[str, str]) -> Study:
     def placed(scan: Scan) -> Scan:
         return dataclasses.replace(scan, covariates={**scan.covariates, COLUMN: folds[scan.subject]})
 
-    return dataclasses.replace(study, scans=tuple(map(placed, study.scans)), rescans=tuple(map(placed, study.rescans)))
+    return type(study)(*(tuple(map(placed, part)) for part in (study.scans, study.rescans, study.follow_ups)))
 
 
 def fold_of(scan: Scan) -> str:

@@ -16,15 +16,20 @@ from core.names import MISSING, Scale
 from core.run_folder import scan_name
 from core.scan_checks import check_scans
 from core.study import Scan, Study
-from core.tables import TextTable, is_missing, read_text_table, shown
+from core.tables import TextTable, as_number, is_missing, read_text_table, shown
 
 PATHS = ("image", "mask")
 REQUIRED = ("subject", "scanner", *PATHS)
 SESSION = "session"
-"""The column that tells several scans of a subject on a scanner apart; the first row is the scan, others rescans."""
+"""The column that tells several scans of a subject on a scanner apart.
+
+Of those at time 0 the first row is the scan, others are rescans.
+"""
 T2 = "t2"
 """The column that names a scan's T2-weighted image, where it has one."""
-OWN = (*REQUIRED, SESSION, T2)
+TIME = "time"
+"""The column that says how many years after the person's first scan a scan is from; empty is 0, more a follow-up."""
+OWN = (*REQUIRED, SESSION, T2, TIME)
 """The sheet's own columns; any other is a covariate or, by its name, a path of the truth."""
 
 
@@ -79,8 +84,51 @@ def _read(path: Path | str) -> tuple[pd.DataFrame, TextTable]:
         cells = found.column(column)
         check_told_apart((f"{found.where(place)}, column {column}", cell) for place, cell in enumerate(cells))
     table = pd.DataFrame(found.records())
+    _check_times(table, found)
     _check_single(table, found, ids)
     return table, found
+
+
+def _check_times(table: pd.DataFrame, found: TextTable) -> None:
+    """Refuse a time that is no number of years from 0 on, and a follow-up without session or earlier scan."""
+    if TIME not in table:
+        return
+    for place, cell in enumerate(table[TIME]):
+        number = 0.0 if is_missing(cell) else as_number(cell)
+        if number is None or number < 0:
+            raise InputError(
+                f"{found.where(place)}, column {TIME}: {shown(cell)}; give years since the person's first scan as 1.5, "
+                "and nothing for the first scans"
+            )
+    years = times(table)
+    first = set(table["subject"][years == 0])
+    at: dict[tuple[str, str], float] = {}
+    for place in np.flatnonzero(years > 0):
+        where, subject = found.where(place), table["subject"][place]
+        if SESSION not in table:
+            raise InputError(
+                f"{where}: a follow-up ({TIME} {years[place]:g}), and there is no column {SESSION}; add one that names "
+                "every row's session"
+            )
+        if subject not in first:
+            raise InputError(
+                f"{where}: a follow-up of subject '{subject}', who has no scan at {TIME} 0; {TIME} counts from the "
+                "person's first scan: add that, or leave the person out"
+            )
+    for place, row in enumerate(table[["subject", SESSION]].itertuples(index=False) if SESSION in table else ()):
+        other = at.setdefault(tuple(row), years[place])
+        if other != years[place]:
+            raise InputError(
+                f"{found.where(place)}: session '{row[1]}' of subject '{row[0]}' is at {TIME} {years[place]:g} here "
+                f"and {other:g} in another row; give a follow-up a session of its own"
+            )
+
+
+def times(table: pd.DataFrame) -> np.ndarray:
+    """How many years after the person's first scan each row (N,) of a sheet is from; a follow-up is above 0."""
+    if TIME not in table:
+        return np.zeros(len(table))
+    return np.array([0.0 if is_missing(cell) else float(cell) for cell in table[TIME]])
 
 
 def _check_single(table: pd.DataFrame, found: TextTable, ids: Sequence[str]) -> None:
@@ -105,14 +153,22 @@ def _check_single(table: pd.DataFrame, found: TextTable, ids: Sequence[str]) -> 
         raise InputError(f"{found.where(place)}: its files would have another row's names, {names[place]}; rename it")
 
 
+def followed_up(table: pd.DataFrame) -> np.ndarray:
+    """Which rows (N,) of a sheet are follow-ups: of another time than the person's first scans."""
+    return times(table) > 0
+
+
 def rescanned(table: pd.DataFrame) -> np.ndarray:
-    """Which rows (N,) of a sheet are rescans: not the first of their subject on their scanner."""
-    return table.duplicated(["subject", "scanner"]).to_numpy()
+    """Which rows (N,) of a sheet are rescans: not the first of their subject on their scanner, and no follow-ups."""
+    later = followed_up(table)
+    again = np.zeros(len(table), dtype=bool)
+    again[~later] = table[~later].duplicated(["subject", "scanner"])
+    return again
 
 
 def row_names(table: pd.DataFrame) -> list[str]:
     """The stems of the files made from a sheet's rows, see `scan_name`."""
-    again = rescanned(table)
+    again = rescanned(table) | followed_up(table)
     sessions = np.where(again, table[SESSION], "") if SESSION in table else np.full(len(table), "")
     return [scan_name(*ids) for ids in zip(table["subject"], table["scanner"], sessions, strict=True)]
 
@@ -137,14 +193,26 @@ def read_sheet(path: Path | str, *, scale: Scale = "none", check: bool = True, s
             folder=path.parent,
             session=row.get(SESSION, ""),
             rescan=bool(again),
+            time=float(time),
             t2=None if is_missing(row.get(T2, "")) else path.parent / row[T2],
             row=found.where(place),
         )
-        for place, (row, again) in enumerate(zip(found.records(), rescanned(table), strict=True))
+        for place, (row, again, time) in enumerate(zip(found.records(), rescanned(table), times(table), strict=True))
     ]
+    first = {scan.scanner for scan in scans if not scan.time}
+    for scan in scans:
+        if scan.scanner not in first:
+            raise InputError(
+                f"{scan.row}: a follow-up on scanner '{scan.scanner}', from which there is no scan at {TIME} 0; "
+                "nothing is fitted on follow-ups, so no method would know it: add scans at time 0, or leave the row out"
+            )
     if check:
         check_scans(scans, positive=segmented or scale != "none")
-    return Study(tuple(scan for scan in scans if not scan.rescan), tuple(scan for scan in scans if scan.rescan))
+    return Study(
+        tuple(scan for scan in scans if not (scan.rescan or scan.time)),
+        tuple(scan for scan in scans if scan.rescan),
+        tuple(scan for scan in scans if scan.time),
+    )
 
 
 def write_sheet(path: Path | str, study: Study, *, absolute: bool = False) -> None:
@@ -163,6 +231,7 @@ def write_sheet(path: Path | str, study: Study, *, absolute: bool = False) -> No
             "image": written(scan.image),
             "mask": written(scan.mask),
             **({SESSION: scan.session} if with_sessions else {}),
+            **({TIME: f"{scan.time:g}"} if study.follow_ups else {}),
             **({T2: written(scan.t2) if scan.t2 else MISSING} if with_t2 else {}),
             **{
                 column: written(scan.folder / cell) if is_path(column, cell) else cell

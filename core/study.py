@@ -38,8 +38,9 @@ class Scan:
 
     `scale` is applied whenever the image is read (see `core.images.scale_to_mean`). `folder` is the
     sheet's, from which paths in its further columns count. `session` is what the sheet calls the visit; a scan
-    of a subject on a scanner that isn't the sheet's first one is a `rescan`. `t2` is its T2-weighted image, where it
-    has one. `row` is where the sheet has it, for errors.
+    of a subject on a scanner that isn't the sheet's first one is a `rescan`. `time` is how many years after the
+    person's first scan it is from; above 0 it is a follow-up. `t2` is its T2-weighted image, where it has one. `row` is
+    where the sheet has it, for errors.
     """
 
     subject: str
@@ -51,13 +52,19 @@ class Scan:
     folder: Path = Path()
     session: str = ""
     rescan: bool = False
+    time: float = 0.0
     t2: Path | None = None
     row: str = field(default="", compare=False)
 
     @property
     def name(self) -> str:
         """The stem of every file made from this scan, see `core.run_folder.scan_name`."""
-        return scan_name(self.subject, self.scanner, self.session if self.rescan else "")
+        return scan_name(self.subject, self.scanner, self.visit)
+
+    @property
+    def visit(self) -> str:
+        """The session by which names tell it from the scan: that of a rescan or follow-up, of others nothing."""
+        return self.session if self.rescan or self.time else ""
 
     def read(self) -> np.ndarray:
         """The image (X, Y, Z), float32, on the study's scale, 0 outside the brain."""
@@ -118,11 +125,13 @@ class Study:
 
     `scans` holds one scan of a subject on a scanner; `rescans` further ones of the same subject on the same
     scanner, which no pair of scanners is made of and nothing is fitted on: what differs between a scan and a
-    rescan is no scanner's doing.
+    rescan is no scanner's doing. `follow_ups` are scans of a later time, when the people themselves have changed:
+    nothing is fitted on them and no pair made of them either.
     """
 
     scans: tuple[Scan, ...]
     rescans: tuple[Scan, ...] = ()
+    follow_ups: tuple[Scan, ...] = ()
 
     @cached_property
     def subjects(self) -> list[str]:
@@ -157,21 +166,20 @@ class Study:
 
     @property
     def every(self) -> tuple[Scan, ...]:
-        """All scans, then all rescans."""
-        return self.scans + self.rescans
+        """All scans, then all rescans, then all follow-ups."""
+        return self.scans + self.rescans + self.follow_ups
+
+    def without_follow_ups(self) -> Study:
+        """The study at time 0, which fits see."""
+        return Study(self.scans, self.rescans)
 
     def visits(self) -> list[Study]:
-        """The study as it was at each visit, as if that was all there is: first scans, first rescans, second ones."""
-        groups = [list(self.scans)]
-        for _, again in itertools.groupby(
-            sorted(self.rescans, key=lambda scan: (scan.subject, scan.scanner)),
-            key=lambda scan: (scan.subject, scan.scanner),
-        ):
-            for number, scan in enumerate(again, start=1):
-                if number == len(groups):
-                    groups.append([])
-                groups[number].append(scan)
-        return [Study(tuple(group)) for group in groups]
+        """The study as it was at each visit, as if that was all there is.
+
+        First scans, first rescans, second ones, and so on, then first follow-ups, second ones, and so on.
+        """
+        groups = [self.scans, *_nth_of_each(self.rescans), *_nth_of_each(self.follow_ups)]
+        return [Study(group) for group in groups]
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -218,8 +226,8 @@ class Study:
         return self.where(lambda scan: scan.subject in wanted)
 
     def where(self, chosen: Callable[[Scan], bool]) -> Study:
-        """The study of the scans and rescans that are chosen."""
-        return Study(tuple(filter(chosen, self.scans)), tuple(filter(chosen, self.rescans)))
+        """The study of the scans, rescans and follow-ups that are chosen."""
+        return Study(*(tuple(filter(chosen, part)) for part in (self.scans, self.rescans, self.follow_ups)))
 
     def covariate(self, name: str) -> Covariate:
         """One covariate of every scan, in the order of `scans`.
@@ -230,3 +238,18 @@ class Study:
         if name not in known:
             raise InputError(f"the sheet has no column '{name}'{nearest(name, known)}")
         return read_covariate(name, (scan.cell(name) for scan in self.scans))
+
+
+def _nth_of_each(scans: Iterable[Scan]) -> list[tuple[Scan, ...]]:
+    """The first scans of each subject on each scanner, the second ones, and so on."""
+    groups: list[list[Scan]] = []
+
+    def whose(scan: Scan) -> tuple[str, str]:
+        return scan.subject, scan.scanner
+
+    for _, of_one in itertools.groupby(sorted(scans, key=whose), key=whose):
+        for number, scan in enumerate(of_one):
+            if number == len(groups):
+                groups.append([])
+            groups[number].append(scan)
+    return [tuple(group) for group in groups]

@@ -49,8 +49,13 @@ def read_volumes(paths: Sequence[Path], method: str) -> pd.DataFrame:
 
 
 def with_scans(table: pd.DataFrame) -> pd.DataFrame:
-    """The table with the column `scan`: the stem of the scan that a row is about, a rescan's with its session."""
+    """The table with the column `scan`: the stem of the scan that a row is about.
+
+    That of a rescan (column `rescan`) or a follow-up (`time` above 0) has its session.
+    """
     again = table["rescan"].astype(str).eq("True") if "rescan" in table else pd.Series(False, index=table.index)
+    if "time" in table:
+        again |= table["time"].astype(float) > 0
     sessions = table["session"].astype(str).where(again, "") if "session" in table else pd.Series("", table.index)
     names = [scan_name(*row) for row in zip(table["subject"], table["scanner"], sessions, strict=True)]
     return table.assign(scan=names)

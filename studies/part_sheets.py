@@ -14,7 +14,7 @@ from core.files import write_table
 from core.ids import check_told_apart
 from core.names import FIRST_SESSION, MISSING
 from core.run_folder import scan_name
-from core.sheet import SESSION, moved, read_rows
+from core.sheet import SESSION, TIME, followed_up, moved, read_rows
 
 
 def gather(
@@ -47,6 +47,8 @@ def gather(
     if sessions:
         # a part without rescans needs no name for its only session
         joined[SESSION] = joined[SESSION].fillna(FIRST_SESSION)
+    if TIME in joined:
+        joined[TIME] = joined[TIME].fillna("0")
     doubled = joined[joined.duplicated(["subject", "scanner", *sessions])]
     if len(doubled):
         row = doubled.iloc[0]
@@ -58,7 +60,8 @@ def gather(
     # the columns are the run's own; those that a sheet brought belong to another run
     joined = joined.drop(columns=[folds.COLUMN, left_out.COLUMN], errors="ignore")
     if fold_count is not None:
-        joined[folds.COLUMN] = joined["subject"].map(_fold_of_each(joined, fold_count, seed, stratify))
+        first = joined[~followed_up(joined)]
+        joined[folds.COLUMN] = joined["subject"].map(_fold_of_each(first, fold_count, seed, stratify))
     if without is not None:
         left_out.check_scanner(without, list(joined["scanner"].unique()))
         joined[left_out.COLUMN] = left_out.marks(joined["scanner"], without)

@@ -31,8 +31,8 @@ def apply_method(
     """Harmonize every scan of `study` with the model in `folder`; images go to `out`, named after their scans.
 
     A method is shown one visit at a time, and of that one scanner at a time, so that it can't use a person's
-    other scans; one that declares that it does (`uses_other_scans`) is shown the whole visit. Rescans that it
-    doesn't take are left out. Refuses, before any work, subjects, scanners or a grid that the method cannot be
+    other scans; one that declares that it does (`uses_other_scans`) is shown the whole visit. Rescans and follow-ups
+    that it doesn't take are left out. Refuses, before any work, subjects, scanners or a grid that the method cannot be
     applied to. `given` are parameters given again (`baselines.harness.saved.load_method`). Returns the device that
     was used.
     """
@@ -105,8 +105,9 @@ def check_seen(arm: Harmonizer, study: Study, description: Description) -> None:
         raise InputError(
             f"the model of '{arm.id}' was fitted on {study.left_out}, which the sheet leaves out; fit it without"
         )
+    scanners = dict.fromkeys([*study.scanners, *(scan.scanner for scan in study.follow_ups)])
     for what, applies, asked, known in (
-        ("scanner", arm.unseen_scanners, study.scanners, description["scanners"]),
+        ("scanner", arm.unseen_scanners, scanners, description["scanners"]),
         ("subject", arm.unseen_subjects, study.subjects, description["subjects"]),
     ):
         unknown = [item for item in asked if item not in known]

@@ -97,7 +97,9 @@ def add_apply_options(parser: argparse.ArgumentParser, *, sheet_required: bool =
         ),
     )
     parser.add_argument("--subjects", nargs="+", metavar="SUBJECT", help="harmonize only these (default: all)")
-    parser.add_argument("--without-rescans", action="store_true", help="leave out rescans (column session)")
+    parser.add_argument(
+        "--without-rescans", action="store_true", help="leave out rescans (column session) and follow-ups (column time)"
+    )
     parser.add_argument("--only-fold", metavar="FOLD", help="harmonize the people of this fold alone")
 
 
@@ -135,7 +137,7 @@ def harmonize_from(given: argparse.Namespace, name: str) -> None:
     def work() -> str:
         study = read_sheet(given.scans, scale=model_scale(given.model))
         if given.without_rescans:
-            study = study.where(lambda scan: not scan.rescan)
+            study = study.where(lambda scan: not scan.visit)
         if given.only_fold is not None:
             study = folds.held_out(study, given.only_fold)
         if given.by_fold is not None:

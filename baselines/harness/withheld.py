@@ -22,7 +22,7 @@ class Withheld:
 
     @contextlib.contextmanager
     def training(self, chosen: type[Harmonizer], study: Study) -> Iterator[Study]:
-        """The rest, to fit a method on; what the fit inside refuses names what was withheld.
+        """The rest, to fit a method on, without follow-ups; what the fit inside refuses names what was withheld.
 
         Raises `NotApplicable` for a method that cannot be applied to what was withheld afterwards.
         """
@@ -36,6 +36,7 @@ class Withheld:
             raise type(error)(f"{self._words}{error}") from None
 
     def _rest(self, study: Study) -> Study:
+        study = study.without_follow_ups()
         if self.fold is not None:
             study = folds.training(study, self.fold)
         if self.scanner is not None:

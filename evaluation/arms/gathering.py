@@ -14,7 +14,9 @@ from core.errors import InputError
 from core.files import read_json, read_table, write_table
 from core.names import SCAN_IDS
 from core.run_folder import RunFolder
+from core.sheet import TIME
 from core.study import Study
+from evaluation.arms.follow_ups import TRUE_IDS, true_volumes
 from evaluation.arms.parts import (
     ARRAYS,
     ENGINE_COLUMNS,
@@ -29,7 +31,7 @@ from evaluation.arms.parts import (
     part_path,
 )
 from evaluation.measures import registry
-from evaluation.measures.interface import Measured, rescan_table
+from evaluation.measures.interface import FOLLOW_UPS, Measured, rescan_table
 
 IDS = ("method", *SCAN_IDS, "tissue")
 
@@ -62,17 +64,18 @@ def read_engines(
     joined = join([pd.DataFrame(columns=ENGINE_COLUMNS), *parts])
     again = joined["rescan"].astype(bool)
     return {
-        ENGINE_TABLE: joined[~again].drop(columns=["session", "rescan"]),
-        rescan_table(ENGINE_TABLE): joined[again].drop(columns=["rescan", "rule", "reach", "dice_truth"]),
+        ENGINE_TABLE: joined[~again].drop(columns=["session", "rescan", TIME]),
+        rescan_table(ENGINE_TABLE): joined[again].drop(columns=["rescan", TIME, "rule", "reach", "dice_truth"]),
     }
 
 
 def split_volumes(volumes: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """The volumes of scans, and those of rescans."""
-    again = volumes["rescan"].astype(bool)
+    """The volumes of scans, those of rescans, and those of follow-ups."""
+    again, later = volumes["rescan"].astype(bool), volumes[TIME].astype(float) > 0
     return {
-        "volumes": volumes[~again].drop(columns=["session", "rescan"]),
-        rescan_table("volumes"): volumes[again].drop(columns=["rescan", "engine", "rule", "reach"]),
+        "volumes": volumes[~again & ~later].drop(columns=["session", "rescan", TIME]),
+        rescan_table("volumes"): volumes[again].drop(columns=["rescan", TIME, "engine", "rule", "reach"]),
+        FOLLOW_UPS: volumes[later].drop(columns=["rescan", "engine", "rule", "reach"]),
     }
 
 
@@ -125,14 +128,15 @@ def read_arrays(run: Path, module: str, arm: str, batches: Sequence[str] | None)
 
 
 def read_regions(run: Path, arm: str, batches: Sequence[str] | None) -> pd.DataFrame:
-    """An arm's volumes by region from its parts, `REGION_COLUMNS`; without a row of an arm that has none.
+    """An arm's volumes by region from its parts, `REGION_COLUMNS`, without follow-ups; no row of an arm that has none.
 
     An arm of volumes that harmonizes whole tissues has none, so that of `batches` those are read that are there.
     """
     folder = RunFolder(run).parts(arm)
     wanted = None if batches is None else {part_path(folder, REGIONS, batch) for batch in batches}
     files = [path for path in part_files(run, REGIONS, arm, None) if wanted is None or path in wanted]
-    return join([pd.DataFrame(columns=REGION_COLUMNS), *(read_table(path) for path in files)])
+    joined = join([pd.DataFrame(columns=REGION_COLUMNS), *(read_table(path) for path in files)])
+    return joined[joined[TIME].astype(float) == 0].reset_index(drop=True)
 
 
 def gather(
@@ -169,6 +173,9 @@ def gather(
         **read_engines(run, with_images, engines, batches),
         **read_rows(run, with_images, batches),
     }
+    later = found.pop(FOLLOW_UPS)
+    if study.follow_ups:
+        found[FOLLOW_UPS] = later.merge(true_volumes(study.follow_ups), on=[*TRUE_IDS], how="left")
     tables |= {name: measured.in_order(table) for name, table in found.items()}
     for module in registry.studied():
         tables |= module.of_study(measured)

@@ -30,8 +30,9 @@ def hard_labels_path(folder: Path, scan: Scan) -> Path:
 
 
 def with_images(folder: Path, study: Study) -> list[Scan]:
-    """The study's scans, and those of its rescans that an arm has an image of: not every method takes rescans."""
-    return [*study.scans, *(scan for scan in study.rescans if image_path(folder, scan).is_file())]
+    """The study's scans, and the rescans and follow-ups that an arm has an image of: not every method takes such."""
+    others = (*study.rescans, *study.follow_ups)
+    return [*study.scans, *(scan for scan in others if image_path(folder, scan).is_file())]
 
 
 def read_arm_image(folder: Path, scan: Scan, mask: np.ndarray) -> np.ndarray:

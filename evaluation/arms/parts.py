@@ -25,7 +25,7 @@ MEASURES = ("measures", "json")
 ARRAYS = ("arrays", "npz")
 """And arrays, by module and scan."""
 
-OF_A_SCAN = ["method", "subject", "scanner", "session", "rescan"]
+OF_A_SCAN = ["method", "subject", "scanner", "session", "rescan", "time"]
 BY_RULE = ["volume_ml", "volume_ml_hard", "volume_ml_pve", "volume_ml_posterior", "volume_ml_pve_threshold"]
 VOLUME_COLUMNS = [*OF_A_SCAN, "tissue", *BY_RULE, "engine", "rule", "reach"]
 ENGINE_COLUMNS = [*VOLUME_COLUMNS, "dice_truth"]

@@ -15,7 +15,7 @@ from core.errors import Caution
 from core.images import save_labels, voxel_sizes, voxel_volume_ml
 from core.jobs.command import progress
 from core.names import RAW, TISSUES
-from core.sheet import SESSION
+from core.sheet import SESSION, TIME
 from core.study import Scan, Study
 from evaluation.arms.images import arm_brain, hard_labels_path, image_path, labels_path, read_arm_image, with_images
 from evaluation.arms.intensities import Intensities, map_to_reference
@@ -42,13 +42,13 @@ def segment_arm(
     out: Path,
     hard: bool = False,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Segment an arm's images of every scan and rescan of `study`; writes labels into `out`.
+    """Segment an arm's images of every scan, rescan and follow-up of `study`; writes labels into `out`.
 
     Returns the volumes (`VOLUME_COLUMNS`), and those by region (`REGION_COLUMNS`).
 
     With `hard` the most probable tissue of every voxel is written beside the labels, whatever the rule.
 
-    A rescan that the arm has no image of is left out; a `Caution` says whether labels are in doubt. Raises
+    A rescan or follow-up that the arm has no image of is left out; a `Caution` says whether labels are in doubt. Raises
     `InputError` for a scan that cannot be segmented; nothing stands for it.
     """
     rows, region_rows = [], []
@@ -98,7 +98,7 @@ def resegment_arm(
     `InputError` as `segment_arm` does.
     """
     rows = []
-    scans = with_images(images, study) if arm == RAW else study.scans
+    scans = with_images(images, study.without_follow_ups()) if arm == RAW else study.scans
     for scan in progress(scans, what=f"segmentation of {arm} by {', '.join(engines)}"):
         image, brain = mapped_brain(images, scan, intensities, reference)
         truth = scan.file("truth_labels")
@@ -153,6 +153,7 @@ def identity_of(arm: str, scan: Scan) -> dict[str, Any]:
         "scanner": scan.scanner,
         SESSION: scan.session,
         "rescan": scan.rescan,
+        TIME: scan.time,
     }
 
 

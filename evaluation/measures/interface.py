@@ -104,6 +104,10 @@ def rescan_table(table: str) -> str:
     return f"rescan_{table}"
 
 
+FOLLOW_UPS = "follow_up_volumes"
+"""The table of volumes of follow-ups, beside the true ones where they are known; without follow-ups there is none."""
+
+
 class Range(NamedTuple):
     """The ends of an arm's intensities: the 0.5th and 99.5th percentile of its brain voxels."""
 

@@ -21,7 +21,7 @@ from core.errors import InputError
 from core.files import read_json, read_table
 from core.names import Role
 from core.run_folder import RunFolder, image_name, scan_name
-from core.sheet import read_rows, rescanned
+from core.sheet import followed_up, read_rows, rescanned
 from evaluation.runs.arms_table import Arm, read_arms
 from evaluation.volume_rules import runs_rule
 
@@ -52,8 +52,8 @@ def says_simulated(marks: Iterable[object]) -> bool:
 class FinishedRun:
     """The tables and images of a run folder, with its scans, scanners, pairs and arms in their order.
 
-    `rescans` are the sheet's rows of people scanned on a scanner again. `roles` says which arms its tables and
-    lists hold, all by default; see `only`.
+    `rescans` are the sheet's rows of people scanned on a scanner again; neither holds its follow-ups. `roles` says
+    which arms its tables and lists hold, all by default; see `only`.
     """
 
     folder: Path
@@ -272,8 +272,8 @@ def read_run(folder: Path | str) -> FinishedRun:
     if not sheet.is_file():
         raise InputError(f"{sheet}: no such file; give the folder of a finished run, such as results/demo")
     scans = read_rows(sheet)
-    again = rescanned(scans)
-    return FinishedRun(folder, scans[~again].reset_index(drop=True), scans[again].reset_index(drop=True))
+    again, later = rescanned(scans), followed_up(scans)
+    return FinishedRun(folder, *(scans[chosen].reset_index(drop=True) for chosen in (~again & ~later, again)))
 
 
 def text(value: object) -> str:

@@ -14,7 +14,7 @@ from core.jobs.disk_space import IMAGE
 from core.names import Scale
 from core.paths import check_is_file
 from core.run_folder import StudyFolder, image_name, mask_name, t2_name
-from core.sheet import OWN, SESSION, T2, is_path, moved, read_rows, read_sheet
+from core.sheet import OWN, SESSION, T2, TIME, is_path, moved, read_rows, read_sheet
 from studies.brain_size import POSSIBLE_ML
 from studies.sources import PlannedScan
 
@@ -26,7 +26,7 @@ class Options:
     """What a study of one's own scans can be asked for.
 
     scans : the sheet, a TSV with the columns subject, scanner, image, mask, session where people were
-        rescanned, t2 where scans have a T2-weighted image, and any covariates.
+        rescanned, time where they were followed up, t2 where scans have a T2-weighted image, and any covariates.
     scale : what each image is divided by, see `core.images.scale_to_mean`.
     """
 
@@ -49,14 +49,14 @@ def plan(options: Options) -> list[PlannedScan]:
         PlannedScan(
             scan.subject,
             scan.scanner,
-            scan.session if scan.rescan else "",
+            scan.visit,
             files=(
                 str(scan.image),
                 str(scan.mask),
                 *([str(scan.t2)] if scan.t2 else []),
                 *(str(scan.folder / cell) for column, cell in scan.covariates.items() if is_path(column, cell)),
             ),
-            covariates={SESSION: scan.session, **scan.covariates},
+            covariates={SESSION: scan.session, **({TIME: f"{scan.time:g}"} if scan.time else {}), **scan.covariates},
             row=scan.row,
         )
         for scan in read_sheet(options.sheet, check=False).every
@@ -126,6 +126,7 @@ def prepare(options: Options, subject: str, folder: Path) -> Path:
                 "image": image_name(name),
                 "mask": mask_name(name),
                 **({SESSION: scan.session} if scan.session else {}),
+                **({TIME: f"{scan.time:g}"} if study.follow_ups else {}),
                 **({} if t2 is None else {T2: t2_name(name)}),
                 **{column: moved(column, cell, scan.folder, folder) for column, cell in scan.covariates.items()},
             }
