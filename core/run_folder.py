@@ -93,11 +93,12 @@ class StudyFolder:
     def files_of(self, subject: str) -> list[Path]:
         """All that `prepare` writes for a person, as patterns."""
         stem = f"sub-{subject}"
-        truth = ("_dseg.nii.gz", "_fractions.nii.gz", "_truth.json", "_volumes.tsv", "_scanner-*")
+        truth = ("_dseg.nii.gz", "_fractions.nii.gz", "_truth.json", "_volumes.tsv", "_scanner-*", "_session-*")
         return [
             self.part_sheet(subject),
             self.root / mask_name(stem),
             self.root / f"{stem}_scanner-*",
+            self.root / f"{stem}_session-*",
             *(self.root / "truth" / f"{stem}{ending}" for ending in truth),
         ]
 

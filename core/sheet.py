@@ -103,7 +103,7 @@ def _check_times(table: pd.DataFrame, found: TextTable) -> None:
     years = times(table)
     first = set(table["subject"][years == 0])
     at: dict[tuple[str, str], float] = {}
-    for place in np.flatnonzero(years > 0):
+    for place in np.flatnonzero(years > 0).tolist():
         where, subject = found.where(place), table["subject"][place]
         if SESSION not in table:
             raise InputError(

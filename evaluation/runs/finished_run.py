@@ -273,7 +273,8 @@ def read_run(folder: Path | str) -> FinishedRun:
         raise InputError(f"{sheet}: no such file; give the folder of a finished run, such as results/demo")
     scans = read_rows(sheet)
     again, later = rescanned(scans), followed_up(scans)
-    return FinishedRun(folder, *(scans[chosen].reset_index(drop=True) for chosen in (~again & ~later, again)))
+    first = ~again & ~later
+    return FinishedRun(folder, scans[first].reset_index(drop=True), scans[again].reset_index(drop=True))
 
 
 def text(value: object) -> str:

@@ -4,15 +4,69 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from core.errors import InputError, nearest
 from core.names import Scale
+from core.options import make
 from studies.simulation.physics import CALIBRATED, Scanner, make_scanners
 
 PAPER_SCANNERS = ("GE", "Philips", "Prisma", "Trio")
 MOST_SUBJECTS = 10_000
 MOST_SESSIONS = 100
+MOST_CORTEX = 0.2
+LATER = "followup"
+"""The session in which people are followed up."""
+
+
+@dataclass(frozen=True)
+class FollowUp:
+    """Who is scanned once more on every scanner, and when.
+
+    years : after the first scans.
+    people : how many, the first ones; None: all.
+    """
+
+    years: float = 2.0
+    people: int | None = None
+
+    def __post_init__(self) -> None:
+        if not 0 < self.years <= 100:
+            raise InputError(
+                f"follow_up.years: {self.years!r}; give how many years later people are scanned, above 0 to 100"
+            )
+        if self.people is not None and not 1 <= self.people <= MOST_SUBJECTS:
+            raise InputError(
+                f"follow_up.people: {self.people!r}; give how many people, 1 to {MOST_SUBJECTS}, or null for all"
+            )
+
+
+@dataclass(frozen=True)
+class MadeUpFollowUp(FollowUp):
+    """Of a made-up person: `severity` is what atrophy has grown by, on `people.Subject`'s scale."""
+
+    severity: float = 0.15
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 <= self.severity <= 1:
+            raise InputError(
+                f"follow_up.severity: {self.severity!r}; give what atrophy grows by, 0 (nothing changes) to 1"
+            )
+
+
+@dataclass(frozen=True)
+class RealFollowUp(FollowUp):
+    """Of a real brain: `cortex` is the share of cortical GM that has become CSF (`studies.simulation.atrophy`)."""
+
+    cortex: float = 0.02
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 <= self.cortex <= MOST_CORTEX:
+            raise InputError(
+                f"follow_up.cortex: {self.cortex!r}; give the share that is lost, 0 (nothing changes) to {MOST_CORTEX:g}"
+            )
 
 
 @dataclass(frozen=True)
@@ -32,6 +86,7 @@ class ScanOptions:
     sessions : how often a person is scanned on each scanner: the same anatomy with another noise, warp and field.
     rescanned : how many of the people, the first ones, are scanned more than once; None: all.
     scale : what each image is divided by, see `core.images.scale_to_mean`.
+    follow_up : who is scanned again years later, with some atrophy (`FOLLOW_UP`, the options that it takes).
     t2 : whether each scan has a T2-weighted image of the same visit beside it; the T1-weighted ones stay as they are.
     variant : of the scanners (`physics.yaml`, variants): how much of RAW's differences is scanner, how much rescan.
     """
@@ -47,8 +102,12 @@ class ScanOptions:
     scale: Scale = "brain"
     variant: str = CALIBRATED
     t2: bool = False
+    follow_up: Mapping[str, Any] | None = None
+
+    FOLLOW_UP: ClassVar[type[FollowUp]] = FollowUp
 
     def __post_init__(self) -> None:
+        self.made_follow_up()
         if self.voxel_size_mm not in (1, 2):
             raise InputError(f"voxel_size_mm: {self.voxel_size_mm!r}; the phantom is made at 1 or 2 mm")
         if self.seed < 0:
@@ -70,22 +129,33 @@ class ScanOptions:
         """The scanners with all their parameters, in order."""
         return make_scanners(self.scanners, self.variant)
 
+    def made_follow_up(self) -> Any:
+        """`follow_up` as one of `FOLLOW_UP`; None where nobody is followed up."""
+        return None if self.follow_up is None else make(self.FOLLOW_UP, self.follow_up, "follow_up")
+
+    def follow_up_of(self, subject: str, people: list[str]) -> Any:
+        """`made_follow_up` where this subject is among those of the study's `people` who are followed up, else None."""
+        found = self.made_follow_up()
+        return found if found is not None and subject in people[: found.people] else None
+
     def scanners_of(self, subject: str) -> list[Scanner]:
         """The scanners on which this subject was scanned."""
         left_out = {scanner for person, scanner in self.missing if person == subject}
         return [scanner for scanner in self.made_scanners() if scanner.name not in left_out]
 
     def planned(self, people: list[str]) -> list[tuple[str, str, str]]:
-        """Subject, scanner and session of every scan of these people; the session is given for rescans alone."""
+        """Subject, scanner and session of every scan of these people; the session of rescans and follow-ups alone."""
         names, left_out = [scanner.name for scanner in self.made_scanners()], set(self.missing)
         again = [str(number) for number in range(2, self.sessions + 1)]
         rescanned = len(people) if self.rescanned is None else self.rescanned
+        followed = self.made_follow_up()
+        later = people[: followed.people] if followed else []
         return [
             (subject, scanner, session)
             for number, subject in enumerate(people)
             for scanner in names
             if (subject, scanner) not in left_out
-            for session in ("", *(again if number < rescanned else []))
+            for session in ("", *(again if number < rescanned else []), *([LATER] if subject in later else []))
         ]
 
     def rescans_of(self, subject: str, people: list[str]) -> list[str]:
@@ -113,6 +183,8 @@ class PhantomOptions(ScanOptions):
     """A study on made-up people: `ScanOptions` and how many `subjects`, named 01, 02, ..."""
 
     subjects: int = 6
+
+    FOLLOW_UP: ClassVar[type[FollowUp]] = MadeUpFollowUp
 
     def __post_init__(self) -> None:
         if not 1 <= self.subjects <= MOST_SUBJECTS:

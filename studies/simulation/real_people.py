@@ -18,7 +18,7 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from core.errors import InputError, nearest
 from core.ids import check_id, check_told_apart
@@ -27,7 +27,7 @@ from core.names import SEGMENTER_SCALE
 from core.sheet import OWN, check_path
 from core.tables import read_text_table, shown
 from studies.brain_size import POSSIBLE_ML
-from studies.simulation.options import ScanOptions
+from studies.simulation.options import FollowUp, RealFollowUp, ScanOptions
 
 if TYPE_CHECKING:
     import numpy as np
@@ -50,6 +50,8 @@ class SimulateOptions(ScanOptions):
 
     anatomy: str | None = None
     subjects: int | None = None
+
+    FOLLOW_UP: ClassVar[type[FollowUp]] = RealFollowUp
 
     def __post_init__(self) -> None:
         if self.subjects is not None and self.subjects < 1:
@@ -204,18 +206,15 @@ def register(path: Path) -> tuple[np.ndarray, np.ndarray]:
     return np.where(mask, on_grid, 0).astype(np.float32), mask
 
 
-def make_anatomy(path: Path, seed: int, subject: str, *, threads: int = 1) -> Anatomy:
-    """A real person's brain as anatomy for the simulated scanners, at 1 mm.
+def tissue_fractions(path: Path, *, threads: int = 1) -> tuple[np.ndarray, np.ndarray]:
+    """A real person's brain (X, Y, Z), bool, at 1 mm, and the fractions (3, n) of CSF, GM and WM in its n voxels.
 
     Raises `InputError` for an image that can't be segmented.
     """
     import numpy as np
 
     from core.images import scale_to_mean
-    from core.random_numbers import generator
     from segmentation import segment
-    from studies.simulation.anatomy import compose
-    from studies.simulation.atlas_maps import undeformed_maps
 
     image, mask = register(path)
     scaled = scale_to_mean(image, mask, "brain") * SEGMENTER_SCALE
@@ -225,5 +224,21 @@ def make_anatomy(path: Path, seed: int, subject: str, *, threads: int = 1) -> An
     # voxels that the skull-stripping set to 0 within the brain: no engine classes them, most are CSF
     fractions[0, fractions.sum(axis=0) < 0.5] = 1
     fractions /= fractions.sum(axis=0)
+    return mask, fractions
+
+
+def make_anatomy(mask: np.ndarray, fractions: np.ndarray, seed: int, subject: str, *, lost: float = 0.0) -> Anatomy:
+    """What `tissue_fractions` gives as anatomy for the simulated scanners, at 1 mm; `lost` is a share of the cortex."""
+    import numpy as np
+
+    from core.random_numbers import generator
+    from studies.simulation.anatomy import compose
+    from studies.simulation.atlas_maps import undeformed_maps
+    from studies.simulation.atrophy import with_atrophy
+
+    maps = undeformed_maps(mask)
+    if lost:
+        cortex = 1 - np.maximum(maps["deep"], np.maximum(maps["brainstem"], maps["pallidum"]))
+        fractions = with_atrophy(fractions, mask, cortex, lost)
     lesions = np.zeros(fractions.shape[1], np.float32)
-    return compose(generator(seed, "anatomy", subject), mask, fractions, undeformed_maps(mask), lesions)
+    return compose(generator(seed, "anatomy", subject), mask, fractions, maps, lesions)

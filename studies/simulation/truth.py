@@ -14,9 +14,9 @@ from core.files import write_json, write_table
 from core.images import save_image, save_labels, scale_to_mean, voxel_volume_ml
 from core.names import FIRST_SESSION, TISSUES
 from core.run_folder import StudyFolder, image_name, labels_name, mask_name, scan_name, t2_name
-from core.sheet import SESSION, T2
+from core.sheet import SESSION, T2, TIME
 from studies.simulation.anatomy import Anatomy
-from studies.simulation.options import ScanOptions
+from studies.simulation.options import LATER, ScanOptions
 from studies.simulation.physics import T2W, Scanner, failed, tissues
 from studies.simulation.scanner import acquire, acquire_both, t2w_contrast_image, true_image
 from studies.simulation.signal import check_contrast, check_t2w_contrast
@@ -33,6 +33,15 @@ def check_scanners(options: ScanOptions) -> None:
             check_t2w_contrast(tissues(), scanner)
 
 
+@dataclasses.dataclass(frozen=True)
+class Later:
+    """A person at a follow-up: the brain by then, how many years later, and the further columns of the sheet."""
+
+    anatomy: Anatomy
+    years: float
+    covariates: Mapping[str, object]
+
+
 def write_subject(
     folder: Path,
     subject: str,
@@ -42,6 +51,7 @@ def write_subject(
     covariates: Mapping[str, object],
     failing: str | None = None,
     rescans: Sequence[str] = (),
+    later: Later | None = None,
     details: Mapping[str, object] | None = None,
 ) -> Path:
     """Scan a subject on the scanners of `options` and write everything about it.
@@ -52,7 +62,8 @@ def write_subject(
     `_dseg.nii.gz` (the tissue that fills most of a voxel), `_volumes.tsv` (mL, by fractions and by
     those labels), `_truth.json` (how it was made), and for each scanner
     `sub-<subject>_scanner-<scanner>_truth.nii.gz`, its image without noise, fields and
-    misregistration, divided by its own mean as the scan is by the scan's.
+    misregistration, divided by its own mean as the scan is by the scan's. All but the first and last are written of a
+    follow-up, too, with `_session-followup` in their names.
 
     Parameters
     ----------
@@ -60,21 +71,20 @@ def write_subject(
     covariates : further columns of the sheet.
     failing : the scanner on which this subject's scan fails; its rescans don't.
     rescans : the names of the sessions in which the subject is scanned again on every scanner.
+    later : the subject at a follow-up on every scanner, if there is one.
     details : what else `_truth.json` should say.
 
     Returns the path of the part sheet.
     """
     check_scanners(options)
-    truth = folder / "truth"
-    stem = f"sub-{subject}"
-    save_labels(folder / mask_name(stem), anatomy.mask, anatomy.affine)
-    fractions = np.stack([anatomy.dense(part) for part in anatomy.fractions()], axis=-1)
-    save_image(truth / f"{stem}_fractions.nii.gz", fractions, anatomy.affine)
-    del fractions
-    save_labels(truth / labels_name(stem), anatomy.labels(), anatomy.affine)
-    write_table(truth / f"{stem}_volumes.tsv", volumes_table(subject, anatomy))
-
-    rows = []
+    truth, stem = folder / "truth", f"sub-{subject}"
+    sessions = (FIRST_SESSION, *rescans)
+    named = len(sessions) > 1 or later is not None
+    columns = {**({TIME: "0"} if later else {}), **covariates}
+    rows = _write_visit(folder, subject, anatomy, options, sessions, columns, failing=failing, named=named)
+    if later is not None:
+        columns = {TIME: f"{later.years:g}", **later.covariates}
+        rows += _write_visit(folder, subject, later.anatomy, options, (LATER,), columns, named=True)
     made = {}
     for sound in options.scanners_of(subject):
         scanner = failed(sound) if sound.name == failing else sound
@@ -82,34 +92,6 @@ def write_subject(
             name: value for name, value in dataclasses.asdict(scanner).items() if options.t2 or name not in T2W
         }
         made[scanner.name] = described | {"failed": scanner.name == failing}
-        truth_name = f"truth/{scan_name(subject, scanner.name)}_truth.nii.gz"
-        for session in (FIRST_SESSION, *rescans):
-            again = session != FIRST_SESSION
-            name = scan_name(subject, scanner.name, session if again else "")
-            used = sound if again else scanner
-            image, noiseless, t2 = simulate_images(anatomy, used, options, subject, session=session)
-            save_image(folder / image_name(name), image, anatomy.affine)
-            if t2 is not None:
-                save_image(folder / t2_name(name), t2, anatomy.affine)
-            if not again:
-                save_image(folder / truth_name, noiseless, anatomy.affine)
-            rows.append(
-                {
-                    "subject": subject,
-                    "scanner": scanner.name,
-                    "image": image_name(name),
-                    "mask": mask_name(stem),
-                    **({SESSION: session} if rescans else {}),
-                    **({T2: t2_name(name)} if t2 is not None else {}),
-                    **covariates,
-                    SIMULATED: SIMULATED,
-                    "variant": options.variant,
-                    "truth_image": truth_name,
-                    "truth_labels": f"truth/{labels_name(stem)}",
-                    "truth_fractions": f"truth/{stem}_fractions.nii.gz",
-                    "truth_volumes": f"truth/{stem}_volumes.tsv",
-                }
-            )
     description = {
         "simulated": True,
         "subject": subject,
@@ -127,6 +109,67 @@ def write_subject(
     sheet = StudyFolder(folder).part_sheet(subject)
     write_table(sheet, pd.DataFrame(rows))
     return sheet
+
+
+def _write_visit(
+    folder: Path,
+    subject: str,
+    anatomy: Anatomy,
+    options: ScanOptions,
+    sessions: Sequence[str],
+    columns: Mapping[str, object],
+    *,
+    failing: str | None = None,
+    named: bool,
+) -> list[dict[str, object]]:
+    """Write the truth of a subject's brain and its scans in `sessions`, the first of which gives their names.
+
+    The scan of the first session fails on the scanner `failing`. Returns the sheet's rows, with their session where
+    they are `named` and with further `columns`.
+    """
+    truth = folder / "truth"
+
+    def name_of(session: str) -> str:
+        return "" if session == FIRST_SESSION else session
+
+    whose = f"sub-{subject}" + (f"_session-{name_of(sessions[0])}" if name_of(sessions[0]) else "")
+    save_labels(folder / mask_name(whose), anatomy.mask, anatomy.affine)
+    fractions = np.stack([anatomy.dense(part) for part in anatomy.fractions()], axis=-1)
+    save_image(truth / f"{whose}_fractions.nii.gz", fractions, anatomy.affine)
+    del fractions
+    save_labels(truth / labels_name(whose), anatomy.labels(), anatomy.affine)
+    write_table(truth / f"{whose}_volumes.tsv", volumes_table(subject, anatomy))
+    rows = []
+    for sound in options.scanners_of(subject):
+        truth_name = f"truth/{scan_name(subject, sound.name, name_of(sessions[0]))}_truth.nii.gz"
+        for session in sessions:
+            again = session != sessions[0]
+            name = scan_name(subject, sound.name, name_of(session))
+            used = failed(sound) if sound.name == failing and not again else sound
+            image, noiseless, t2 = simulate_images(anatomy, used, options, subject, session=session)
+            save_image(folder / image_name(name), image, anatomy.affine)
+            if t2 is not None:
+                save_image(folder / t2_name(name), t2, anatomy.affine)
+            if not again:
+                save_image(folder / truth_name, noiseless, anatomy.affine)
+            rows.append(
+                {
+                    "subject": subject,
+                    "scanner": sound.name,
+                    "image": image_name(name),
+                    "mask": mask_name(whose),
+                    **({SESSION: session} if named else {}),
+                    **({T2: t2_name(name)} if t2 is not None else {}),
+                    **columns,
+                    SIMULATED: SIMULATED,
+                    "variant": options.variant,
+                    "truth_image": truth_name,
+                    "truth_labels": f"truth/{labels_name(whose)}",
+                    "truth_fractions": f"truth/{whose}_fractions.nii.gz",
+                    "truth_volumes": f"truth/{whose}_volumes.tsv",
+                }
+            )
+    return rows
 
 
 def simulate_scan(

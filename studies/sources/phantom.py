@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from core.errors import InputError, nearest
@@ -67,7 +68,7 @@ def prepare(options: Options, subject: str, folder: Path) -> Path:
     """Make one subject and scan it; what is written: `studies.simulation.truth.write_subject`."""
     from studies.simulation.anatomy import coarsen, make_anatomy
     from studies.simulation.people import make_subject
-    from studies.simulation.truth import check_scanners, write_subject
+    from studies.simulation.truth import Later, check_scanners, write_subject
 
     if subject not in options.subject_ids():
         raise InputError(f"subject '{subject}' is not in this study{nearest(subject, options.subject_ids())}")
@@ -76,13 +77,23 @@ def prepare(options: Options, subject: str, folder: Path) -> Path:
     anatomy = coarsen(make_anatomy(person, options.seed), options.voxel_size_mm)
     people = options.subject_ids()
     failing = options.failing(people)
+    follow_up = options.follow_up_of(subject, people)
+    covariates: dict[str, object] = {"age": person.age, "sex": person.sex, "diagnosis": person.diagnosis}
+    details: dict[str, object] = {"anatomy": "phantom (ICBM152 2009a, deformed)", "severity": person.severity}
+    later = None
+    if follow_up is not None:
+        older = replace(person, severity=person.severity + follow_up.severity)
+        brain = coarsen(make_anatomy(older, options.seed), options.voxel_size_mm)
+        later = Later(brain, follow_up.years, covariates | {"age": round(person.age + follow_up.years, 1)})
+        details |= {"follow_up": {"years": follow_up.years, "severity": older.severity}}
     return write_subject(
         Path(folder),
         subject,
         anatomy,
         options,
-        covariates={"age": person.age, "sex": person.sex, "diagnosis": person.diagnosis},
+        covariates=covariates,
         failing=failing[1] if failing and failing[0] == subject else None,
         rescans=options.rescans_of(subject, people),
-        details={"anatomy": "phantom (ICBM152 2009a, deformed)", "severity": person.severity},
+        later=later,
+        details=details,
     )

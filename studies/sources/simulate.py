@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from core.errors import InputError, nearest
 from core.jobs.command import progress
+from core.tables import as_number
 from studies.bids.description import dataset_card
 from studies.simulation.real_people import SimulateOptions as Options
 from studies.simulation.real_people import check_person, find_people
@@ -70,21 +72,36 @@ def check(options: Options) -> None:
 def prepare(options: Options, subject: str, folder: Path) -> Path:
     """Take one person's anatomy and scan it; what is written: `studies.simulation.truth.write_subject`."""
     from studies.simulation.anatomy import coarsen
-    from studies.simulation.real_people import make_anatomy
-    from studies.simulation.truth import write_subject
+    from studies.simulation.real_people import make_anatomy, tissue_fractions
+    from studies.simulation.truth import Later, write_subject
 
     people = {person.subject: person for person in find_people(options)}
     if subject not in people:
         raise InputError(f"subject '{subject}' is not in {options.anatomy}{nearest(subject, people)}")
     person = people[subject]
     failing = options.failing(list(people))
+    brain = tissue_fractions(person.image)
+    follow_up = options.follow_up_of(subject, list(people))
+    details: dict[str, object] = {"anatomy": f"real brain: {person.image.name}"}
+    later = None
+    if follow_up is not None:
+        older = coarsen(make_anatomy(*brain, options.seed, subject, lost=follow_up.cortex), options.voxel_size_mm)
+        later = Later(older, follow_up.years, years_later(person.covariates, follow_up.years))
+        details |= {"follow_up": {"years": follow_up.years, "cortex_lost": follow_up.cortex}}
     return write_subject(
         Path(folder),
         subject,
-        coarsen(make_anatomy(person.image, options.seed, subject), options.voxel_size_mm),
+        coarsen(make_anatomy(*brain, options.seed, subject), options.voxel_size_mm),
         options,
         covariates=person.covariates,
         failing=failing[1] if failing and failing[0] == subject else None,
         rescans=options.rescans_of(subject, list(people)),
-        details={"anatomy": f"real brain: {person.image.name}"},
+        later=later,
+        details=details,
     )
+
+
+def years_later(covariates: Mapping[str, str], years: float) -> dict[str, str]:
+    """A person's covariates so many years later: an age that is a number grows by them."""
+    age = as_number(covariates.get("age", ""))
+    return {**covariates, **({} if age is None else {"age": f"{age + years:g}"})}

@@ -6,6 +6,7 @@ import dataclasses
 import json
 import subprocess
 import sys
+from fnmatch import fnmatch
 from pathlib import Path
 
 import nibabel as nib
@@ -17,6 +18,7 @@ from core.errors import InputError
 from core.images import load_image, voxel_volume_ml
 from core.options import make
 from core.random_numbers import generator
+from core.run_folder import StudyFolder
 from core.sheet import read_sheet
 from evaluation.measures.similarity import ssim
 from studies.__main__ import main
@@ -306,6 +308,11 @@ def test_the_failed_scan_is_far_off(brain):
         ({"sessions": 0}, "sessions: 0; give how often"),
         ({"t2": "yes"}, "t2: 'yes'"),
         ({"rescanned": -1}, "rescanned: -1; give how many people"),
+        ({"follow_up": 2}, "follow_up: 2; give a mapping"),
+        ({"follow_up": {"severty": 0.1}}, "follow_up: unknown option 'severty'.*'severity'"),
+        ({"follow_up": {"severity": -0.1}}, "follow_up.severity: -0.1; give what atrophy grows by, 0"),
+        ({"follow_up": {"years": 0}}, "follow_up.years: 0.*give how many years later"),
+        ({"follow_up": {"people": 0}}, "follow_up.people: 0; give how many people"),
         ({"variant": "contrast_hevy"}, "variant: there is no 'contrast_hevy'.*'contrast_heavy'"),
     ],
 )
@@ -325,6 +332,18 @@ def test_plan():
         PlannedScan("03", "GE"),
         PlannedScan("03", "Trio"),
     ]
+
+
+def test_people_are_followed_up_on_every_scanner():
+    options = {"subjects": 2, "scanners": ["GE", "Trio"], "missing": [["01", "GE"]], "rescanned": 1}
+    assert source("phantom").plan({**options, "follow_up": {"people": 1}}) == [
+        PlannedScan("01", "Trio"),
+        PlannedScan("01", "Trio", "2"),
+        PlannedScan("01", "Trio", "followup"),
+        PlannedScan("02", "GE"),
+        PlannedScan("02", "Trio"),
+    ]
+    assert [scan.session for scan in source("phantom").plan({**options, "follow_up": {}})].count("followup") == 3
 
 
 def test_options_are_json():
@@ -463,3 +482,36 @@ def test_t2_weighted_images_stand_in_the_sheet(brain, tmp_path):
     assert {path for path in made["without"] if made["with"][path] != made["without"][path]} == told
     study = read_sheet(tmp_path / "with" / "sub-01.tsv")
     assert all(scan.read_t2()[scan.read_mask()].mean() == pytest.approx(1, abs=1e-5) for scan in study.every)
+
+
+@pytest.mark.slow
+def test_a_follow_up_has_more_atrophy_and_leaves_the_other_scans_as_they_are(tmp_path):
+    options = {"subjects": 2, "scanners": ["GE", "Prisma"], "failed_scan": True}
+    # neither people nor how many are followed up change a byte of the others
+    followed = {**options, "follow_up": {"severity": 0.3, "years": 2, "people": 1}}
+    for name, given in (("without", options), ("with", followed)):
+        for subject in ("01", "02"):
+            source("phantom").prepare(given, subject, tmp_path / name)
+    without = {path.relative_to(tmp_path / "without") for path in (tmp_path / "without").rglob("*") if path.is_file()}
+    told = {Path("sub-01.tsv"), Path("truth/sub-01_truth.json")}
+    for path in without - told:
+        assert (tmp_path / "with" / path).read_bytes() == (tmp_path / "without" / path).read_bytes(), path
+    study = read_sheet(tmp_path / "with" / "sub-01.tsv")
+    assert [(scan.name, scan.time) for scan in study.follow_ups] == [
+        ("sub-01_scanner-GE_session-followup", 2.0),
+        ("sub-01_scanner-Prisma_session-followup", 2.0),
+    ]
+    assert not read_sheet(tmp_path / "with" / "sub-02.tsv").follow_ups
+    first, later = study.scans[0], study.follow_ups[0]
+    assert float(later.covariates["age"]) == pytest.approx(float(first.covariates["age"]) + 2)
+    volumes = [pd.read_csv(scan.file("truth_volumes"), sep="\t", index_col="tissue") for scan in (first, later)]
+    change = volumes[1]["volume_ml"] - volumes[0]["volume_ml"]
+    assert change["GM"] < -5
+    assert change["CSF"] > 5
+    made = {path.relative_to(tmp_path / "with") for path in (tmp_path / "with").rglob("*") if path.is_file()}
+    further = sorted(path.as_posix() for path in made - without)
+    patterns = [path.relative_to("x").as_posix() for path in StudyFolder(Path("x")).files_of("01")]
+    assert len(further) == 4 + 2 + 2
+    assert all(any(fnmatch(path, pattern) for pattern in patterns) for path in further)
+    description = json.loads((tmp_path / "with" / "truth" / "sub-01_truth.json").read_text())
+    assert description["follow_up"]["severity"] == pytest.approx(description["severity"] + 0.3)

@@ -5,13 +5,17 @@ from __future__ import annotations
 import nibabel as nib
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy.ndimage import affine_transform
 
 from core.errors import InputError
 from core.images import brain_mask, save_image, voxel_volume_ml
 from studies.simulation.atlas_maps import atlas_brain, undeformed_maps
-from studies.simulation.real_people import SimulateOptions, check_person, find_people, make_anatomy
+from studies.simulation.atrophy import with_atrophy
+from studies.simulation.real_people import SimulateOptions, check_person, find_people, make_anatomy, tissue_fractions
 from studies.sources import source
+from studies.sources.simulate import years_later
 
 
 def put(folder, *names):
@@ -111,7 +115,7 @@ def turned_atlas(tmp_path_factory):
 
 @pytest.mark.slow
 def test_a_brain_becomes_anatomy(turned_atlas):
-    anatomy = make_anatomy(turned_atlas, 0, "01")
+    anatomy = make_anatomy(*tissue_fractions(turned_atlas), 0, "01")
     fractions = anatomy.fractions()
     np.testing.assert_allclose(fractions.sum(axis=0), 1, atol=1e-5)
     # brought back onto the atlas, it lies on it
@@ -124,3 +128,47 @@ def test_a_brain_becomes_anatomy(turned_atlas):
 
     gm = undeformed("gm", 1)[anatomy.mask]
     assert np.corrcoef(gm, fractions[1])[0, 1] > 0.75
+
+
+def shell():
+    """Fractions (3, n) of a ball of white matter in a cortex in CSF, its mask, and where GM is cortex."""
+    radius = np.sqrt(sum(axis**2 for axis in np.meshgrid(*(np.arange(-12.0, 13.0),) * 3, indexing="ij")))
+    mask = radius < 11
+    inside = radius[mask]
+    deep = inside < 2
+    labels = np.where(deep, 1, np.where(inside < 6, 2, np.where(inside < 9, 1, 0)))
+    return np.eye(3, dtype=np.float32)[:, labels], mask, np.where(deep, 0.0, 1.0), inside
+
+
+@settings(deadline=None, max_examples=20)
+@given(st.floats(0, 0.2))
+def test_atrophy_takes_its_share_of_the_cortex_and_gives_it_to_csf(share):
+    fractions, mask, cortex, inside = shell()
+    found = with_atrophy(fractions, mask, cortex, share)
+    lost = (fractions[1] - found[1]).sum(dtype=float)
+    assert lost == pytest.approx(share * (fractions[1] * cortex).sum(), rel=1e-5, abs=1e-3)
+    np.testing.assert_allclose(found.sum(axis=0), 1, atol=1e-6)
+    assert (found >= 0).all()
+    assert (found[2] == fractions[2]).all()
+    assert (found[:, inside < 2] == fractions[:, inside < 2]).all()
+
+
+def test_atrophy_is_where_cortex_borders_csf():
+    fractions, mask, cortex, inside = shell()
+    lost = fractions[1] - with_atrophy(fractions, mask, cortex, 0.1)[1]
+    outer, inner = (lost[(inside > low) & (inside < low + 1)].mean() for low in (8, 6))
+    assert outer > 4 * inner > 0
+
+
+def test_an_age_grows_with_the_years():
+    assert years_later({"age": "71", "sex": "F"}, 1.5) == {"age": "72.5", "sex": "F"}
+    assert years_later({"age": "n/a"}, 2) == {"age": "n/a"}
+    assert years_later({}, 2) == {}
+
+
+def test_follow_ups_of_real_brains_are_of_their_own_kind():
+    assert SimulateOptions(follow_up={"cortex": 0.05}).made_follow_up().cortex == 0.05
+    with pytest.raises(InputError, match="follow_up: unknown option 'severity'"):
+        SimulateOptions(follow_up={"severity": 0.1})
+    with pytest.raises(InputError, match="cortex: 0.5; give the share that is lost"):
+        SimulateOptions(follow_up={"cortex": 0.5})
