@@ -204,3 +204,9 @@ def column_data(run: FinishedRun, tables: Sequence[pd.DataFrame], column: str) -
 def number(value: float, decimals: int, spread: str = "") -> Entry:
     """A finite number as an entry, `-` for any other."""
     return Entry(f"{value:.{decimals}f}", spread) if np.isfinite(value) else Entry(MISSING)
+
+
+def ends(cell: Mapping[Any, Any], low: str, high: str, decimals: int = 2) -> str:
+    """An interval behind a number, from the columns of its ends; nothing where it isn't known."""
+    known = np.isfinite([cell[low], cell[high]]).all()
+    return f" [{cell[low]:.{decimals}f} {cell[high]:.{decimals}f}]" if known else ""

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
-import numpy as np
-
 from core.names import PAPER_TISSUES
 from evaluation.measures import registry
 from evaluation.measures.reliability import COLUMNS as RELIABILITY_COLUMNS
 from evaluation.runs.finished_run import FinishedRun
-from evaluation.tables.cells import number
+from evaluation.tables.cells import ends, number
 from evaluation.tables.layout import Entry, Panel, Table
 from evaluation.tables.notes import all_notes, segmentation_note
 from evaluation.volume_rules import HARD, NAMES
@@ -30,13 +25,13 @@ def make(run: FinishedRun) -> Table | None:
         for arm in run.arms_in(found):
             for cell in found[(found["tissue"] == tissue) & (found["method"] == arm)].to_dict("records"):
                 entries = [
-                    number(cell["icc"], 2, _ends(cell, "icc_low", "icc_high")),
-                    number(cell["within_person_cv"], 2, _ends(cell, "within_person_cv_low", "within_person_cv_high")),
+                    number(cell["icc"], 2, ends(cell, "icc_low", "icc_high")),
+                    number(cell["within_person_cv"], 2, ends(cell, "within_person_cv_low", "within_person_cv_high")),
                     number(cell["within_person_sd_ml"], 2),
                     number(
                         cell["between_person_sd_ml"],
                         1,
-                        _ends(cell, "between_person_sd_low_ml", "between_person_sd_high_ml", 1),
+                        ends(cell, "between_person_sd_low_ml", "between_person_sd_high_ml", 1),
                     ),
                     number(cell["between_person_cv"], 2),
                     number(cell["icc_hard"], 2),
@@ -56,9 +51,3 @@ def make(run: FinishedRun) -> Table | None:
     data = found.assign(label=[run.label(arm) for arm in found["method"]])
     panel = Panel(title, ["Tissue", "Method", "n", *header], rows)
     return Table("table_reliability", title, data, [panel], all_notes(run, notes))
-
-
-def _ends(cell: Mapping[Any, Any], low: str, high: str, decimals: int = 2) -> str:
-    """An interval behind a number, where it is known."""
-    known = np.isfinite([cell[low], cell[high]]).all()
-    return f" [{cell[low]:.{decimals}f} {cell[high]:.{decimals}f}]" if known else ""

@@ -65,7 +65,7 @@ class RealFollowUp(FollowUp):
         super().__post_init__()
         if not 0 <= self.cortex <= MOST_CORTEX:
             raise InputError(
-                f"follow_up.cortex: {self.cortex!r}; give the share that is lost, 0 (nothing changes) to {MOST_CORTEX:g}"
+                f"follow_up.cortex: {self.cortex!r}; give the share lost, 0 (nothing changes) to {MOST_CORTEX:g}"
             )
 
 

@@ -170,5 +170,5 @@ def test_follow_ups_of_real_brains_are_of_their_own_kind():
     assert SimulateOptions(follow_up={"cortex": 0.05}).made_follow_up().cortex == 0.05
     with pytest.raises(InputError, match="follow_up: unknown option 'severity'"):
         SimulateOptions(follow_up={"severity": 0.1})
-    with pytest.raises(InputError, match="cortex: 0.5; give the share that is lost"):
+    with pytest.raises(InputError, match="cortex: 0.5; give the share lost"):
         SimulateOptions(follow_up={"cortex": 0.5})
