@@ -74,7 +74,8 @@ def segment_arm(
                 for region in range(count)
             ]
     table = pd.DataFrame(rows, columns=VOLUME_COLUMNS)
-    for words in counts_in_words(table).values():
+    # of follow-ups it isn't told: what is said of an arm is said of the study at time 0
+    for words in counts_in_words(table[table[TIME] == 0]).values():
         warnings.warn(Caution(f"labels in doubt: {words}"), stacklevel=2)
     return table, pd.DataFrame(region_rows, columns=REGION_COLUMNS)
 

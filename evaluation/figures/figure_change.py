@@ -25,7 +25,7 @@ CAPTION = (
     "people and pairs of scanners. The dashed line is the true mean change, where it is known, the band the range of "
     "the people's true changes; what lies off it is error. Above: how many people a study needs to see the change that "
     "the arm's scans of one scanner show (t-test, power 0.8, alpha 0.05), where everyone's pair of scanners is drawn "
-    "by chance; a dash: more than 100,000, or none are enough."
+    "by chance; k: thousand, a dash: more than 100,000, or no number is enough."
 )
 BOX = 0.26
 """Inches in the report that a box with its number needs."""
@@ -70,6 +70,8 @@ def plot(
     grid = figure.subplots(len(tissues) * len(rows), 1, squeeze=False)[:, 0]
     for (tissue, row), axis in zip(itertools.product(tissues, rows), grid, strict=True):
         values = changes[tissue][list(row)]
+        shown = np.concatenate([changes[tissue][np.isfinite(changes[tissue])], true[tissue], [0.0]])
+        margin = 0.06 * np.ptp(shown) or 1.0
         few = np.isfinite(values).sum(axis=1).max(initial=0) <= spreads.MOST_POINTS
         if len(true[tissue]):
             axis.axhspan(true[tissue].min(), true[tissue].max(), color="#d9d9d9", zorder=0)
@@ -78,11 +80,11 @@ def plot(
         boxes, centers = panels.grouped_boxes(
             axis, values, looks=[looks[arm] for arm in row], people=people, join=False, dots=few, gap=0.7
         )
+        axis.set_ylim(shown.min() - margin, shown.max() + margin)
+        above = {"y": 1.02, "transform": axis.get_xaxis_transform(), "va": "bottom", "fontsize": on.tiny}
+        axis.text(axis.get_xlim()[0], s="need ", ha="right", **above)
         for place, count in zip(boxes.ravel(), needed[tissue][list(row)].ravel(), strict=True):
-            told = f"{count:.0f}" if np.isfinite(count) else "–"
-            axis.text(
-                place, 1.02, told, transform=axis.get_xaxis_transform(), ha="center", va="bottom", fontsize=on.tiny
-            )
+            axis.text(place, s=in_short(count), ha="center", **above)
         axis.set_ylabel(f"{tissue} change (mL)")
         room = (on.width - on.scaled(panels.AXIS)) / (len(row) * (members + 0.7))
         style.set_group_labels(axis, boxes.ravel(), [*NAMES.values()] * len(row), room)
@@ -128,6 +130,13 @@ def make(run: FinishedRun) -> style.Page | None:
         simulated=run.simulated,
         notes=[style.counted([len(people)], "people followed up"), *run.notes()],
     )
+
+
+def in_short(people: float) -> str:
+    """A number of people as there is room for it: 940, 6.1k for thousands, a dash for none."""
+    if not np.isfinite(people):
+        return "–"
+    return f"{people:.0f}" if people < 1000 else f"{people / 1000:.{people < 10_000:d}f}k"
 
 
 def of_pairs(changes: pd.DataFrame, people: Sequence[str], pairs: Sequence[tuple[str, str]]) -> np.ndarray:

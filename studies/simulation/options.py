@@ -45,7 +45,7 @@ class FollowUp:
 class MadeUpFollowUp(FollowUp):
     """Of a made-up person: `severity` is what atrophy has grown by, on `people.Subject`'s scale."""
 
-    severity: float = 0.15
+    severity: float = 0.05
 
     def __post_init__(self) -> None:
         super().__post_init__()
