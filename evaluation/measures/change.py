@@ -207,12 +207,12 @@ def summaries(changes: pd.DataFrame, arms: list[str]) -> tuple[pd.DataFrame, pd.
 
 
 def of_study(measured: Measured) -> dict[str, pd.DataFrame]:
-    """Changes of every person, by pair of scanners, and in all; no table without follow-ups.
+    """Changes of every person, by pair of scanners, and in all; no table where no arm has a follow-up.
 
     By the main rule of what counts as a tissue, which `rule` names.
     """
     later = measured.tables.get(FOLLOW_UPS)
-    if later is None:
+    if later is None or later.empty:
         return {}
     volumes = measured.tables["volumes"]
     main = volume_rules.main_rule(volumes, "volume_ml")

@@ -8,7 +8,7 @@ A source has a frozen dataclass of its options and four functions:
     check(options)                          refuse what can't be used, before any long work
     prepare(options, subject, folder) -> Path    make or import one subject's scans
 
-`prepare` writes `sub-<subject>_scanner-<scanner>_T1w.nii.gz` (rescans: see `core.run_folder.scan_name`),
+`prepare` writes `sub-<subject>_scanner-<scanner>_T1w.nii.gz` (rescans and follow-ups: see `core.run_folder.scan_name`),
 masks, any truth, and last the part sheet `sub-<subject>.tsv`, whose path it returns;
 `studies.part_sheets.gather` joins part sheets. All raise
 `core.errors.InputError` on what can't be used. A new source is a new file here; copy `sheet.py`.
@@ -67,7 +67,7 @@ SETTLED = {"settled": True}
 
 @dataclass(frozen=True)
 class PlannedScan:
-    """A scan that `prepare` will write; `session` is given for a rescan alone.
+    """A scan that `prepare` will write; `session` is given for a rescan or follow-up alone.
 
     files : of the user's, what it is made from; they must be there.
     covariates : what the user's tables say of it; its jobs are done again when that changes, and a run refuses what

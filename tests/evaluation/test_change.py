@@ -214,5 +214,7 @@ def test_of_a_scanner_left_out_its_pairs_are_told():
 
 def test_a_study_without_follow_ups_has_no_such_tables():
     without = tables()
+    nothing = without | {FOLLOW_UPS: without[FOLLOW_UPS].head(0)}
+    assert change.of_study(measured_of(OfScanners(), ["raw"], nothing)) == {}
     del without[FOLLOW_UPS]
     assert change.of_study(measured_of(OfScanners(), ["raw"], without)) == {}

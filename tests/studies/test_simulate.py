@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import nibabel as nib
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -11,6 +12,7 @@ from scipy.ndimage import affine_transform
 
 from core.errors import InputError
 from core.images import brain_mask, save_image, voxel_volume_ml
+from core.sheet import read_sheet
 from studies.simulation.atlas_maps import atlas_brain, undeformed_maps
 from studies.simulation.atrophy import with_atrophy
 from studies.simulation.real_people import SimulateOptions, check_person, find_people, make_anatomy, tissue_fractions
@@ -172,3 +174,20 @@ def test_follow_ups_of_real_brains_are_of_their_own_kind():
         SimulateOptions(follow_up={"severity": 0.1})
     with pytest.raises(InputError, match="cortex: 0.5; give the share lost"):
         SimulateOptions(follow_up={"cortex": 0.5})
+
+
+@pytest.mark.slow
+def test_a_real_brain_followed_up(turned_atlas, tmp_path):
+    people = tmp_path / "people.tsv"
+    people.write_text(f"subject\timage\tage\n01\t{turned_atlas}\t70\n")
+    given = {"anatomy": str(people), "scanners": ["GE"], "rescanned": 0, "follow_up": {"cortex": 0.1, "years": 3}}
+    study = read_sheet(source("simulate").prepare(given, "01", tmp_path / "out"))
+    first, later = (
+        pd.read_csv(scan.file("truth_volumes"), sep="\t", index_col="tissue")["volume_ml"]
+        for scan in (study.scans[0], study.follow_ups[0])
+    )
+    change = later - first
+    assert -0.1 < change["GM"] / first["GM"] < -0.07
+    assert change["CSF"] == pytest.approx(-change["GM"], rel=1e-3)
+    assert change["WM"] == pytest.approx(0, abs=1e-2)
+    assert study.follow_ups[0].covariates["age"] == "73"
