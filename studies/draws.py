@@ -6,16 +6,17 @@ from pathlib import Path
 
 from core import folds, travelling
 from core.files import write_table
-from core.sheet import moved, read_rows, rescanned
+from core.sheet import followed_up, moved, read_rows, rescanned
 
 
 def write_draw(sheet: Path, out: Path, *, people: int, draw: int, held_out: int, seed: int) -> None:
-    """Write the scans of the judged and of the first `people` of a draw, without rescans; the column `fold` tells them.
+    """Write the scans of the judged and of the first `people` of a draw; the column `fold` tells them apart.
 
-    They are chosen by `core.travelling`. Raises `InputError` for more people than there are.
+    Rescans and follow-ups are left out.
+    People are chosen by `core.travelling`. Raises `InputError` for more people than there are.
     """
     table = read_rows(sheet)
-    table = table[~rescanned(table)]
+    table = table[~(rescanned(table) | followed_up(table))]
     everyone = travelling.travelling(zip(table["subject"], table["scanner"], strict=True))
     judged, pool = travelling.divided(everyone, held_out, seed=seed)
     learned = travelling.drawn(pool, people, draw, seed=seed)

@@ -15,12 +15,15 @@ from tests.support.made_up_study import write_rescan, write_study
 
 @pytest.fixture
 def sheet(tmp_path):
-    """The sheet of 6 people on 3 scanners, the third without one of the scans, the first rescanned."""
+    """Of 6 people on 3 scanners; the first is rescanned, the third lacks a scan and is followed up on every scanner."""
     path = write_study(tmp_path / "own", subjects=6, missing=("03", "Gamma"))
     table = pd.read_csv(path, sep="\t", dtype=str).assign(session="first", fold="9")
     again = table[table["subject"] == "01"].assign(session="again")
     again["image"] = [write_rescan(path.parent / image, 0).name for image in again["image"]]
-    pd.concat([table, again]).to_csv(path, sep="\t", index=False)
+    later = table[table["subject"] == "03"].assign(session="later", time="2")
+    later = pd.concat([later, later.tail(1).assign(scanner="Gamma")])
+    later["image"] = [write_rescan(path.parent / image, 0).name for image in later["image"]]
+    pd.concat([table, again, later]).to_csv(path, sep="\t", index=False)
     return path
 
 
@@ -31,6 +34,7 @@ def test_the_judged_are_the_same_in_every_sheet_and_the_others_nested(sheet, tmp
         write_draw(sheet, out, people=people, draw=1, held_out=2, seed=0)
         study = read_sheet(out)
         assert not study.rescans
+        assert not study.follow_ups
         assert all(len(study.of_subject(subject)) == 3 for subject in study.subjects)
         judged[people] = set(folds.held_out(study, JUDGED).subjects)
         learned[people] = set(folds.training(study, JUDGED).subjects)
