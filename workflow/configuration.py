@@ -257,7 +257,8 @@ class Configuration:
             )
             return Candidate(why, made.least_scans)
 
-        people = travelling((scan.subject, scan.scanner) for scan in self.planned)
+        # a session is given of rescans and follow-ups, which nothing is fitted on
+        people = travelling((scan.subject, scan.scanner) for scan in self.planned if not scan.session)
         candidates = {name: candidate(arm) for name, arm in self.arms.items()}
         return planned_curve(self.content["learning"], candidates, len(people))
 

@@ -127,6 +127,17 @@ def test_who_misses_a_scan_does_not_count(config):
     assert Configuration(config).learning.travelling == 4
 
 
+def test_a_follow_up_does_not_stand_for_a_scan_that_is_missed(config, tmp_path):
+    path = write_study(tmp_path / "own", subjects=6, missing=("03", "Gamma"))
+    table = pd.read_csv(path, sep="\t", dtype=str).assign(session="first", time="")
+    later = table[(table["subject"] == "03") & (table["scanner"] == "Alpha")]
+    later = later.assign(scanner="Gamma", session="later", time="2")
+    later["image"] = [write_rescan(path.parent / image, 0).name for image in later["image"]]
+    pd.concat([table, later]).to_csv(path, sep="\t", index=False)
+    config["study"] |= {"source": "sheet", "sheet": {"scans": str(path)}}
+    assert Configuration(config).learning.travelling == 5
+
+
 def test_arms_say_how_many_people_they_take(config):
     config["methods"] |= {"combat": {}, "shifts": {"method": "combat", "mean_only": True}, "covbat": {}}
     config["learning"] |= {"people": [1, 2], "arms": ["shifts"]}
