@@ -32,7 +32,8 @@ def wilson(wins: float, people: int) -> tuple[float, float]:
     from statsmodels.stats.proportion import proportion_confint
 
     low, high = proportion_confint(wins, people, alpha=1 - intervals.CONFIDENCE, method="wilson")
-    return float(low), float(high)
+    # there its ends are 0 and 1, which rounding misses on either side
+    return (float(low) if wins > 0 else 0.0), (float(high) if wins < people else 1.0)
 
 
 def mean_share(wins: Sequence[float], people: Sequence[int]) -> Estimate:

@@ -18,6 +18,12 @@ def test_wilsons_interval_is_that_of_statsmodels(wins, people):
     assert wilson(wins, people) == pytest.approx(proportion_confint(wins, people, method="wilson"), abs=1e-9)
 
 
+@pytest.mark.parametrize("people", [[6, 6, 6, 18], [5], [3, 7, 11]])
+def test_a_share_of_none_or_all_has_its_end_there(people):
+    assert mean_share([0] * len(people), people).low == 0
+    assert mean_share(people, people).high == 1
+
+
 def test_of_one_study_the_share_is_its_own():
     found = mean_share([3], [7])
     assert (found.value, found.low, found.high) == pytest.approx((3 / 7, *wilson(3, 7)))
