@@ -211,7 +211,7 @@ def grids(panel: Panel) -> list[Grid]:
         found = _fitted(panel, panel.header, panel.rows, size, width, wrap=wrap)
         if found:
             return [found]
-    first, size = _texts(panel) + 1, SIZES[1]
+    first, size = _repeated(panel), SIZES[1]
     numbers = range(first, len(panel.header))
     cells = (max((cell_width(row[place], size) for row in panel.rows), default=0.0) for place in numbers)
     narrowest = min(cells, default=PAGE)
@@ -230,13 +230,22 @@ def grids(panel: Panel) -> list[Grid]:
 
 def _some_columns(panel: Panel, chosen: range) -> tuple[list[str], list[list[str | Entry]]]:
     """A panel's header and rows with the columns of text, n, and some of the others."""
-    places = [*range(_texts(panel) + 1), *chosen]
+    places = [*range(_repeated(panel)), *chosen]
     return [panel.header[place] for place in places], [[row[place] for place in places] for row in panel.rows]
 
 
 def _texts(panel: Panel) -> int:
-    """How many columns are text: those before n, which numbers follow; all where there is no n."""
-    return list(panel.header).index(NUMBERS) if NUMBERS in panel.header else len(panel.header)
+    """How many columns are text: those before n, which numbers follow; without n those before the first of numbers."""
+    if NUMBERS in panel.header:
+        return list(panel.header).index(NUMBERS)
+    places = range(len(panel.header))
+    numbers = (place for place in places if panel.rows and all(isinstance(row[place], Entry) for row in panel.rows))
+    return next(numbers, len(panel.header))
+
+
+def _repeated(panel: Panel) -> int:
+    """How many columns each block has: those of text, and n."""
+    return _texts(panel) + (NUMBERS in panel.header)
 
 
 def _fitted(

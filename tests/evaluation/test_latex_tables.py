@@ -54,6 +54,17 @@ def test_the_papers_table_3_spans_a_page_with_merged_tissues_and_a_head_over_the
     assert text.count(r"\midrule") == 3
 
 
+def test_a_wide_panel_without_n_is_set_in_blocks_that_each_name_their_rows():
+    """Gains by four segmenters and their rules, as `table_segmenters` has them."""
+    segmenters = [f"{name}, {rule}" for name in ("hmrf", "gmm", "atropos", "unified") for rule in ("sum", "hard label")]
+    gains = [Entry("101.89", " (-63.57 to 120.12)", star=True)] * len(segmenters)
+    blocks = grids(Panel("Gains", ["Method", *segmenters], [["ComBat", *gains], ["Nyul", *gains]]))
+    assert len(blocks) > 1
+    assert all(block.width <= PAGE for block in blocks)
+    assert [[row[0] for row in block.rows] for block in blocks] == [["ComBat", "Nyul"]] * len(blocks)
+    assert sum(len(block.heads) - 1 for block in blocks) == len(segmenters)
+
+
 def test_a_small_table_stands_in_a_column():
     panel = Panel("", ["Method", "n", "SSIM"], [["RAW", "18", Entry("0.91", " (0.01)", best=True)]])
     (grid,) = grids(panel)
