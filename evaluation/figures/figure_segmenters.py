@@ -20,8 +20,9 @@ TOPIC = "Verdict"
 CAPTION = (
     "Each number is the gain over RAW in the difference of volumes between scanners, in percent of what lies between "
     "RAW and its rescans (of RAW, where nobody was rescanned), by one segmenter and rule; blue is better, red worse. "
-    "Framed: surely beyond RAW and every control by what counts. Empty: the arm gives volumes, and has those of one "
-    "segmenter alone. Tau: Kendall's, of the order of the arms with that by the primary endpoint, which stands first."
+    "Framed: surely beyond RAW and every control by what counts. 'None': RAW's scans lie no farther apart than its "
+    "rescans, so that there is nothing to remove. Empty: the arm gives volumes, and has those of one segmenter alone. "
+    "Tau: Kendall's, of the order of the arms with that by the primary endpoint, which stands first."
 )
 PALE = 0.6
 """How much of the color map is used, so that numbers can be read on it."""
@@ -54,11 +55,14 @@ def plot(
     arms = list(labels)
     figure = style.page(TITLE, height=on.scaled(min(ROW * len(arms), ALL_ROWS) + 1.0), simulated=simulated, notes=notes)
     axis = figure.subplots()
-    shares = np.full((len(arms), len(columns)), np.nan)
+    shares, nothing = np.full((len(arms), len(columns)), np.nan), []
     for row in found.to_dict("records"):
         place = arms.index(row["method"]), columns.index((row["engine"], row["rule"]))
         span = row["raw"] - row["rescan"] if np.isfinite(row["rescan"]) else row["raw"]
-        shares[place] = row["gain"] / span if span > 0 else np.nan
+        if span > 0:
+            shares[place] = row["gain"] / span
+        elif np.isfinite(row["gain"]):
+            nothing.append(place)
         if row["removed"] == BEYOND:
             corner = place[1] - 0.46, place[0] - 0.42
             axis.add_patch(Rectangle(corner, 0.92, 0.84, fill=False, edgecolor=style.INK, linewidth=1.2, zorder=3))
@@ -67,6 +71,8 @@ def plot(
     for arm, column in np.argwhere(np.isfinite(shares)):
         share = shares[arm, column]
         axis.text(column, arm, f"{100 * share:.0f}", ha="center", va="center", fontsize=on.small, zorder=4)
+    for arm, column in nothing:
+        axis.text(column, arm, "none", ha="center", va="center", fontsize=on.small, color=style.QUIET)
     axis.set_yticks(range(len(arms)), [style.shorten(labels[arm], 30) for arm in arms])
     taus = found.drop_duplicates(["engine", "rule"])["tau"].to_numpy(float)
     heads = [

@@ -144,3 +144,12 @@ def test_the_figure_frames_what_is_beyond_and_leaves_out_what_was_not_asked(stud
     assert written[0] == "80"
     assert [tick.get_text() for tick in axis.get_yticklabels()] == ["Good", "Bad", "Volumes"]
     assert "other\nhard label\ntau 1.00" in [tick.get_text() for tick in axis.get_xticklabels()]
+
+
+def test_the_figure_says_where_raw_leaves_nothing_to_remove(study):
+    table = compared(study, made_up(study, SCALES, "own"), made_up(study, SCALES, "other"))
+    table.loc[table["engine"] == "other", "rescan"] = table["raw"] + 1
+    page = figure_segmenters.plot(table, labels={"good": "Good", "bad": "Bad"})
+    written = [text.get_text() for text in page.axes[0].texts]
+    assert written.count("none") == (table["engine"] == "other").sum()
+    assert len(written) == len(table)
