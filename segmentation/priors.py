@@ -17,20 +17,20 @@ LEAST = 0.01
 def tissue_priors(mask: np.ndarray, affine: np.ndarray) -> np.ndarray:
     """Probability of CSF, GM and WM, float32 (3, X, Y, Z), in a brain `mask` (X, Y, Z), bool; 0 outside."""
     priors = np.zeros((len(TISSUES), *mask.shape), dtype=np.float32)
-    priors[:, mask] = priors_at(places_in_atlas(mask, affine, np.argwhere(mask)))
+    priors[:, mask] = priors_at(places_in_atlas(mask, affine))
     return priors
 
 
-def places_in_atlas(mask: np.ndarray, affine: np.ndarray, voxels: np.ndarray) -> np.ndarray:
-    """Where voxels (N, 3) of a brain `mask` (X, Y, Z), bool, lie in the atlas's brain: (N, 3) in its mm.
+def places_in_atlas(mask: np.ndarray, affine: np.ndarray) -> np.ndarray:
+    """Where the N voxels of a brain `mask` (X, Y, Z), bool, lie in the atlas's brain: (N, 3) in its mm.
 
     The brain's mean place and its standard deviation along left-right, back-front and down-up, in mm by `affine`
     (4, 4), are laid on the atlas's: enough for a brain that lies upright, on the atlas or off it, and no
     registration whose own errors the segmentation would inherit.
     """
-    brain, places = (each @ affine[:3, :3].T + affine[:3, 3] for each in (np.argwhere(mask), voxels))
+    places = np.argwhere(mask) @ affine[:3, :3].T + affine[:3, 3]
     center, spread = _atlas_extent()
-    return center + (places - brain.mean(axis=0)) * (spread / brain.std(axis=0))
+    return center + (places - places.mean(axis=0)) * (spread / places.std(axis=0))
 
 
 def priors_at(places: np.ndarray) -> np.ndarray:

@@ -46,7 +46,7 @@ def segment(
     """
     check()
     with threadpool_limits(1):
-        places = places_in_atlas(mask, affine, np.argwhere(mask))
+        places = places_in_atlas(mask, affine)
         model = fit(thinned(image, mask, voxel_sizes, places, priors_at))
         log_bias, posteriors = classified(image, mask, places, model)
     posteriors = seen_by_neighbors(posteriors, mask, voxel_sizes)

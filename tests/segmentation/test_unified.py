@@ -38,7 +38,7 @@ def smooth_bias(shape: tuple[int, ...]) -> np.ndarray:
 @pytest.fixture(scope="module")
 def places(brain):
     mask, _, affine = brain
-    return places_in_atlas(mask, affine, np.argwhere(mask))
+    return places_in_atlas(mask, affine)
 
 
 @pytest.fixture(scope="module")
