@@ -165,6 +165,11 @@ class Study:
         return left_out.pairs_of(self.scanners, self.left_out)
 
     @property
+    def session_pairs(self) -> list[tuple[str, str]]:
+        """Pairs of sessions, in their order, of which a person's scans on one scanner are compared."""
+        return list(itertools.combinations(sorted({scan.session for scan in self.every}), 2))
+
+    @property
     def every(self) -> tuple[Scan, ...]:
         """All scans, then all rescans, then all follow-ups."""
         return self.scans + self.rescans + self.follow_ups

@@ -7,7 +7,6 @@ those of the run's own engine, and have no others.
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,10 +70,9 @@ def by_segmenter(
     """
     rows: list[dict[str, object]] = []
     own: dict[str, float] = {}
-    session_pairs = list(itertools.combinations(sorted({scan.session for scan in study.every}), 2))
     for place, found in enumerate(segmented):
         differences = volume_differences(found.volumes, study.pairs)
-        rescans = rescan_differences(with_first_scans(found.volumes, found.again, study), session_pairs)
+        rescans = rescan_differences(with_first_scans(found.volumes, found.again, study), study.session_pairs)
         # the endpoint's own rule first, with which the others are compared
         for ending in sorted(volume_rules.ENDINGS, key=lambda rule: rule != own_rule):
             measure = registry.find(f"volume_difference{ending}")

@@ -16,7 +16,6 @@ Such a file describes what it measures in `MEASURES: tuple[Measure, ...]`, and h
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -202,11 +201,6 @@ class Measured:
     def sessions(self) -> set[str]:
         """What the sheet calls its visits."""
         return {scan.session for scan in self.study.every}
-
-    @property
-    def session_pairs(self) -> list[tuple[str, str]]:
-        """Pairs of them, of which a person's scans on one scanner are compared."""
-        return list(itertools.combinations(sorted(self.sessions), 2))
 
     @property
     def volumes_again(self) -> pd.DataFrame:

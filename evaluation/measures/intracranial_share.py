@@ -62,5 +62,5 @@ def of_study(measured: Measured) -> dict[str, pd.DataFrame]:
     """Differences of shares by the main rule, and the same of rescans."""
     column = f"volume_ml{volume_rules.main_rule(measured.tables['volumes'], 'volume_ml')}"
     between = share_differences(measured.tables["volumes"], column, measured.study.pairs, "scanner")
-    again = share_differences(measured.volumes_again, column, measured.session_pairs, "session")
+    again = share_differences(measured.volumes_again, column, measured.study.session_pairs, "session")
     return {TABLE: measured.in_order(between[COLUMNS]), rescan_table(TABLE): measured.in_order(again)}

@@ -77,7 +77,9 @@ def of_study(measured: Measured) -> dict[str, pd.DataFrame]:
         if len(chosen) and len(regions):
             regions = regions.merge(chosen, on=["tissue", "region"])
             between.append(regional_differences(of_scans(regions), column, measured.study.pairs))
-            again.append(regional_differences(of_rescanned(regions), column, measured.session_pairs, of="session"))
+            again.append(
+                regional_differences(of_rescanned(regions), column, measured.study.session_pairs, of="session")
+            )
     found = {}
     for table, columns, parts in ((TABLE, COLUMNS, between), (rescan_table(TABLE), RESCAN_COLUMNS, again)):
         joined = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)

@@ -33,4 +33,4 @@ def rescan_differences(volumes: pd.DataFrame, pairs: Sequence[tuple[str, str]]) 
 
 def of_study(measured: Measured) -> dict[str, pd.DataFrame]:
     """The table of differences between sessions; without rows where nobody was rescanned."""
-    return {TABLE: measured.in_order(rescan_differences(measured.volumes_again, measured.session_pairs))}
+    return {TABLE: measured.in_order(rescan_differences(measured.volumes_again, measured.study.session_pairs))}

@@ -55,6 +55,6 @@ def of_study(measured: Measured) -> dict[str, pd.DataFrame]:
     return {
         TABLE: measured.in_order(percent_differences(volumes, rules, measured.study.pairs, "scanner")),
         rescan_table(TABLE): measured.in_order(
-            percent_differences(measured.volumes_again, rules, measured.session_pairs, "session")
+            percent_differences(measured.volumes_again, rules, measured.study.session_pairs, "session")
         ),
     }
