@@ -18,7 +18,7 @@ from core.libraries import check_libraries
 from core.names import TISSUES
 from segmentation.interface import Segmentation
 from segmentation.priors import tissue_priors
-from segmentation.tissue_maps import tissue_moments
+from segmentation.tissue_maps import from_posteriors
 
 PARTIAL_VOLUMES = False
 ON_ATLAS = True
@@ -77,19 +77,9 @@ def segment(
         except Exception as error:
             raise InputError(f"Atropos: {error}") from None
     posteriors = np.stack([each.numpy() for each in found["probabilityimages"]]).astype(np.float32) * mask
-    labels = np.where(mask, posteriors.argmax(axis=0) + 1, 0).astype(np.uint8)
-    means, variances = tissue_moments(image[mask].astype(np.float64), posteriors[:, mask])
     if len(posteriors) != len(TISSUES):
         raise InputError(f"Atropos gave {len(posteriors)} classes for {len(TISSUES)} tissues")
-    return Segmentation(
-        posteriors=posteriors,
-        labels=labels,
-        bias_field=None,
-        means=means,
-        variances=variances,
-        partial_volumes=None,
-        engine="atropos",
-    )
+    return from_posteriors("atropos", posteriors, image[mask], mask)
 
 
 @contextmanager

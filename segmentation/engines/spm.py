@@ -16,7 +16,7 @@ import numpy as np
 from core.errors import InputError
 from core.images import save_image
 from segmentation.interface import Segmentation
-from segmentation.tissue_maps import read_maps, tissue_moments
+from segmentation.tissue_maps import from_posteriors, read_maps
 
 PARTIAL_VOLUMES = False
 ON_ATLAS = True
@@ -80,13 +80,11 @@ def segment(
         except (InputError, ValueError) as error:
             said = " ".join(f"{ended.stdout} {ended.stderr}".split())[-LONGEST_WORD:]
             raise InputError(f"SPM left no result (exit status {ended.returncode}): {said or error}") from None
-    means, variances = tissue_moments((image * correction)[mask].astype(np.float64), posteriors[:, mask])
-    return Segmentation(
-        posteriors=posteriors,
-        labels=np.where(posteriors.any(axis=0), posteriors.argmax(axis=0) + 1, 0).astype(np.uint8),
+    return from_posteriors(
+        "spm",
+        posteriors,
+        (image * correction)[mask],
+        mask,
+        partly=True,
         bias_field=np.divide(1, correction, out=np.zeros_like(correction), where=mask & (correction > 0)),
-        means=means,
-        variances=variances,
-        partial_volumes=None,
-        engine="spm",
     )

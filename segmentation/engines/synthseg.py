@@ -18,7 +18,7 @@ from core.errors import InputError
 from core.libraries import check_libraries
 from core.names import TISSUES
 from segmentation.interface import Segmentation
-from segmentation.tissue_maps import tissue_moments
+from segmentation.tissue_maps import from_posteriors
 
 PARTIAL_VOLUMES = False
 ON_ATLAS = True
@@ -67,16 +67,7 @@ def segment(
     torch.set_num_threads(threads)
     structures, _, _ = _network().predict(np.where(mask, image, np.float32(0)), affine)
     posteriors = np.stack([mask & np.isin(structures, STRUCTURES[tissue]) for tissue in TISSUES]).astype(np.float32)
-    means, variances = tissue_moments(image[mask].astype(np.float64), posteriors[:, mask])
-    return Segmentation(
-        posteriors=posteriors,
-        labels=np.where(posteriors.any(axis=0), posteriors.argmax(axis=0) + 1, 0).astype(np.uint8),
-        bias_field=None,
-        means=means,
-        variances=variances,
-        partial_volumes=None,
-        engine="synthseg",
-    )
+    return from_posteriors("synthseg", posteriors, image[mask], mask, partly=True)
 
 
 def _weights() -> Path:

@@ -16,7 +16,7 @@ from core.names import TISSUES
 from segmentation.cosine_bases import cosine_axes, field
 from segmentation.interface import Segmentation
 from segmentation.priors import places_in_atlas, priors_at
-from segmentation.tissue_maps import tissue_moments
+from segmentation.tissue_maps import from_posteriors
 from segmentation.warped_mixture import TISSUE_OF, Model, fit, mixture_density, thinned
 
 PARTIAL_VOLUMES = False
@@ -50,15 +50,12 @@ def segment(
         model = fit(thinned(image, mask, voxel_sizes, places, priors_at))
         log_bias, posteriors = classified(image, mask, places, model)
     posteriors = seen_by_neighbors(posteriors, mask, voxel_sizes)
-    means, variances = tissue_moments(image[mask] * np.exp(log_bias[mask]), posteriors[:, mask])
-    return Segmentation(
-        posteriors=posteriors,
-        labels=np.where(mask, posteriors.argmax(axis=0) + 1, 0).astype(np.uint8),
+    return from_posteriors(
+        "unified",
+        posteriors,
+        image[mask] * np.exp(log_bias[mask]),
+        mask,
         bias_field=np.exp(-log_bias).astype(np.float32) * mask,
-        means=means,
-        variances=variances,
-        partial_volumes=None,
-        engine="unified",
     )
 
 
