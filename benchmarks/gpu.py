@@ -3,8 +3,8 @@
     python -m benchmarks.gpu --out FOLDER [--minutes 9]
     python -m benchmarks.gpu --device cpu --small --out FOLDER      every part, in small and without limits, anywhere
 
-Needs torch, numpy, scipy, numba, pandas, safetensors and nibabel. Every part runs in a process of its own with a time
-limit of its own, so that one that fails leaves the others; what is measured is printed as it comes:
+Needs torch, numpy, scipy, numba, pandas, safetensors, nibabel, isal and msgspec. Every part runs in a process of its
+own with a time limit of its own, so that one that fails leaves the others; what is measured is printed as it comes:
 
 1. what the card does at most (products, convolutions, copies), by events on the device;
 2. Step 1 of the paper's size (4 slices x 4 scanners, width 32) in float32, operation by operation: the reference;
@@ -44,12 +44,12 @@ from benchmarks.gpu_parts import SMALL, Figures, Sizes
 from core.files import write_table
 from core.jobs.command import run
 from mispel.compute import choose_device, on_gpu
-from mispel.graph_steps import VERSIONS
+from mispel.graph_steps import VERSIONS, in_training
 
 MINUTES = 9
-NEEDED = ("torch", "numpy", "scipy", "numba", "pandas", "safetensors", "nibabel")
+NEEDED = ("torch", "numpy", "scipy", "numba", "pandas", "safetensors", "nibabel", "isal", "msgspec")
 REFERENCE = "reference: float32, operation by operation"
-LIMITS = {"ceilings": 45, "version": 60, "job": 120, "harmonize": 45, "batch_sizes": 60}
+LIMITS = {"ceilings": 45, "version": 90, "job": 120, "second_step_exactly": 120, "harmonize": 45, "batch_sizes": 60}
 """Seconds of each part on a GPU."""
 
 
@@ -98,25 +98,22 @@ def versions_of(names: Sequence[str]) -> Iterator[str]:
 
 
 def plans(device: torch.device) -> list[tuple[str, str, dict[str, Any]]]:
-    """What is measured, what must be known first, and last what takes longest to begin: (name, part, its options)."""
+    """What is measured: (name, part, its options). First what training takes, last what takes longest to begin."""
     here = {number: version for number, version in VERSIONS.items() if on_gpu(device) or not version.own_kernels}
-    versions, compiled = (
-        [
-            (f"version {number}", "version", {"number": number})
-            for number, version in here.items()
-            if version.compiled == last
-        ]
-        for last in (False, True)
-    )
+    taken = in_training(device)
+    of_versions = {number: (f"version {number}", "version", {"number": number}) for number in here}
+    others = [number for number, version in here.items() if version != taken]
     return [
         ("ceilings", "ceilings", {}),
         (REFERENCE, "version", {"number": 0, "precision": "float32", "tf32": False}),
-        ("version 0", "version", {"number": 0}),
-        *versions,
+        *[of_versions[number] for number, version in here.items() if version == taken],
         ("the paper's job", "job", {}),
-        ("batches", "batch_sizes", {}),
         ("harmonizing", "harmonize", {}),
-        *compiled,
+        ("batches", "batch_sizes", {}),
+        ("version 0", "version", {"number": 0}),
+        *[of_versions[number] for number in others if not here[number].compiled],
+        ("Step 2 exactly", "second_step_exactly", {}),
+        *[of_versions[number] for number in others if here[number].compiled],
     ]
 
 

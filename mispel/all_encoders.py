@@ -26,6 +26,9 @@ from mispel.encoder_kernels import (
 from mispel.flat_weights import Computed, EnlargingKernels, FlatWeights
 from mispel.network import ENLARGING, SLOPE
 
+FILLED = 8
+"""The last layer's maps are filled up to a multiple of this."""
+
 
 class AllAtOnce(Computed):
     """Encoders by kernels that compute a layer of all of them, in some precision, the last one in float32.
@@ -37,22 +40,28 @@ class AllAtOnce(Computed):
         self.flat, self.precision = flat, precision
         self.copies = torch.empty_like(flat.values, dtype=precision)
         self.enlarging = EnlargingKernels(flat, precision)
+        # the last layer's maps filled up, so that several of a pixel are read at once
+        last = flat.shapes[-2]
+        self.filled = flat.values.new_zeros(len(flat.values), FILLED * -(-last[0] // FILLED), 9, last[1])
+        self.filled_biases = flat.values.new_zeros(self.filled.shape[:2])
         # gradients are taken of all rows at once
         self.leaf = flat.values.detach().requires_grad_()
         self.last = len(flat.shapes) // 2 - 1
         begins = [sum(flat.sizes[:number]) for number in range(len(flat.sizes))]
         self.weights = [self._weights(layer, begins[2 * layer]) for layer in range(self.last + 1)]
         self.biases = [
-            flat.values[:, begin : begin + size] for begin, size in zip(begins[1::2], flat.sizes[1::2], strict=True)
+            flat.values[:, begin : begin + size] for begin, size in zip(begins[1:-2:2], flat.sizes[1:-2:2], strict=True)
         ]
+        self.biases.append(self.filled_biases)
 
     def _weights(self, layer: int, begin: int) -> Weights:
         outputs, inputs, *_ = self.flat.shapes[2 * layer]
         if layer in ENLARGING:
             kernels = self.enlarging.of_layer[layer]
             return Weights(kernels, 0, kernels.stride(0), outputs, 16 * outputs, 1)
-        array = self.flat.values if layer == self.last else self.copies
-        return Weights(array, begin, array.stride(0), inputs, 1, 9 * inputs)
+        if layer == self.last:
+            return Weights(self.filled, 0, self.filled.stride(0), inputs, 1, 9 * inputs)
+        return Weights(self.copies, begin, self.copies.stride(0), inputs, 1, 9 * inputs)
 
     def _precise(self, layer: int) -> bool:
         return layer == self.last or self.precision == torch.float32
@@ -62,6 +71,9 @@ class AllAtOnce(Computed):
         with torch.no_grad():
             self.copies.copy_(self.flat.values)
             self.enlarging.refresh()
+            *_, (maps, *_), _ = self.flat.shapes
+            self.filled[:, :maps].copy_(self.flat.weights(self.last).flatten(2, 3))
+            self.filled_biases[:, :maps].copy_(self.flat.values[:, -maps:])
 
     def leaves_of(self, scanned: Sequence[int]) -> list[Tensor]:
         """The rows of all encoders."""
@@ -70,14 +82,14 @@ class AllAtOnce(Computed):
     def embed(self, images: Tensor, scanned: Sequence[int]) -> Tensor:
         """Embeddings (B, M, L, H, W), float32, of slices (B, M, H, W)."""
         by_encoder: Tensor = _Passes.apply(self.leaf, images.transpose(0, 1).to(self.precision).contiguous(), self)
-        return by_encoder.permute(1, 0, 4, 2, 3)
+        return by_encoder[..., : self.flat.shapes[-1][0]].permute(1, 0, 4, 2, 3)
 
     def gradients(self, found: Sequence[Tensor], scanned: Sequence[int]) -> Sequence[Tensor]:
         """Rows (P,)."""
         return [found[0][number] for number in scanned]
 
     def forward(self, images: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """Embeddings (M, B, H, W, L) of images (M, B, H, W), and what going back needs."""
+        """Embeddings (M, B, H, W, L) of images (M, B, H, W), filled up with 0, and what going back needs."""
         encoders, slices, height, width = images.shape
         width_of_maps = self.flat.shapes[0][0]
 
@@ -114,7 +126,7 @@ class AllAtOnce(Computed):
         layer(9, up2_end, over1[..., narrow:])
         up1 = layer(10, over1, empty(1, narrow))
         up1_end = layer(11, up1, empty(1, narrow))
-        made = layer(12, up1_end, empty(1, self.flat.shapes[2 * self.last][0], torch.float32))
+        made = layer(12, up1_end, empty(1, self.filled.shape[1], torch.float32))
         sources = [source, down1, pooled1, down2, pooled2, bottom1, bottom2, over2, up2, up2_end, over1, up1, up1_end]
         return made, [*sources, chosen1, chosen2, made]
 
@@ -128,10 +140,9 @@ class AllAtOnce(Computed):
             reach = ENLARGE if enlarges else PLAIN
             of_weights, of_biases = correlate(sources[number], gradient, reach, precise=self._precise(number))
             if enlarges:
-                of_weights = self.enlarging.of_weights(number, of_weights.transpose(1, 2))
-            else:
-                of_weights = of_weights.permute(0, 3, 1, 2).flatten(1)
-            found[2 * number : 2 * number + 2] = of_weights, of_biases
+                of_weights = self.enlarging.of_weights(of_weights)
+            maps = self.flat.shapes[2 * number][0]
+            found[2 * number : 2 * number + 2] = of_weights[:, :maps].flatten(1), of_biases[:, :maps]
 
         def back(number: int, gradient: Tensor, *, gated: bool = True) -> Tensor:
             """By the sums before the activation whose result this layer has; not gated, by its inputs."""

@@ -41,6 +41,27 @@ class Reach:
     places: int
 
 
+@dataclass(frozen=True)
+class Blocks:
+    """How a kernel takes its work.
+
+    tall, wide: of the tile of pixels that a program takes at once. together: places of the weights that are multiplied
+    at once, side by side. warps: of a program. stages: loads that are under way. splits: parts of all tiles that are
+    summed alone, of `correlate`.
+    """
+
+    tall: int
+    wide: int
+    together: int = 1
+    warps: int = 4
+    stages: int = 1
+    splits: int = 32
+
+    def tiles(self, height: int, width: int) -> int:
+        """Of an image."""
+        return triton.cdiv(height, self.tall) * triton.cdiv(width, self.wide)
+
+
 PLAIN = Reach(side=3, stride=1, up=1, first=0, step=1, places=3)
 PLAIN_BACK = Reach(side=3, stride=1, up=1, first=2, step=-1, places=3)
 ENLARGE = Reach(side=2, stride=1, up=2, first=3, step=-2, places=4)
@@ -83,22 +104,34 @@ def _element(numbers, per_encoder, height, width, CHANNELS: tl.constexpr):
 
 
 @triton.jit
+def _tile(number, height, width, TALL: tl.constexpr, WIDE: tl.constexpr):
+    """Of a tile of the common grid by its number: the image, the places in it of its pixels, and which there are.
+
+    Neighbors lie in one tile, so that what they have in common is read from near memory.
+    """
+    across = tl.cdiv(width, WIDE)
+    image, within = number // (across * tl.cdiv(height, TALL)), number % (across * tl.cdiv(height, TALL))
+    pixel = tl.arange(0, TALL * WIDE)
+    y = (within // across) * TALL + pixel // WIDE
+    x = (within % across) * WIDE + pixel % WIDE
+    return image, y, x, (y < height) & (x < width)
+
+
+@triton.jit
 def _source(
-    numbers, rows, height, width, place, phase,
+    image, y, x, there, height, width, place, phase,
     SIDE: tl.constexpr, STRIDE: tl.constexpr, UP: tl.constexpr,
 ):  # fmt: skip
     """Of pixels of the common grid: which source pixel a place of the weights means, and whether there is one."""
-    image, y, x = _parted(numbers, height, width)
     y = STRIDE * y + place // SIDE - 1 + phase // UP
     x = STRIDE * x + place % SIDE - 1 + phase % UP
-    inside = (numbers < rows) & (y >= 0) & (y < STRIDE * height) & (x >= 0) & (x < STRIDE * width)
+    inside = there & (y >= 0) & (y < STRIDE * height) & (x >= 0) & (x < STRIDE * width)
     return (image * STRIDE * height + y) * (STRIDE * width) + x, inside
 
 
 @triton.jit
-def _result(numbers, height, width, phase, UP: tl.constexpr):
+def _result(image, y, x, height, width, phase, UP: tl.constexpr):
     """Of pixels of the common grid: the result's pixel."""
-    image, y, x = _parted(numbers, height, width)
     y = UP * y + phase // UP
     x = UP * x + phase % UP
     return (image * UP * height + y) * (UP * width) + x
@@ -118,51 +151,53 @@ def _place(
 @triton.jit
 def _convolve(
     source, weights, biases, result, gate,
-    rows, height, width,
+    height, width,
     source_encoder, source_row, weights_encoder, weights_place, weights_input, weights_output,
     biases_encoder, result_encoder, result_row, gate_encoder, gate_row,
     INPUTS: tl.constexpr, OUTPUTS: tl.constexpr, SIDE: tl.constexpr, STRIDE: tl.constexpr, UP: tl.constexpr,
     FIRST: tl.constexpr, STEP: tl.constexpr, PLACES: tl.constexpr,
     BIASED: tl.constexpr, ACTIVE: tl.constexpr, GATED: tl.constexpr, LEAK: tl.constexpr,
-    BLOCK: tl.constexpr, BLOCK_INPUTS: tl.constexpr, BLOCK_OUTPUTS: tl.constexpr, PRECISE: tl.constexpr,
+    TALL: tl.constexpr, WIDE: tl.constexpr, TOGETHER: tl.constexpr, COLUMNS: tl.constexpr,
+    BLOCK_OUTPUTS: tl.constexpr, PRECISE: tl.constexpr,
 ):  # fmt: skip
     encoder = tl.program_id(1).to(tl.int64)
     phase = tl.program_id(2)
-    numbers = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
-    inputs = tl.arange(0, BLOCK_INPUTS)
+    image, y, x, there = _tile(tl.program_id(0), height, width, TALL, WIDE)
+    columns = tl.arange(0, COLUMNS)
     outputs = tl.arange(0, BLOCK_OUTPUTS)
     source += encoder * source_encoder
     weights += encoder * weights_encoder
-    sums = tl.zeros((BLOCK, BLOCK_OUTPUTS), dtype=tl.float32)
-    for place in range(SIDE * SIDE):
-        pixels, inside = _source(numbers, rows, height, width, place, phase, SIDE, STRIDE, UP)
-        at = weights + _place(place, phase, SIDE, UP, FIRST, STEP, PLACES) * weights_place
-        if INPUTS == 1:
-            values = tl.load(source + pixels * source_row, mask=inside, other=0.0).to(tl.float32)
-            weight = tl.load(at + outputs * weights_output, mask=outputs < OUTPUTS, other=0.0).to(tl.float32)
-            sums += values[:, None] * weight[None, :]
+    sums = tl.zeros((TALL * WIDE, BLOCK_OUTPUTS), dtype=tl.float32)
+    for turn in range(SIDE * SIDE // TOGETHER):
+        # inputs of some places side by side
+        place = turn * TOGETHER + columns // INPUTS
+        channel = columns % INPUTS
+        pixels, inside = _source(
+            image, y[:, None], x[:, None], there[:, None], height, width, place[None, :], phase, SIDE, STRIDE, UP
+        )
+        values = tl.load(
+            source + pixels * source_row + channel[None, :],
+            mask=inside & (columns < TOGETHER * INPUTS)[None, :],
+            other=0.0,
+            cache_modifier=".ca",
+        )
+        at = _place(place, phase, SIDE, UP, FIRST, STEP, PLACES) * weights_place + channel * weights_input
+        weight = tl.load(
+            weights + at[:, None] + outputs[None, :] * weights_output,
+            mask=(columns < TOGETHER * INPUTS)[:, None] & (outputs < OUTPUTS)[None, :],
+            other=0.0,
+        )
+        if PRECISE:
+            sums = tl.dot(values.to(tl.float32), weight.to(tl.float32), sums, input_precision="tf32")
         else:
-            values = tl.load(
-                source + pixels[:, None] * source_row + inputs[None, :],
-                mask=inside[:, None] & (inputs[None, :] < INPUTS),
-                other=0.0,
-            )
-            weight = tl.load(
-                at + inputs[:, None] * weights_input + outputs[None, :] * weights_output,
-                mask=(inputs[:, None] < INPUTS) & (outputs[None, :] < OUTPUTS),
-                other=0.0,
-            )
-            if PRECISE:
-                sums = tl.dot(values.to(tl.float32), weight.to(tl.float32), sums, input_precision="tf32")
-            else:
-                sums = tl.dot(values, weight, sums)
+            sums = tl.dot(values, weight, sums)
     if BIASED:
         bias = tl.load(biases + encoder * biases_encoder + outputs, mask=outputs < OUTPUTS, other=0.0)
         sums += bias[None, :].to(tl.float32)
     if ACTIVE:
         sums = tl.where(sums > 0, sums, sums * LEAK)
-    pixels = _result(numbers, height, width, phase, UP)
-    kept = (numbers < rows)[:, None] & (outputs[None, :] < OUTPUTS)
+    pixels = _result(image, y, x, height, width, phase, UP)
+    kept = there[:, None] & (outputs[None, :] < OUTPUTS)
     if GATED:
         opened = tl.load(gate + encoder * gate_encoder + pixels[:, None] * gate_row + outputs[None, :], mask=kept)
         sums = tl.where(opened > 0, sums, sums * LEAK)
@@ -172,53 +207,64 @@ def _convolve(
 
 @triton.jit
 def _correlate(
-    source, gradient, of_weights,
-    rows, chunk, height, width, encoders,
+    source, gradient, found,
+    tiles, chunk, height, width, encoders, row,
     source_encoder, source_row, gradient_encoder, gradient_row,
     INPUTS: tl.constexpr, OUTPUTS: tl.constexpr, SIDE: tl.constexpr, STRIDE: tl.constexpr, UP: tl.constexpr,
     FIRST: tl.constexpr, STEP: tl.constexpr, PLACES: tl.constexpr,
-    BLOCK: tl.constexpr, BLOCK_INPUTS: tl.constexpr, BLOCK_OUTPUTS: tl.constexpr, PRECISE: tl.constexpr,
+    TALL: tl.constexpr, WIDE: tl.constexpr, TOGETHER: tl.constexpr, COLUMNS: tl.constexpr,
+    BLOCK_OUTPUTS: tl.constexpr, PRECISE: tl.constexpr,
 ):  # fmt: skip
     encoder = tl.program_id(2).to(tl.int64)
-    place = tl.program_id(0) % (SIDE * SIDE)
-    phase = tl.program_id(0) // (SIDE * SIDE)
+    turns: tl.constexpr = SIDE * SIDE // TOGETHER
+    turn = tl.program_id(0) % turns
+    phase = tl.program_id(0) // turns
     split = tl.program_id(1)
-    inputs = tl.arange(0, BLOCK_INPUTS)
+    columns = tl.arange(0, COLUMNS)
     outputs = tl.arange(0, BLOCK_OUTPUTS)
+    place = turn * TOGETHER + columns // INPUTS
+    channel = columns % INPUTS
     source += encoder * source_encoder
     gradient += encoder * gradient_encoder
-    # of a single input every row of a block sums alone, until the end
-    sums = tl.zeros((BLOCK if INPUTS == 1 else BLOCK_INPUTS, BLOCK_OUTPUTS), dtype=tl.float32)
-    end = tl.minimum(rows, (split + 1) * chunk)
-    for begin in range(split * chunk, end, BLOCK):
-        numbers = begin + tl.arange(0, BLOCK)
-        pixels, inside = _source(numbers, end, height, width, place, phase, SIDE, STRIDE, UP)
-        given = tl.load(
-            gradient + _result(numbers, height, width, phase, UP)[:, None] * gradient_row + outputs[None, :],
-            mask=(numbers < end)[:, None] & (outputs[None, :] < OUTPUTS),
-            other=0.0,
+    sums = tl.zeros((COLUMNS, BLOCK_OUTPUTS), dtype=tl.float32)
+    biases = tl.zeros((TALL * WIDE, BLOCK_OUTPUTS), dtype=tl.float32)
+    for number in range(split * chunk, tl.minimum(tiles, (split + 1) * chunk)):
+        image, y, x, there = _tile(number, height, width, TALL, WIDE)
+        pixels, inside = _source(
+            image, y[:, None], x[:, None], there[:, None], height, width, place[None, :], phase, SIDE, STRIDE, UP
         )
-        if INPUTS == 1:
-            values = tl.load(source + pixels * source_row, mask=inside, other=0.0).to(tl.float32)
-            sums += values[:, None] * given.to(tl.float32)
+        pixels_given = _result(image, y, x, height, width, phase, UP)
+        at_given = gradient + pixels_given[:, None] * gradient_row + outputs[None, :]
+        wanted = there[:, None] & (outputs[None, :] < OUTPUTS)
+        given = tl.load(at_given, mask=wanted, other=0.0)
+        # read once more, where it is counted, and not as the same: what a product reads while the next is loaded
+        # must be read by it alone, or triton 3.6 overwrites it too early
+        again = tl.load(
+            at_given,
+            mask=there[:, None] & (outputs[None, :] + turn * OUTPUTS < OUTPUTS),
+            other=0.0,
+            eviction_policy="evict_last",
+        )
+        values = tl.load(
+            source + pixels * source_row + channel[None, :],
+            mask=inside & (columns < TOGETHER * INPUTS)[None, :],
+            other=0.0,
+            cache_modifier=".ca",
+        )
+        if PRECISE:
+            values, given = values.to(tl.float32), given.to(tl.float32)
+            sums = tl.dot(tl.trans(values), given, sums, input_precision="tf32")
         else:
-            values = tl.load(
-                source + pixels[:, None] * source_row + inputs[None, :],
-                mask=inside[:, None] & (inputs[None, :] < INPUTS),
-                other=0.0,
-            )
-            if PRECISE:
-                values, given = values.to(tl.float32), given.to(tl.float32)
-                sums = tl.dot(tl.trans(values), given, sums, input_precision="tf32")
-            else:
-                sums = tl.dot(tl.trans(values), given, sums)
-    part = split * encoders + encoder
-    at = part * PLACES * PLACES + _place(place, phase, SIDE, UP, FIRST, STEP, PLACES)
-    if INPUTS == 1:
-        tl.store(of_weights + at * OUTPUTS + outputs, tl.sum(sums, axis=0), mask=outputs < OUTPUTS)
-    else:
-        within = (inputs[:, None] < INPUTS) & (outputs[None, :] < OUTPUTS)
-        tl.store(of_weights + (at * INPUTS + inputs[:, None]) * OUTPUTS + outputs[None, :], sums, mask=within)
+            sums = tl.dot(tl.trans(values), given, sums)
+        biases += again.to(tl.float32)
+    # in the order that weights are kept, and the biases behind them
+    found += (split * encoders + encoder) * row
+    at = (outputs[None, :] * (PLACES * PLACES) + _place(place, phase, SIDE, UP, FIRST, STEP, PLACES)[:, None]) * INPUTS
+    within = (columns < TOGETHER * INPUTS)[:, None] & (outputs[None, :] < OUTPUTS)
+    tl.store(found + at + channel[:, None], sums, mask=within)
+    at_biases = OUTPUTS * PLACES * PLACES * INPUTS + phase * OUTPUTS + outputs
+    if turn == 0:
+        tl.store(found + at_biases, tl.sum(biases, axis=0), mask=outputs < OUTPUTS)
 
 
 @triton.jit
@@ -271,6 +317,7 @@ def convolve(
     active: bool = False,
     gate: Tensor | None = None,
     precise: bool = False,
+    blocks: Blocks | None = None,
 ) -> Tensor:
     """Maps (M, B, H', W', C') of `source` (M, B, H, W, C), written into `result`, which is returned.
 
@@ -280,44 +327,52 @@ def convolve(
     encoders, images, height, width, inputs = source.shape
     outputs = result.shape[-1]
     height, width = height // reach.stride, width // reach.stride
-    rows = images * height * width
-    block, warps, stages = _blocks(inputs, outputs)
+    blocks = blocks or _blocks(inputs, outputs, reach)
     biases_given, gate_given = source if biases is None else biases, source if gate is None else gate
-    _convolve[triton.cdiv(rows, block), encoders, reach.up**2](
+    _convolve[images * blocks.tiles(height, width), encoders, reach.up**2](
         source, weights.array[..., weights.offset :] if weights.offset else weights.array, biases_given, result,
-        gate_given, rows, height, width,
+        gate_given, height, width,
         source.stride(0), source.stride(3), weights.by_encoder, weights.by_place, weights.by_input, weights.by_output,
         biases_given.stride(0), result.stride(0), result.stride(3), gate_given.stride(0), gate_given.stride(3)
         if gate is not None else 0,
         INPUTS=inputs, OUTPUTS=outputs, SIDE=reach.side, STRIDE=reach.stride, UP=reach.up, FIRST=reach.first,
         STEP=reach.step, PLACES=reach.places, BIASED=biases is not None, ACTIVE=active, GATED=gate is not None,
-        LEAK=SLOPE, BLOCK=block, BLOCK_INPUTS=_padded(inputs), BLOCK_OUTPUTS=_padded(outputs), PRECISE=precise,
-        num_warps=warps, num_stages=stages,
+        LEAK=SLOPE, TALL=blocks.tall, WIDE=blocks.wide, TOGETHER=blocks.together,
+        COLUMNS=_padded(blocks.together * inputs), BLOCK_OUTPUTS=_padded(outputs), PRECISE=precise,
+        num_warps=blocks.warps, num_stages=blocks.stages,
     )  # fmt: skip
     return result
 
 
-def correlate(source: Tensor, gradient: Tensor, reach: Reach, *, precise: bool = False) -> tuple[Tensor, Tensor]:
-    """A layer's gradients, float32: of its weights (M, places, C, C') and of its biases (M, C').
+def correlate(
+    source: Tensor, gradient: Tensor, reach: Reach, *, precise: bool = False, blocks: Blocks | None = None
+) -> tuple[Tensor, Tensor]:
+    """A layer's gradients, float32: of its weights (M, C', places, C) and of its biases (M, C').
 
     source: its inputs (M, B, H, W, C). gradient: by its sums (M, B, H', W', C'). reach: of the layer itself.
     """
     encoders, images, height, width, inputs = source.shape
     outputs = gradient.shape[-1]
-    rows = images * height * width
-    block, warps, splits = _chunks(inputs, outputs)
-    splits = min(splits, triton.cdiv(rows, block))
-    chunk = triton.cdiv(triton.cdiv(rows, splits), block) * block
-    places = reach.places**2
-    of_weights = source.new_empty(splits, encoders, places, inputs, outputs, dtype=torch.float32)
-    _correlate[reach.side**2 * reach.up**2, splits, encoders](
-        source, gradient, of_weights, rows, chunk, height, width, encoders,
+    blocks = blocks or _blocks_of_gradients(inputs, outputs, reach)
+    tiles = images * blocks.tiles(height, width)
+    chunk = triton.cdiv(tiles, min(blocks.splits, tiles))
+    splits = triton.cdiv(tiles, chunk)
+    phases, turns = reach.up**2, reach.side**2 // blocks.together
+    weights = outputs * reach.places**2 * inputs
+    row = weights + phases * outputs
+    found = source.new_empty(splits, encoders, row, dtype=torch.float32)
+    _correlate[phases * turns, splits, encoders](
+        source, gradient, found, tiles, chunk, height, width, encoders, row,
         source.stride(0), source.stride(3), gradient.stride(0), gradient.stride(3),
         INPUTS=inputs, OUTPUTS=outputs, SIDE=reach.side, STRIDE=reach.stride, UP=reach.up, FIRST=reach.first,
-        STEP=reach.step, PLACES=reach.places, BLOCK=block, BLOCK_INPUTS=_padded(inputs),
-        BLOCK_OUTPUTS=_padded(outputs), PRECISE=precise, num_warps=warps, num_stages=3,
+        STEP=reach.step, PLACES=reach.places, TALL=blocks.tall, WIDE=blocks.wide, TOGETHER=blocks.together,
+        COLUMNS=_padded(blocks.together * inputs), BLOCK_OUTPUTS=_padded(outputs), PRECISE=precise,
+        num_warps=blocks.warps, num_stages=blocks.stages,
     )  # fmt: skip
-    return of_weights.sum(dim=0), gradient.sum(dim=(1, 2, 3), dtype=torch.float32)
+    of_weights, of_biases = found.sum(dim=0).split([weights, phases * outputs], dim=1)
+    if phases > 1:
+        of_biases = of_biases.unflatten(1, (phases, outputs)).sum(dim=1)
+    return of_weights.unflatten(1, (outputs, reach.places**2, inputs)), of_biases
 
 
 def pool(fine: Tensor) -> tuple[Tensor, Tensor]:
@@ -348,27 +403,25 @@ def unpool(gradient: Tensor, chosen: Tensor, *, beside: Tensor, gate: Tensor) ->
 
 def _padded(channels: int) -> int:
     """Tensor cores take 16 and more."""
-    return max(16, triton.next_power_of_2(channels)) if channels > 1 else 1
+    return max(16, triton.next_power_of_2(channels))
 
 
-BLOCKS = {
-    (64, 32): (256, 8, 3),
-    (32, 64): (256, 8, 3),
-    (64, 64): (128, 8, 3),
-    (128, 64): (128, 4, 3),
-    (64, 128): (256, 8, 3),
-    (128, 128): (128, 8, 3),
-}
-"""Of `_convolve` by inputs and outputs: pixels a program takes, its warps, and the loads that are under way.
-
-The fastest of seven that were tried on an H200, on slices of 80 x 92, by the sum of their uses."""
+def _blocks(inputs: int, outputs: int, reach: Reach) -> Blocks:
+    """Of `convolve`: the fastest of those that were tried on an H200, on slices of 148 x 184 and of 80 x 92."""
+    if inputs == 1:
+        return Blocks(8, 16, together=reach.side**2)
+    if inputs < 16:
+        return Blocks(8, 16, together=reach.side)
+    if reach.side != PLAIN.side:
+        return Blocks(8, 16, stages=3)
+    return Blocks(8, 16, warps=8 if inputs == outputs > 32 else 4)
 
 
-def _blocks(inputs: int, outputs: int) -> tuple[int, int, int]:
-    return BLOCKS.get((_padded(inputs), _padded(outputs)), (128, 4, 3))
-
-
-def _chunks(inputs: int, outputs: int) -> tuple[int, int, int]:
-    """Of `_correlate`: pixels a program takes at once, its warps, and the parts of all pixels that are summed alone."""
-    wide = _padded(inputs) * _padded(outputs) >= 128 * 64
-    return (64, 8, 8) if wide else (64, 4, 32)
+def _blocks_of_gradients(inputs: int, outputs: int, reach: Reach) -> Blocks:
+    """Of `correlate`: as `_blocks`."""
+    if inputs == 1:
+        return Blocks(8, 16, together=reach.side**2, warps=8)
+    if outputs < 16:
+        return Blocks(4, 16, together=reach.side)
+    few = reach.side * inputs <= 128
+    return Blocks(4, 16, together=reach.side if few else 1, stages=3, splits=8 if inputs * outputs > 128 * 64 else 32)

@@ -164,11 +164,9 @@ class EnlargingKernels:
             summed = self.sums @ self.flat.weights(layer).flatten(2, 3)
             kernels.flatten(2, 3).copy_(summed.permute(0, 3, 2, 1))
 
-    def of_weights(self, layer: int, gradients: Tensor) -> Tensor:
-        """The gradients of a layer's weights by those of its kernels, rows of both, in the order that they are kept."""
-        _, inputs, height, width, outputs = self.of_layer[layer].shape
-        by_place = gradients.reshape(-1, inputs, height * width, outputs).permute(0, 3, 2, 1)
-        return (self.sums.T @ by_place).flatten(1)
+    def of_weights(self, gradients: Tensor) -> Tensor:
+        """The gradients of a layer's weights (M, C', 9, C) by those of its kernels (M, C', 16, C)."""
+        return self.sums.T @ gradients
 
 
 class CastOnce(OneByOne):
@@ -230,13 +228,16 @@ class CastOnce(OneByOne):
         by_encoder = [found[begin : begin + count] for begin in range(0, len(found), count)]
         cast = torch.cat([stored(gradient) for of_encoder in by_encoder for gradient in of_encoder[:-2]])
         before, first, between, second, after = cast.view(len(by_encoder), -1).float().split(self.parts, dim=1)
-        first, second = (
-            self.kernels.of_weights(layer, part) for layer, part in zip(ENLARGING, (first, second), strict=True)
-        )
+        first, second = (self._enlarging(layer, part) for layer, part in zip(ENLARGING, (first, second), strict=True))
         last = [
             torch.stack([stored(of_encoder[place][: self.maps]) for of_encoder in by_encoder]) for place in (-2, -1)
         ]
         return torch.cat([before, first, between, second, after, *last], dim=1).unbind()
+
+    def _enlarging(self, layer: int, part: Tensor) -> Tensor:
+        _, inputs, height, width, outputs = self.kernels.of_layer[layer].shape
+        by_output = part.reshape(-1, inputs, height * width, outputs).permute(0, 3, 2, 1)
+        return self.kernels.of_weights(by_output).flatten(1)
 
 
 def _kernel_sums(device: torch.device) -> Tensor:

@@ -22,15 +22,16 @@ from torch.optim import Adam
 
 from core.errors import Caution
 from mispel.batches import Batches
-from mispel.collapse import OutputWatch, output_sums
+from mispel.collapse import OutputWatch
 from mispel.compute import ForEach, on_gpu
 from mispel.embedding_cache import EmbeddingCache
 from mispel.flat_weights import CastOnce, CastWhereUsed, Computed, FlatWeights
 from mispel.model import Model
-from mispel.network import decode, unet
+from mispel.network import unet
 from mispel.parallel import ALONE, Ranks
 from mispel.parameters import Settings
 from mispel.recording import RUNS_BEFORE, Outputs, Recorder
+from mispel.scores import Scores, by_operations
 from mispel.steps import DecoderFitting, EmbeddingLearning, FirstStep, Step
 
 
@@ -40,6 +41,7 @@ class Version:
 
     cast_once: weights cast once a batch, not where they are used. padded: the last layer filled up to a multiple of
     8 maps, as tensor cores take them. streams: the encoders side by side. compiled: the encoder by torch.compile.
+    own_kernels: encoders and losses by kernels of our own.
     """
 
     cast_once: bool = False
@@ -189,14 +191,29 @@ class GraphLearning(GraphStep, FirstStep):
         computed = self._computed()
         computed.refresh()
         embeddings = computed.embed(images, batch.scanned)
-        outputs = decode(embeddings, self.coefficients, relu=self.model.relu)
-        losses = self.step_losses(images, embeddings, outputs, present, region)
-        leaves = computed.leaves_of(batch.scanned)
-        *found, of_decoders = torch.autograd.grad(losses[-1], [*leaves, self.coefficients])
-        gradients = [*self.no_gradients, of_decoders]
+        scores = self._scores(images, depths, embeddings.detach(), present, region)
+        found = torch.autograd.grad(embeddings, computed.leaves_of(batch.scanned), scores.of_embeddings)
+        gradients = [*self.no_gradients, scores.of_coefficients]
         for number, gradient in zip(batch.scanned, computed.gradients(found, batch.scanned), strict=True):
             gradients[number] = gradient
-        return (torch.stack(losses).detach(), output_sums(images, outputs.detach(), depths)), gradients
+        return (scores.losses, scores.sums), gradients
+
+    def _scores(
+        self, images: Tensor, depths: Tensor, embeddings: Tensor, present: Tensor, region: Tensor | None
+    ) -> Scores:
+        relu = self.model.relu
+        if self.version.own_kernels:
+            from mispel import loss_kernels  # needs triton
+
+            return loss_kernels.scores(
+                images, depths, embeddings, self.coefficients, present, region,
+                weights=self.weights, relu=relu, of_embeddings=True,
+            )  # fmt: skip
+
+        def losses(embeddings: Tensor, outputs: Tensor) -> tuple[Tensor, ...]:
+            return self.step_losses(images, embeddings, outputs, present, region)
+
+        return by_operations(losses, images, depths, embeddings, self.coefficients, relu=relu, of_embeddings=True)
 
     def _nothing(self) -> tuple[Outputs, list[Tensor]]:
         """The same of a rank without a slice in the batch."""
@@ -262,8 +279,11 @@ class GraphLearning(GraphStep, FirstStep):
 class GraphFitting(GraphStep, DecoderFitting):
     """Step 2 by Adam, from embeddings that are kept on the device."""
 
-    def __init__(self, model: Model, batches: Batches, parameters: Settings, *, cache: EmbeddingCache) -> None:
+    def __init__(
+        self, model: Model, batches: Batches, parameters: Settings, *, cache: EmbeddingCache, own_kernels: bool = False
+    ) -> None:
         super().__init__(model, batches, parameters, cache=cache)
+        self.own_kernels = own_kernels
         self.prepare()
         self.optimizer = new_adam([self.coefficients], parameters.learning_rate)
 
@@ -272,11 +292,27 @@ class GraphFitting(GraphStep, DecoderFitting):
         indices = self.order.next(batch.size)
         images, depths = self.batches.images(indices), self.batches.depths(indices)
         present, region = self.batches.present[indices], self.batches.region(depths)
-        outputs = decode(self.cache.embeddings(indices), self.coefficients, relu=self.model.relu)
-        losses = self.step_losses(images, outputs, present, region)
-        (self.coefficients.grad,) = torch.autograd.grad(losses[-1], [self.coefficients])
+        scores = self._scores(images, depths, self.cache.embeddings(indices), present, region)
+        self.coefficients.grad = scores.of_coefficients
         self.optimizer.step()
-        return torch.stack(losses).detach(), output_sums(images, outputs.detach(), depths)
+        return scores.losses, scores.sums
+
+    def _scores(
+        self, images: Tensor, depths: Tensor, embeddings: Tensor, present: Tensor, region: Tensor | None
+    ) -> Scores:
+        relu = self.model.relu
+        if self.own_kernels:
+            from mispel import loss_kernels  # needs triton
+
+            return loss_kernels.scores(
+                images, depths, embeddings, self.coefficients, present, region,
+                weights=self.weights, relu=relu, of_embeddings=False,
+            )  # fmt: skip
+
+        def losses(embeddings: Tensor, outputs: Tensor) -> tuple[Tensor, ...]:
+            return self.step_losses(images, outputs, present, region)
+
+        return by_operations(losses, images, depths, embeddings, self.coefficients, relu=relu, of_embeddings=False)
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
         """Take over what `tensors` gave, in place."""
@@ -332,8 +368,12 @@ def first_step(
 
 def second_step(model: Model, batches: Batches, parameters: Settings, *, cache: EmbeddingCache) -> DecoderFitting:
     """Step 2 by Adam; the way it is done is chosen as that of `first_step`."""
-    recorded = _rehearsed(batches, lambda: GraphFitting(model, batches, parameters, cache=cache))
-    return recorded or DecoderFitting(model, batches, parameters, cache=cache)
+    for own_kernels in (True, False):
+        make = functools.partial(GraphFitting, model, batches, parameters, cache=cache, own_kernels=own_kernels)
+        recorded = _rehearsed(batches, make)
+        if recorded is not None:
+            return recorded
+    return DecoderFitting(model, batches, parameters, cache=cache)
 
 
 def _rehearsed(batches: Batches, make: Callable[[], Recorded]) -> Recorded | None:

@@ -21,6 +21,7 @@ from mispel.model import Model
 from mispel.network import decode
 from mispel.parameters import Settings
 from mispel.passes import Learning, plateau
+from mispel.scores import LossWeights
 
 LOSSES = ("reconstruction", "coupling", "harmonization", "total")
 
@@ -76,6 +77,11 @@ class FirstStep(Step):
         self.epochs = parameters.step1_epochs
         self.tolerance = ("reconstruction", parameters.reconstruction_tolerance * len(model.encoders))
         self.coefficients = model.coefficients.requires_grad_()
+
+    @property
+    def weights(self) -> LossWeights:
+        """Of the losses in Eq. 4."""
+        return LossWeights(self.parameters.lambda1, self.parameters.lambda2, harmonization=0.0)
 
     def step_losses(
         self, images: Tensor, embeddings: Tensor, outputs: Tensor, present: Tensor, region: Tensor | None
@@ -178,6 +184,11 @@ class DecoderFitting(Step):
         self.optimizer.step()
         watch.add(images, outputs.detach(), depths)
         return torch.stack(losses).detach()
+
+    @property
+    def weights(self) -> LossWeights:
+        """Of the losses in Eq. 6."""
+        return LossWeights(self.parameters.lambda3, None, self.parameters.lambda4)
 
     def step_losses(
         self, images: Tensor, outputs: Tensor, present: Tensor, region: Tensor | None

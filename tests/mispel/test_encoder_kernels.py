@@ -86,9 +86,9 @@ def test_a_layer_and_its_gradients_are_those_of_torch(inputs, outputs, enlarged)
     assert not beside[..., :outputs].any()
 
     of_weights, of_biases = correlate(source, gradient, reach, precise=True)
-    places = (ENCODERS, reach.places, reach.places, inputs, outputs)
-    order = (0, 3, 4, 1, 2) if enlarged else (0, 4, 3, 1, 2)
-    assert_near(of_weights.view(places).permute(order), by_kernels)
+    places = (ENCODERS, outputs, reach.places, reach.places, inputs)
+    order = (0, 4, 1, 2, 3) if enlarged else (0, 1, 4, 2, 3)
+    assert_near(of_weights.reshape(places).permute(order), by_kernels)
     assert_near(of_biases, gradient.sum(dim=(1, 2, 3)))
 
     if inputs > 1:
