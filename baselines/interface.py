@@ -113,7 +113,7 @@ class Harmonizer(abc.ABC):
     """What fitting it takes, in a sentence, where that is more than seconds."""
     fits_on: ClassVar[Literal["study", "scan"]] = "study"
     """"scan": nothing is learned; every scan is harmonized from itself alone."""
-    needs: ClassVar[frozenset[str]] = frozenset()
+    needs: frozenset[str] = frozenset()
     """Of "paired" (subjects seen by several scanners) and "gpu" (much slower without)."""
     contrasts: ClassVar[tuple[Contrast, ...]] = ("T1w",)
     """Of the images that its fit learns from: with "T2w" it isn't applicable where too few scans have one."""
@@ -131,6 +131,9 @@ class Harmonizer(abc.ABC):
     """Whether a voxel's new intensity depends on its old one alone, so that it can't smooth: no blur is its control."""
     random_fit: ClassVar[bool] = False
     """Whether its fit depends on the seed: a run then fits it under several."""
+    trained_together: bool = False
+    """Whether several processes can fit it together: `fit` is then called in each (`core.jobs.ranks` says which it
+    is), on the same study, and the first one's model is saved."""
     libraries: tuple[str, ...] = ()
     """Modules that it imports and the plain install lacks (`core.libraries`): without them it is refused."""
 

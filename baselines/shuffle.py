@@ -88,6 +88,8 @@ class Shuffle(Method):
         self.inner = made_inner(self, image_method)
         self.uses_other_scans = self.inner.uses_other_scans
         self.by_voxel = self.inner.by_voxel
+        self.needs = self.inner.needs
+        self.trained_together = self.inner.trained_together
         self.libraries = self.inner.libraries
 
     @property

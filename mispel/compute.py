@@ -65,9 +65,10 @@ def choose_device(device: str) -> torch.device:
     return torch.device("cuda")
 
 
-def here(device: torch.device) -> str:
-    """What computes: a device and the version of torch, which give a training's bytes."""
-    return f"{device.type} with torch {torch.__version__}"
+def here(device: torch.device, processes: int = 1) -> str:
+    """What computes: a device, the version of torch and the number of processes, which give a training's bytes."""
+    together = f" in {processes} processes" if processes > 1 else ""
+    return f"{device.type} with torch {torch.__version__}{together}"
 
 
 def on_gpu(device: torch.device) -> bool:

@@ -34,6 +34,7 @@ class Mispel(Method):
     fits_on = "study"
     random_fit = True
     needs = frozenset({"paired", "gpu"})
+    trained_together = True
     unseen_subjects = True
     unseen_scanners = False
     libraries = ("safetensors", "torch")

@@ -1,4 +1,4 @@
-"""Several processes that train one model together, each on its share of every batch (`torchrun`)."""
+"""Several processes that train one model together, each on its share of every batch (`core.jobs.ranks`)."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, distributed
 
+from core.errors import InputError
 from core.jobs.ranks import rank, ranks
 from mispel.compute import on_gpu
 
@@ -56,11 +57,19 @@ ALONE = Ranks()
 
 @contextlib.contextmanager
 def together(device: torch.device) -> Iterator[Ranks]:
-    """This process among those that torchrun started, connected while inside; the others than the first are silent."""
+    """This process among those that were started together, connected while inside; all but the first are silent.
+
+    Raises `InputError` where there are fewer GPUs than processes.
+    """
     if ranks() == 1:
         yield ALONE
         return
     if on_gpu(device):
+        if torch.cuda.device_count() < ranks():
+            raise InputError(
+                f"{ranks()} processes take a GPU each, and torch sees {torch.cuda.device_count()} here; give no more "
+                "processes than that (fit_processes in a run's configuration, --processes by hand)"
+            )
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
     distributed.init_process_group("nccl" if on_gpu(device) else "gloo", timeout=LONGEST_WAIT)
     try:

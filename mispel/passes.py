@@ -119,7 +119,7 @@ def run_step(
     `settled`: whether a flat output is an error or a warning; None, an error after `WARM_UP_STEPS` batches.
     Changes what learns in place. Raises `TrainingError` for a dead, collapsed or diverged output.
     """
-    this = here(step.device)
+    this = here(step.device, step.ranks.count)
     state = None if checkpoints is None else checkpoints.latest(step.name)
     if state is None:
         state = Checkpoint(epoch=0, tensors={}, history=[], stopped=None)

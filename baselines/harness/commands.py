@@ -7,9 +7,10 @@ import shutil
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from baselines.harness.applying import apply_by_fold, apply_method
-from baselines.harness.fitting import fit_method
+from baselines.harness.fitting import check_processes, fit_method
 from baselines.harness.parameters import named, parse_parameters
 from baselines.harness.registry import image_method
 from baselines.harness.saved import model_scale
@@ -61,6 +62,14 @@ def add_fit_options(parser: argparse.ArgumentParser, *, by_hand: bool = False) -
         help="folder of the scans' labels, SCAN_hard.nii.gz (`python -m evaluation segment-arm --hard` writes them), "
         "for a method that would segment the scans itself",
     )
+    parser.add_argument(
+        "--processes",
+        type=int,
+        default=1,
+        metavar="N",
+        help="fit by so many processes of this machine together, each on its own GPU or its share of the threads, for "
+        "a method that can be (MISPEL, ESPA)",
+    )
     parser.add_argument("--checkpoint", type=Path, help="folder that lets a killed fit go on where it was")
     parser.add_argument(
         "--without-fold", metavar="FOLD", help="leave out the people of this fold (column fold of the sheet)"
@@ -106,27 +115,31 @@ def add_apply_options(parser: argparse.ArgumentParser, *, sheet_required: bool =
 def fit_from(given: argparse.Namespace, name: str) -> None:
     """Fit method `name` as the command line says."""
     parameters = parse_parameters(image_method(name), given.param)
-    context = Context(given.seed, given.threads, given.device, given.checkpoint, given.labels)
+    threads = max(1, given.threads // max(1, given.processes))
+    context = Context(given.seed, threads, given.device, given.checkpoint, given.labels)
     made = image_method(name)(parameters, context)
     if given.labels is not None and made.labels_by is None:
         raise InputError(f"--labels: the fit of '{name}' with these parameters looks at none; leave it out")
+    check_processes(made, given.processes)
     reads(made.reads(read_sheet(given.scans, check=False)))
-
-    def work() -> str:
-        study = read_sheet(given.scans, scale=given.scale)
-        withheld = Withheld(given.without_fold, given.without_scanner)
-        return fit_method(name, study, given.model, withheld=withheld, parameters=parameters, context=context)
-
     run_step(
-        work,
+        partial(_fit, name, parameters, context, given),
         status_file=given.status,
         method=given.arm or name,
         step="fit",
         on_failure=given.on_failure,
         minutes=given.minutes,
         requires=given.requires,
+        processes=given.processes,
     )
     given.model.mkdir(parents=True, exist_ok=True)
+
+
+def _fit(name: str, parameters: Any, context: Context, given: argparse.Namespace) -> str:
+    """Fit and save; the device that was used. It can be pickled, for several processes."""
+    study = read_sheet(given.scans, scale=given.scale)
+    withheld = Withheld(given.without_fold, given.without_scanner)
+    return fit_method(name, study, given.model, withheld=withheld, parameters=parameters, context=context)
 
 
 def harmonize_from(given: argparse.Namespace, name: str) -> None:

@@ -10,9 +10,9 @@ from baselines.harness.registry import image_method
 from baselines.harness.saved import MODEL_FILE, write_checksums
 from baselines.harness.withheld import Withheld
 from baselines.interface import Context, Harmonizer
-from core.errors import NotApplicable
+from core.errors import InputError, NotApplicable
 from core.files import write_folder_beside, write_json
-from core.jobs.ranks import rank
+from core.jobs.ranks import rank, ranks
 from core.libraries import check_libraries
 from core.study import Study
 
@@ -43,6 +43,18 @@ def fit_method(
             arm.save(unfinished)
             write_description(arm, seen, unfinished)
     return arm.used_device
+
+
+def check_processes(arm: Harmonizer, processes: int) -> None:
+    """Refuse (`InputError`) to fit a method by less than one process, or by several where it can't be."""
+    if processes < 1:
+        raise InputError(f"--processes is {processes}; give 1 or more")
+    if processes > 1 and ranks() > 1:
+        raise InputError(f"--processes: torchrun has started {ranks()} already; leave the option or torchrun out")
+    if processes > 1:
+        if not arm.trained_together:
+            raise InputError(f"--processes: '{arm.id}' can't be fitted by {processes} processes; leave the option out")
+        check_libraries(arm.libraries, arm.id)
 
 
 def check_applicable(arm: Harmonizer, study: Study) -> None:

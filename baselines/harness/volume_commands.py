@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from baselines.harness.fitting import check_processes
 from baselines.harness.parameters import named, parse_parameters
 from baselines.harness.registry import volume_method
 from baselines.harness.volumes import VolumeFiles, apply_volumes, apply_volumes_by_fold, fit_volumes
@@ -47,6 +48,7 @@ def refuse_volumes(given: argparse.Namespace, name: str) -> None:
 def fit_volumes_from(given: argparse.Namespace, name: str) -> None:
     """Fit the method of volumes `name` as the command line says."""
     parameters = parse_parameters(volume_method(name), given.param)
+    check_processes(volume_method(name)(parameters), given.processes)
     context = Context(given.seed, given.threads)
     files = _files(given, name)
 

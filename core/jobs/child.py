@@ -32,6 +32,9 @@ LONGEST_WAIT_S = 1.0
 LONGEST_END_S = 10.0
 """Until what was killed is gone; a process that waits for a broken disk can't be killed at all."""
 
+OUT_OF_MEMORY = "systems do so when memory runs out: give it more (mem_mb), or run fewer jobs at once"
+"""What is said of a process that was killed by SIGKILL."""
+
 _BLOCK = 1 << 16
 _SET_PDEATHSIG, _SET_CHILD_SUBREAPER = 1, 36
 """Of Linux's prctl: the signal that the parent's end sends; taking in orphaned descendants."""
@@ -297,5 +300,5 @@ def _how(status: int, seconds: float, peak_mb: float) -> str:
     name = signal.Signals(os.WTERMSIG(status)).name
     told = f"it was killed ({name}) after {seconds:.0f} s, holding {peak_mb:.0f} MB"
     if os.WTERMSIG(status) == signal.SIGKILL:
-        told += "; systems do so when memory runs out: give it more (mem_mb), or run fewer jobs at once"
+        told += f"; {OUT_OF_MEMORY}"
     return told

@@ -88,7 +88,7 @@ def run(main: Callable[[], int | None]) -> None:
     an interrupt. Temporary files lie in a folder that ends with the command. As a job of a run the work is done in a
     child process (`core.jobs.child`), which ends when the run or this process does, and whose log is kept short.
     """
-    warnings.formatwarning = _in_words
+    warnings.formatwarning = in_words
     folder = run_folder()
     if folder is None:
         with scratch_folder():
@@ -145,7 +145,7 @@ def _attempt(main: Callable[[], int | None]) -> int:
         return 1
 
 
-def _in_words(
+def in_words(
     message: Warning | str, category: type[Warning], filename: str, lineno: int, line: str | None = None
 ) -> str:
     """A remark as its sentence, any other warning with the place in the code that it's about."""

@@ -16,7 +16,7 @@ from core.errors import Caution, InputError, NotApplicable, is_place_trouble
 from core.files import read_json, write_json
 from core.jobs.child import Ended, in_child
 from core.jobs.cost import peak_mb
-from core.jobs.ranks import rank
+from core.jobs.ranks import in_ranks, rank
 
 OnFailure = Literal["stop", "record"]
 LONGEST_REASON = 2000
@@ -32,6 +32,7 @@ def run_step(
     minutes: float = 0,
     requires: Iterable[Path | str] = (),
     placeholders: Iterable[Path | str] = (),
+    processes: int = 1,
 ) -> str:
     """Do `work` (which may return the device it used), record in `status_file` how it ended, return that.
 
@@ -44,10 +45,15 @@ def run_step(
     command with 1 and a sentence. A full or read-only disk is no arm's fault: it ends the command so in either
     case.
     `placeholders` are the files that the workflow expects: where the work made none, they are empty.
-    Without a `status_file`, and in a process that is there beside another (`core.jobs.ranks`), only the work is
-    done, here and without a limit, as by hand.
+    Several `processes` do the work together (`core.jobs.ranks`), which then can be pickled: the step ends as they do.
+    Without a `status_file`, and in a process that torchrun has started beside another, only the work is done, here
+    and without a limit, as by hand, and raises what it raises; several processes of it `InputError`,
+    `NotApplicable` or `SystemExit`.
     """
-    if status_file is None or rank() > 0:
+    attempt = partial(_attempt, work)
+    if processes > 1:
+        attempt = partial(in_ranks, attempt, processes)
+    elif status_file is None or rank() > 0:
         work()
         return "ok"
     begun = time.monotonic()
@@ -55,27 +61,36 @@ def run_step(
     record |= {"device": "cpu", "peak_mb": peak_mb()} | _outcome_of(requires)
     if record["status"] == "ok":
         try:
-            answer = in_child(partial(_attempt, work), seconds=minutes * 60 or None)
+            answer = in_child(attempt, seconds=minutes * 60 or None)
         except Ended as ended:
             answer = {"status": "failed", "reason": str(ended), "peak_mb": ended.peak_mb}
         at_fault = answer.pop("input_error", False)
         if answer.pop("place_trouble", False):
             sys.exit(f"error: {answer['reason']}; what is finished is kept: make room, then start again to go on")
         record.update(answer)
-        if record["status"] == "failed" and on_failure == "stop":
+        if record["status"] == "failed" and (on_failure == "stop" or status_file is None):
             if at_fault:
                 raise InputError(record["reason"])
             sys.exit(f"error: {method} failed at step {step}: {record['reason']}")
+    if status_file is None:
+        if record["status"] == "not_applicable":
+            raise NotApplicable(record["reason"])
+        return "ok"
     if record["status"] != "ok":
-        for path in map(Path, placeholders):
-            if not path.exists():
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.touch()
+        _touch(placeholders)
     record["seconds"] = round(time.monotonic() - begun, 3)
     record["peak_mb"] = round(record["peak_mb"], 1)
     write_json(status_file, record)
     status: str = record["status"]
     return status
+
+
+def _touch(placeholders: Iterable[Path | str]) -> None:
+    """Make the files empty that aren't there."""
+    for path in map(Path, placeholders):
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch()
 
 
 def _attempt(work: Callable[[], str | None]) -> dict[str, Any]:

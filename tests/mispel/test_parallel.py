@@ -18,6 +18,9 @@ import psutil
 import pytest
 import torch
 
+from baselines.harness.fitting import check_processes
+from baselines.harness.registry import method as any_method
+from core.errors import InputError
 from mispel.batches import Batches, shuffled_batches
 from mispel.checkpoints import Checkpoints
 from mispel.compute import working_threads
@@ -31,7 +34,7 @@ from mispel.training import untrained_model
 from tests.support.mispel_data import make_study, write_study
 from tests.support.paths import ROOT
 
-CPU = torch.device("cpu")
+CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 GIVEN = {"width": 4, "embeddings": 3, "learning_rate": 3e-3, "precision": "float32", "step1_epochs": 3}
 SETTINGS = Parameters(**GIVEN).settings()
 
@@ -149,10 +152,40 @@ def test_a_killed_rank_ends_all_and_one_process_goes_on(tmp_path):
     np.testing.assert_allclose(losses_of(folder), losses_of(tmp_path / "undisturbed"), rtol=1e-3)
 
 
+def test_more_processes_than_gpus_are_refused(monkeypatch):
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "tests")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    with pytest.raises(InputError, match="2 processes take a GPU each, and torch sees 1 here"), together(CUDA):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("method", "processes", "message"),
+    [
+        ("mispel", 0, "--processes is 0; give 1 or more"),
+        ("raw", 2, "'raw' can't be fitted by 2 processes"),
+        ("combat_volumes", 2, "'combat_volumes' can't be fitted by 2 processes"),
+    ],
+)
+def test_a_number_of_processes_is_refused(method, processes, message):
+    with pytest.raises(InputError, match=message):
+        check_processes(any_method(method)(), processes)
+
+
+def test_processes_within_processes_are_refused(monkeypatch):
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "tests")
+    monkeypatch.setenv("WORLD_SIZE", "4")
+    with pytest.raises(InputError, match="torchrun has started 4 already"):
+        check_processes(any_method("mispel")(), 2)
+
+
 @pytest.mark.slow
-def test_only_the_first_rank_writes(tmp_path):
+@pytest.mark.parametrize("by", ["torchrun", "option"])
+def test_only_the_first_rank_writes(by, tmp_path):
     sheet = write_study(tmp_path / "study", scanners=("GE", "Trio"), shape=(16, 20, 16))
-    ended = started(command(sheet, tmp_path / "fit", 2))
+    words = command(sheet, tmp_path / "fit", 2) if by == "torchrun" else command(sheet, tmp_path / "fit", 1)
+    ended = started(words if by == "torchrun" else [*words, "--processes=2"])
     _, told = ended.communicate(timeout=600)
     assert ended.returncode == 0, told
     assert told.count("step 1: 3 passes") == 1
