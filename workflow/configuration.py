@@ -348,16 +348,28 @@ class Configuration:
         labels_by = getattr(method_of(self.arms[arm]), "labels_by", None)
         return self.content["scale"] == "brain" and labels_by == engine
 
-    def gpus_of(self, method_id: str) -> int | None:
-        """1 where the method gains from a GPU and one is to be used, else None."""
+    def processes_of(self, arm: PlannedArm) -> int:
+        """How many processes fit the arm together: one where its method can't be fitted by several."""
+        wanted: int = self.content["fit_processes"]
+        return wanted if wanted > 1 and method_of(arm).trained_together else 1
+
+    def check_cores(self, cores: int) -> None:
+        """Refuse more processes a fit than a machine's run may use cores."""
+        most = max(map(self.processes_of, self.arms.values()))
+        if most > cores:
+            raise InputError(
+                f"fit_processes is {most}, a core each at least, and the run has {cores} (--cores); "
+                f"give --cores {most}, or fewer processes"
+            )
+
+    def gpus_of(self, arm: PlannedArm, processes: int = 1) -> int | None:
+        """A GPU for each of the processes where the method gains from one and GPUs are to be used, else None."""
         wanted = self.content["gpu"]
         if wanted == "auto":
             wanted = shutil.which("nvidia-smi") is not None
         if not wanted:
             return None
-        from baselines.harness.registry import method
-
-        return 1 if "gpu" in method(method_id).needs else None
+        return processes if "gpu" in method_of(arm).needs else None
 
 
 def by_number(people: Sequence[str], size: int) -> dict[str, list[str]]:

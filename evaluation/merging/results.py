@@ -52,6 +52,7 @@ NOT_OF_THE_STUDY = (
     "minutes_per_step",
     "people_per_job",
     "fit_threads",
+    "fit_processes",
     "gpu",
     "sweep",
     "learning",

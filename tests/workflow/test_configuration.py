@@ -149,6 +149,9 @@ def test_blocks_that_are_not_used_are_checked_too(config, study, message):
         (["seed"], 2**31, "seed: 2147483648 is greater than the maximum"),
         (["controls", "seeds"], 1e9, "controls.seeds: 1000000000 is greater than the maximum"),
         (["evaluation", "bootstrap"], 1e30, "evaluation.bootstrap: a whole number beyond 2.63"),
+        (["fit_processes"], 0, "fit_processes: 0 is less than the minimum of 1"),
+        (["fit_processes"], 1025, "fit_processes: 1025 is greater than the maximum of 1024"),
+        (["fit_processes"], "auto", "fit_processes: 'auto' is not of type 'integer'"),
         (["minutes_per_step"], math.nan, "minutes_per_step: nan; give a finite number"),
         (["minutes_per_step"], "nan", "minutes_per_step: nan; give a finite number"),
         (["methods", "mispel", "lambda1"], math.inf, "methods.mispel.lambda1: inf; give a finite number"),
@@ -224,6 +227,28 @@ def test_texts_of_the_command_line_are_taken_for_what_the_schema_wants(config):
     assert taken.content["segmentation"]["threshold"] == 0.9
     assert "mispel" not in taken.arms
     assert len(taken.batches) == 3
+
+
+@pytest.mark.parametrize(("gpu", "gpus"), [(True, 3), (False, None)])
+def test_several_processes_fit_what_they_can(config, gpu, gpus):
+    config |= {"fit_processes": 3, "gpu": gpu}
+    config["methods"]["espa"] = {}
+    several = Configuration(config)
+    together = {name for name, arm in several.arms.items() if several.processes_of(arm) == 3}
+    # fits on permuted labels are MISPEL's too; a blur of its images is none
+    mispel = {name for name in several.arms if name.startswith(("mispel", "espa")) and not name.endswith("_blur")}
+    assert together == mispel
+    assert {several.processes_of(arm) for name, arm in several.arms.items() if name not in mispel} == {1}
+    for name in ("mispel", "mispel_permuted", "espa"):
+        arm = several.arms[name]
+        assert several.gpus_of(arm, several.processes_of(arm)) == gpus
+        assert several.gpus_of(arm) == (1 if gpu else None)
+    assert several.gpus_of(several.arms["ravel"]) is None
+    several.check_cores(3)
+    with pytest.raises(InputError, match="fit_processes is 3, a core each at least, and the run has 2 .--cores."):
+        several.check_cores(2)
+    config["methods"] |= {"mispel": None, "espa": None}
+    Configuration(config).check_cores(1)
 
 
 def test_a_sweep_of_more_folds_than_people_is_refused_where_it_is_asked_for(config):

@@ -12,6 +12,9 @@ from types import SimpleNamespace
 
 import pytest
 from snakemake_executor_plugin_slurm import Executor
+from snakemake_executor_plugin_slurm.submit_string import get_submit_command
+from snakemake_executor_plugin_slurm.utils import set_gres_string
+from snakemake_executor_plugin_slurm_jobstep import get_cpu_setting
 
 from core.errors import InputError
 from tests.support.paths import ROOT
@@ -162,6 +165,27 @@ def test_an_account_is_passed_on_and_none_is_guessed(monkeypatch):
 
 
 @pytest.mark.slow
+def test_a_fit_by_several_processes_is_one_task_on_one_node():
+    """Of what rule `fit` asks for: two GPUs and two cores a GPU, as the executor words it."""
+    resources = {"gpu": 2, "nodes": 1, "processes": 2, "mem_mb": 8000, "runtime": 1440}
+    job = SimpleNamespace(threads=4, resources=Resources(resources))
+    given = dict.fromkeys(("run_uuid", "slurm_logfile", "comment_str", "account", "partition", "workdir"), "x")
+    words = get_submit_command(job, given)
+    assert "--nodes=1" in words
+    assert "--cpus-per-task=4" in words
+    assert "--mem 8000" in words
+    # --gpus alone: one task, which starts the processes
+    assert "ntasks" not in words
+    assert set_gres_string(job).strip() == "--gpus=2"
+    assert get_cpu_setting(job, gpu=True) == "--cpus-per-task=4"
+
+
+class Resources(dict):
+    """A job's resources, as Snakemake gives them to an executor."""
+
+    __getattr__ = dict.__getitem__
+
+
 def test_a_run_without_slurm_ends_with_a_sentence_before_any_work(tmp_path):
     command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--directory", str(tmp_path)]
     (tmp_path / "which").symlink_to(shutil.which("which"))  # the executor asks by it

@@ -47,11 +47,15 @@ rule fit:
     benchmark:
         AT.benchmark("fit", "{arm}", FIT)
     priority: 1
-    threads: config["fit_threads"]
+    threads: fit_threads
     resources:
-        mem_mb=memory(4000),
+        mem_mb=fit_memory,
         runtime=1440,
-        gpu=lambda wildcards: STUDY.gpus_of(STUDY.arms[wildcards.arm].method),
+        gpu=fit_gpus,
+        # all processes on one
+        nodes=1,
+        # no parameter: another number is no reason to fit anew
+        processes=fit_processes,
     params:
         **JOBS.of(
             FIT_JOB,
@@ -75,7 +79,7 @@ rule fit:
         withheld=STUDY.withheld,
     shell:
         "python -m baselines fit {params.method} --arm {wildcards.arm} --scans {input.sheet}"
-        " --model {params.model} --scale none --seed {params.seed} --threads {threads}"
+        " --model {params.model} --scale none --seed {params.seed} --threads {threads} --processes {resources.processes}"
         " --checkpoint {params.checkpoint} {params.without} {params.withheld:q} {params.labels} {params.settings:q}"
         " --status {params.status} --requires {params.requires} --on-failure {config[on_failure]}"
         " --minutes {config[minutes_per_step]} --made {params.made:q} > {log} 2>&1"
@@ -97,7 +101,7 @@ rule apply:
     resources:
         mem_mb=memory(2000),
         runtime=240,
-        gpu=lambda wildcards: STUDY.gpus_of(STUDY.arms[wildcards.arm].method),
+        gpu=lambda wildcards: STUDY.gpus_of(STUDY.arms[wildcards.arm]),
     params:
         **JOBS.of(
             "apply/{arm}-{batch}",

@@ -36,6 +36,9 @@ try:
         STUDY.check_covariates()
         STUDY.check_other_blocks()
         STUDY.check_files()
+        # a number of jobs is given where they go elsewhere, and a dry run takes 1 core where none is
+        if workflow.resource_settings.nodes is None and not DRY_RUN:
+            STUDY.check_cores(workflow.resource_settings.cores)
         check_writable(STUDY.run)
         if not DRY_RUN:
             claim(STUDY.run)
@@ -208,6 +211,33 @@ def fit_requires(wildcards):
     labels = BATCHES if STUDY.takes_labels(wildcards.arm) else []
     segmented = [AT.record(RAW, f"segment-{batch}") for batch in labels]
     return [*applied_before(wildcards), *segmented]
+
+
+def arm_of_fit(wildcards):
+    """What is fitted: an arm, or what a trial is of."""
+    return (
+        STUDY.arms[wildcards.arm] if hasattr(wildcards, "arm") else trial_arm(wildcards)
+    )
+
+
+def fit_processes(wildcards):
+    """How many processes fit it together."""
+    return STUDY.processes_of(arm_of_fit(wildcards))
+
+
+def fit_threads(wildcards):
+    """The threads of all of them."""
+    return config["fit_threads"] * fit_processes(wildcards)
+
+
+def fit_gpus(wildcards):
+    """The GPUs of all of them, none for most methods."""
+    return STUDY.gpus_of(arm_of_fit(wildcards), fit_processes(wildcards))
+
+
+def fit_memory(wildcards, attempt):
+    """The memory of all of them, as `memory` asks for it."""
+    return memory(4000)(wildcards, attempt) * fit_processes(wildcards)
 
 
 def memory(mb):

@@ -15,11 +15,15 @@ rule trial_fit:
         AT.log("{kind}", "fit-{trial}"),
     benchmark:
         AT.benchmark("{kind}", "fit-{trial}")
-    threads: config["fit_threads"]
+    threads: fit_threads
     resources:
-        mem_mb=memory(4000),
+        mem_mb=fit_memory,
         runtime=1440,
-        gpu=lambda wildcards: STUDY.gpus_of(trial_arm(wildcards).method),
+        gpu=fit_gpus,
+        # all processes on one
+        nodes=1,
+        # no parameter: another number is no reason to fit anew
+        processes=fit_processes,
     params:
         method=lambda wildcards: trial_arm(wildcards).method,
         fold=JUDGED,
@@ -37,7 +41,7 @@ rule trial_fit:
         ),
     shell:
         "python -m baselines fit {params.method} --arm {wildcards.trial} --scans {input.sheet} --model {output.model}"
-        " --scale none --seed {params.seed} --threads {threads}"
+        " --scale none --seed {params.seed} --threads {threads} --processes {resources.processes}"
         " --without-fold {params.fold} {params.withheld:q} --checkpoint {params.checkpoint}"
         " {params.volumes:q} {params.settings:q}"
         " --status {output.status} --on-failure {params.on_failure} --minutes {config[minutes_per_step]} > {log} 2>&1"
@@ -57,7 +61,7 @@ rule trial_apply:
     resources:
         mem_mb=memory(2000),
         runtime=240,
-        gpu=lambda wildcards: STUDY.gpus_of(trial_arm(wildcards).method),
+        gpu=lambda wildcards: STUDY.gpus_of(trial_arm(wildcards)),
     params:
         method=lambda wildcards: trial_arm(wildcards).method,
         # the range of intensities by which a learning curve's images are segmented is that of the people learned from
