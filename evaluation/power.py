@@ -30,6 +30,21 @@ def people_needed(sought: float, deviation: float, *, power: float = POWER, alph
     return float(tried[0] + bisect.bisect_left(tried, power, key=lambda people: _power(size, people, alpha)))
 
 
+def people_interval(low: float, high: float) -> tuple[float, float]:
+    """The fewest and the most people that effect sizes from `low` to `high`, means over deviations, need.
+
+    Infinite for a size of 0 or below, which no number of people shows, and where more than `MOST_PEOPLE` would be
+    needed: with an infinite most, it can't be told how many a study needs. NaN where a size is.
+    """
+    fewest, most = (math.nan if math.isnan(size) else _people_or_never(size) for size in (high, low))
+    return fewest, most
+
+
+def _people_or_never(size: float) -> float:
+    people = people_needed(size, 1.0) if size > 0 else math.nan
+    return math.inf if math.isnan(people) else people
+
+
 def _power(size: float, people: int, alpha: float) -> float:
     # one-sided at half of alpha: the other tail adds nothing at any power worth having, and scipy's
     # noncentral t is NaN there, as it is where the power is 1 to all digits

@@ -12,7 +12,7 @@ from core.names import PAPER_TISSUES
 from evaluation.figures import panels, spreads, style
 from evaluation.figures.media import medium
 from evaluation.figures.style import Look
-from evaluation.measures.change import SAME, UPGRADE, kinds, one_each
+from evaluation.measures.change import SAME, UPGRADE, kinds, one_each, untold
 from evaluation.runs.finished_run import FinishedRun
 
 ROLES = ("arm",)
@@ -25,12 +25,14 @@ CAPTION = (
     "people and pairs of scanners. The dashed line is the true mean change, where it is known, the band the range of "
     "the people's true changes; what lies off it is error. Above: how many people a study needs to see the change that "
     "the arm's scans of one scanner show (t-test, power 0.8, alpha 0.05), where everyone's pair of scanners is drawn "
-    "by chance; k: thousand, a dash: more than 100,000, or no number is enough."
+    "by chance, and the 95 % interval; k: thousand, a dash: more than 100,000, or no number is enough, a question "
+    "mark: fewer than three people, or a change that over its SD isn't surely above 0."
 )
 BOX = 0.26
 """Inches in the report that a box with its number needs."""
 
 NAMES = {SAME: "same", UPGRADE: "upgrade"}
+NEEDED = ["people_needed", "people_needed_low", "people_needed_high"]
 
 
 @style.styled
@@ -49,7 +51,8 @@ def plot(
     """Draw a row of panels a tissue, a group an arm, a box for one scanner and one for upgrades.
 
     By tissue `changes` (arms, people x pairs, kinds) in mL, NaN where there is none, of the persons `people`;
-    `needed` (arms, kinds), how many people a study needs; `true` the people's true changes, none where not known.
+    `needed` (arms, kinds, 3), how many people a study needs, at least and at most; `true` the people's true changes,
+    none where not known.
     """
     on = medium()
     members = len(NAMES)
@@ -82,9 +85,9 @@ def plot(
         )
         axis.set_ylim(shown.min() - margin, shown.max() + margin)
         above = {"y": 1.02, "transform": axis.get_xaxis_transform(), "va": "bottom", "fontsize": on.tiny}
-        axis.text(axis.get_xlim()[0], s="need ", ha="right", **above)
-        for place, count in zip(boxes.ravel(), needed[tissue][list(row)].ravel(), strict=True):
-            axis.text(place, s=in_short(count), ha="center", **above)
+        axis.text(axis.get_xlim()[0], s="need \nfrom \nto ", ha="right", **above)
+        for place, people_of in zip(boxes.ravel(), needed[tissue][list(row)].reshape(-1, 3), strict=True):
+            axis.text(place, s="\n".join(in_lines(*people_of)), ha="center", **above)
         axis.set_ylabel(f"{tissue} change (mL)")
         room = (on.width - on.scaled(panels.AXIS)) / (len(row) * (members + 0.7))
         style.set_group_labels(axis, boxes.ravel(), [*NAMES.values()] * len(row), room)
@@ -100,7 +103,7 @@ def make(run: FinishedRun) -> style.Page | None:
         "metrics/changes.tsv",
         ["method", "subject", "tissue", "scanner_a", "scanner_b", "years", "change_ml", "true_change_ml", "rule"],
     )
-    summary = run.table("metrics/change.tsv", ["method", "tissue", "kind", "people_needed"])
+    summary = run.table("metrics/change.tsv", ["method", "tissue", "kind", *NEEDED])
     if found is None or summary is None:
         return None
     found = one_each(found[found["years"] > 0])
@@ -116,8 +119,9 @@ def make(run: FinishedRun) -> style.Page | None:
         changes[tissue] = np.stack(
             [np.stack([of_pairs(own, people, pairs).ravel() for _, own in of_kinds], axis=1) for of_kinds in of_arms]
         )
-        wide = told.pivot(index="method", columns="kind", values="people_needed")
-        needed[tissue] = wide.reindex(index=arms, columns=list(NAMES)).to_numpy(dtype=float)
+        by_kind = told.set_index(["method", "kind"])[NEEDED]
+        of_all = by_kind.reindex(pd.MultiIndex.from_product([arms, NAMES]))
+        needed[tissue] = of_all.to_numpy(dtype=float).reshape(len(arms), len(NAMES), len(NEEDED))
         true[tissue] = part.groupby("subject", sort=False)["true_change_ml"].mean().dropna().to_numpy()
     return plot(
         changes,
@@ -130,6 +134,11 @@ def make(run: FinishedRun) -> style.Page | None:
         simulated=run.simulated,
         notes=[style.counted([len(people)], "people followed up"), *run.notes()],
     )
+
+
+def in_lines(needed: float, low: float, high: float) -> tuple[str, str, str]:
+    """How many people, at least and at most, with a question mark where it can't be told."""
+    return "?" if untold(needed, low, high) else in_short(needed), in_short(low), in_short(high)
 
 
 def in_short(people: float) -> str:

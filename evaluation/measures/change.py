@@ -92,18 +92,17 @@ def one_each(changes: pd.DataFrame) -> pd.DataFrame:
     return changes.sort_values("years", ascending=False, kind="stable").drop_duplicates(IDS).sort_index()
 
 
-def total_sd(values: np.ndarray) -> float:
-    """The standard deviation of values (people, pairs) of a person and a pair drawn by chance; NaN is a gap.
+def total_sd(values: np.ndarray) -> np.ndarray:
+    """The standard deviation (...) of values (..., people, pairs) of a person and a pair drawn by chance; NaN is a gap.
 
     By the law of total variance: the mean over pairs of the variance between people (ddof 1), and the variance of the
     pairs' means. NaN where no pair has two people.
     """
-    enough = np.isfinite(values).sum(axis=0) >= 2
-    if not enough.any():
-        return math.nan
-    values = values[:, enough]
-    within = np.nanvar(values, axis=0, ddof=1).mean()
-    return math.sqrt(within + np.nanmean(values, axis=0).var())
+    found = np.ma.masked_invalid(values)
+    enough = found.count(axis=-2) >= 2
+    within = np.ma.array(found.var(axis=-2, ddof=1), mask=~enough)
+    means = np.ma.array(found.mean(axis=-2), mask=~enough)
+    return np.ma.filled(np.ma.sqrt(within.mean(axis=-1) + means.var(axis=-1)).astype(float), math.nan)
 
 
 def by_person(values: np.ndarray) -> np.ndarray:
@@ -119,27 +118,64 @@ def mean_and_interval(values: np.ndarray, name: str) -> dict[str, float]:
     return {name: mean, f"{name}_low": float(low), f"{name}_high": float(high)}
 
 
-def matrix(changes: pd.DataFrame, column: str) -> np.ndarray:
-    """A column of one method's and tissue's changes (`one_each`) as (people, pairs), NaN where there is none."""
-    wide = changes.pivot(index="subject", columns=["scanner_a", "scanner_b"], values=column)
-    return wide.to_numpy(dtype=float)
+def values_of(changes: pd.DataFrame, column: str) -> np.ndarray:
+    """`matrix` as an array (people, pairs)."""
+    return matrix(changes, column).to_numpy()
 
 
-def people_to_see(shown: float, true: float, deviation: float) -> float:
-    """How many people a t-test needs to see the mean change `shown`, whose people's SD is `deviation`.
+def matrix(changes: pd.DataFrame, column: str) -> pd.DataFrame:
+    """A column of one method's and tissue's changes (`one_each`): a row a person, a column a pair, NaN where none."""
+    return changes.pivot(index="subject", columns=["scanner_a", "scanner_b"], values=column).astype(float)
 
-    NaN where the change that is shown is against the true one, which no number of people mends.
+
+def people_to_see(shown: pd.Series, values: pd.DataFrame, true: float, name: str) -> dict[str, float]:
+    """How many people a t-test needs to see the mean of the changes `shown`, as the column `name`, and its interval.
+
+    `shown` has a person's change, `values` people's by pair, whose SD the t-test meets (`total_sd`). The number is NaN
+    where the change that is shown is against the true one, which no number of people mends; where the truth isn't
+    known none is. The interval is over people, of the same pairs: `intervals.of_effect_size` of the mean over the SD,
+    by leaving one person out of both, as the numbers of people that its ends need. Its upper end is infinite where it
+    reaches 0, so that no number of people need be enough; both are NaN of fewer than three people.
     """
-    from evaluation.power import people_needed  # takes a second, which single people's measures needn't wait for
+    from evaluation.power import people_interval, people_needed  # takes a second, which single people needn't wait for
 
-    return math.nan if shown * true < 0 else people_needed(shown, deviation)
+    people = sorted({*shown.index, *values.index})
+    by_person, by_pair = shown.reindex(people).to_numpy(dtype=float), values.reindex(people).to_numpy()
+    mean, deviation = float(shown.mean()), float(total_sd(by_pair))
+    way = math.copysign(1, mean if math.isnan(true) else true)
+    low, high = effect_interval(way * by_person, by_pair)
+    fewest, most = people_interval(float(low), float(high))
+    needed = math.nan if mean * true < 0 else people_needed(mean, deviation)
+    return {name: needed, f"{name}_low": fewest, f"{name}_high": most}
 
 
-def of_changes(changes: pd.DataFrame, unchanged: pd.DataFrame, shown: float) -> dict[str, float]:
+def untold(needed: float, low: float, high: float) -> bool:
+    """Whether it can't be told how many people are `needed`, by their interval: a number beside it would mislead."""
+    return (math.isfinite(low) and not math.isfinite(high)) or (math.isfinite(needed) and math.isnan(high))
+
+
+def effect_interval(shown: np.ndarray, values: np.ndarray) -> intervals.Interval:
+    """The interval (...) of the mean of `shown` (..., people) over the `total_sd` of values (..., people, pairs)."""
+
+    def size(shown: np.ndarray, values: np.ndarray) -> np.ndarray:
+        deviation = total_sd(values)
+        return np.nanmean(shown, axis=-1) / np.where(deviation > 0, deviation, math.nan)
+
+    people = shown.shape[-1]
+    known = np.isfinite(shown), np.isfinite(values).any(axis=-1)
+    fewest = min(int(of_one.sum(axis=-1).min(initial=people)) for of_one in known)
+    if fewest < 3:
+        none = np.full(shown.shape[:-1], math.nan)
+        return none, none.copy()
+    without = [size(np.delete(shown, person, -1), np.delete(values, person, -2)) for person in range(people)]
+    return intervals.of_effect_size(size(shown, values), np.stack(without), fewest)
+
+
+def of_changes(changes: pd.DataFrame, unchanged: pd.DataFrame, shown: pd.Series) -> dict[str, float]:
     """The columns of a summary, of some pairs of one method and tissue: `one_each` of follow-ups, and of rescans.
 
-    `shown` is the mean change in mL that the method's own scans of one scanner show: where a method shrinks changes,
-    it shrinks their spread, too, and a study has only what is left to see.
+    `shown` has, by person, the change in mL that the method's own scans of one scanner show: where a method shrinks
+    changes, it shrinks their spread, too, and a study has only what is left to see.
     """
     row: dict[str, float] = {
         "n": changes["subject"].nunique(),
@@ -149,20 +185,22 @@ def of_changes(changes: pd.DataFrame, unchanged: pd.DataFrame, shown: float) -> 
     with warnings.catch_warnings():
         # of people and pairs without any number
         warnings.simplefilter("ignore", RuntimeWarning)
-        change, true, error = (matrix(changes, f"{name}_ml") for name in ("change", "true_change", "error"))
+        by_pair = {name: matrix(changes, f"{name}_ml") for name in ("change", "true_change", "error")}
+        change, true, error = (found.to_numpy() for found in by_pair.values())
         row |= mean_and_interval(true, "true_change_ml")
-        row["true_change_percent"] = mean_and_interval(matrix(changes, "true_change_percent"), "mean")["mean"]
+        row["true_change_percent"] = mean_and_interval(values_of(changes, "true_change_percent"), "mean")["mean"]
         row |= mean_and_interval(change, "change_ml")
-        row["change_percent"] = mean_and_interval(matrix(changes, "change_percent"), "mean")["mean"]
+        row["change_percent"] = mean_and_interval(values_of(changes, "change_percent"), "mean")["mean"]
         row |= mean_and_interval(np.abs(error), "absolute_error_ml")
-        row |= mean_and_interval(np.abs(matrix(changes, "error_percent")), "absolute_error_percent")
+        row |= mean_and_interval(np.abs(values_of(changes, "error_percent")), "absolute_error_percent")
         row["pair_bias_ml"] = float(np.nanmean(np.abs(np.nanmean(error, axis=0)))) if error.size else math.nan
-        row["change_sd_ml"] = total_sd(change)
-        row["people_needed"] = people_to_see(shown, row["true_change_ml"], row["change_sd_ml"])
-        row["true_people_needed"] = people_to_see(row["true_change_ml"], row["true_change_ml"], total_sd(true))
+        row["change_sd_ml"] = float(total_sd(change))
+        row |= people_to_see(shown, by_pair["change"], row["true_change_ml"], "people_needed")
+        true_shown = by_pair["true_change"].mean(axis=1)
+        row |= people_to_see(true_shown, by_pair["true_change"], row["true_change_ml"], "true_people_needed")
         row["false_n"] = unchanged["subject"].nunique()
-        row |= mean_and_interval(np.abs(matrix(unchanged, "change_ml")), "false_change_ml")
-        row |= mean_and_interval(np.abs(matrix(unchanged, "change_percent")), "false_change_percent")
+        row |= mean_and_interval(np.abs(values_of(unchanged, "change_ml")), "false_change_ml")
+        row |= mean_and_interval(np.abs(values_of(unchanged, "change_percent")), "false_change_percent")
     return row
 
 
@@ -186,7 +224,7 @@ def summaries(changes: pd.DataFrame, arms: list[str]) -> tuple[pd.DataFrame, pd.
     for arm in arms:
         for tissue in TISSUES:
             own, again = (part[(part["method"] == arm) & (part["tissue"] == tissue)] for part in (chosen, rescans))
-            shown = float(own.loc[own["scanner_a"] == own["scanner_b"]].groupby("subject")["change_ml"].mean().mean())
+            shown = own.loc[own["scanner_a"] == own["scanner_b"]].groupby("subject")["change_ml"].mean()
             needed = math.nan
             for (kind, found), (_, unchanged) in zip(kinds(own), kinds(again), strict=True):
                 row = of_changes(found, unchanged, shown)

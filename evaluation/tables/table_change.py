@@ -10,7 +10,7 @@ import pandas as pd
 
 from core.names import MISSING, PAPER_TISSUES
 from evaluation.measures import registry
-from evaluation.measures.change import SAME, UPGRADE
+from evaluation.measures.change import SAME, UPGRADE, untold
 from evaluation.power import MOST_PEOPLE, POWER, SIGNIFICANCE
 from evaluation.runs.finished_run import FinishedRun
 from evaluation.tables.cells import ends, number
@@ -37,11 +37,13 @@ HEADER = [
     "n of it",
 ]
 TRUE = "True volumes"
+UNTOLD = "not told"
+COLUMNS = ["method", "tissue", "kind", "n", "rule", "people_needed", "people_needed_low", "false_n"]
 
 
 def make(run: FinishedRun) -> Table | None:
     """A panel for one scanner and one for upgrades; None for a run without follow-ups."""
-    found = run.table("metrics/change.tsv", ["method", "tissue", "kind", "n", "rule", "people_needed", "false_n"])
+    found = run.table("metrics/change.tsv", COLUMNS)
     if found is None or found.empty:
         return None
     panels = [Panel(title, HEADER, rows_of(run, found[found["kind"] == kind])) for kind, title in TITLES.items()]
@@ -54,7 +56,9 @@ def make(run: FinishedRun) -> Table | None:
         "Bias of a pair: size of the mean error of a pair of scanners, mean over pairs. More people don't lessen it.",
         f"People needed: by a two-sided t-test (alpha {SIGNIFICANCE:g}, power {POWER:g}), to see the mean change that "
         "the arm's scans of one scanner show, where everyone's pair of scanners is drawn by chance, whence SD. "
-        f"{MISSING}: more than {MOST_PEOPLE}, or the change that is shown is against the true one.",
+        f"[from to]: 95 % interval over people, by the jackknife. {UNTOLD}: fewer than three people, or more than "
+        f"{MOST_PEOPLE} may be needed, since the change over its SD isn't surely above 0; at least: the lower end of "
+        f"the interval. {MISSING}: more than {MOST_PEOPLE}, or the change that is shown is against the true one.",
         *([f"Not applicable: {', '.join(without)}, which gave nothing of follow-ups."] if without else []),
         segmentation_note(run, str(found["rule"].iloc[0])),
     ]
@@ -80,7 +84,7 @@ def true_entries(cell: Mapping[Any, Any]) -> list[str | Entry]:
     """The row of the true volumes, which have a change and no error."""
     none = Entry(MISSING)
     change = number(cell["true_change_ml"], 1, ends(cell, "true_change_ml_low", "true_change_ml_high", 1))
-    needed = number(cell["true_people_needed"], 0)
+    needed = people(cell, "true_people_needed")
     return [str(cell["n"]), change, number(cell["true_change_percent"], 2), *[none] * 4, needed, *[none] * 3]
 
 
@@ -99,8 +103,16 @@ def entries(cell: Mapping[Any, Any]) -> list[str | Entry]:
         number(cell["absolute_error_percent"], 2),
         number(cell["pair_bias_ml"], 1),
         number(cell["change_sd_ml"], 1),
-        number(cell["people_needed"], 0, ratio),
+        people(cell, "people_needed", ratio),
         with_ends("false_change_ml"),
         number(cell["false_change_percent"], 2),
         str(cell["false_n"]),
     ]
+
+
+def people(cell: Mapping[Any, Any], name: str, ratio: str = "") -> Entry:
+    """How many people are needed, with the interval, or that it can't be told."""
+    needed, low, high = (float(cell[name + end]) for end in ("", "_low", "_high"))
+    if untold(needed, low, high):
+        return Entry(UNTOLD, f" (at least {low:.0f})" if np.isfinite(low) else "")
+    return number(needed, 0, ends(cell, f"{name}_low", f"{name}_high", 0) + ratio)

@@ -9,10 +9,13 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import optimize
+from scipy.stats import nct
 from statsmodels.stats.power import TTestPower
 
 from evaluation.measures import change
 from evaluation.measures.interface import FOLLOW_UPS
+from evaluation.power import people_interval
 from tests.support.measured import measured_of
 
 SCANNERS = ("A", "B")
@@ -145,10 +148,101 @@ def test_shrinking_changes_needs_no_fewer_people():
         assert gm(half, kind)["change_sd_ml"] == pytest.approx(gm(whole, kind)["change_sd_ml"] / 2)
 
 
+KINDS = {
+    "one pair": (1, 0.0, 1.0, False),
+    "several scanners": (3, 0.0, 1.5, False),
+    "upgrades": (3, 10.0, 1.5, True),
+    "noise": (3, 4.0, 20.0, False),
+    "noisy upgrades": (3, 4.0, 20.0, True),
+}
+"""Scanners, the SD of their biases and of scans' noise in mL, and whether it is of upgrades."""
+
+
+def changes_of(studies, people, kind):
+    """People's changes shown (studies, people) and by pair (studies, people, pairs), and the true effect size."""
+    scanners, bias_sd, noise, upgrade = KINDS[kind]
+    random = np.random.default_rng(people)
+    bias = bias_sd * np.random.default_rng(0).normal(size=scanners)
+    own = random.normal(-10, 4, (studies, people, 1, 1))
+    start, later = (bias + random.normal(0, noise, (studies, people, scanners)) for _ in range(2))
+    of_pairs = own + later[:, :, None, :] - start[:, :, :, None]
+    same = np.eye(scanners, dtype=bool)
+    chosen = ~same if upgrade else same
+    biases = (bias[None] - bias[:, None])[chosen]
+    true = -10 / math.sqrt(4**2 + 2 * noise**2 + biases.var())
+    return of_pairs[:, :, same].mean(axis=-1), of_pairs[:, :, chosen], true
+
+
+@pytest.mark.parametrize("people", [4, 6, 18])
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_interval_of_people_needed_covers_them(kind, people):
+    shown, values, true = changes_of(10_000, people, kind)
+    low, high = change.effect_interval(shown, values)
+    # the number of people needed falls with the size, so that its interval covers as this one does
+    assert 0.925 < np.mean((low <= true) & (true <= high)) < 0.99
+    # a study whose change isn't away from 0 can't tell how many people are needed, and says so
+    untold = [math.isinf(people_interval(*ends)[1]) for ends in zip(-high[:200], -low[:200], strict=True)]
+    assert (np.array(untold) >= (high[:200] > 0)).all()
+    assert (kind == "noise" and people == 4) <= any(untold)
+
+
+def test_people_needed_lie_within_their_interval_and_it_narrows_with_people():
+    widths = []
+    for people in (4, 12, 60):
+        summary, by_pair = change.summaries(study_of(5.0, 3.0, people=people), ["raw"])
+        for table in (summary, by_pair):
+            for name in ("people_needed", "true_people_needed"):
+                told = table[table["tissue"] == "GM"]
+                assert (told[f"{name}_low"] <= told[name]).all()
+                assert (told[name] <= told[f"{name}_high"]).all()
+        row = gm(summary, change.UPGRADE)
+        widths.append(row["people_needed_high"] / row["people_needed_low"])
+    assert widths == sorted(widths, reverse=True)
+
+
+def test_the_interval_knows_neither_unit_nor_sign_nor_order():
+    shown, values, _ = changes_of(5, 6, "upgrades")
+    low, high = change.effect_interval(shown, values)
+    np.testing.assert_allclose(change.effect_interval(40 * shown[:, ::-1], 40 * values[:, ::-1]), (low, high))
+    np.testing.assert_allclose(change.effect_interval(-shown, values), (-high, -low))
+
+
+def test_of_one_pair_the_interval_is_near_the_exact_one():
+    # the noncentral t's; the jackknife's goes by the sample's own kurtosis besides
+    values = np.random.default_rng(3).normal(1, 1, 30)
+    values = 1 + (values - values.mean()) / values.std(ddof=1)
+    found = change.effect_interval(values, values[:, None])
+    t = math.sqrt(30)
+    exact = [optimize.brentq(lambda d, tail=tail: nct.cdf(t, 29, d * t) - tail, 0, 3) for tail in (0.975, 0.025)]
+    np.testing.assert_allclose(found, exact, atol=0.1)
+
+
+def test_of_two_people_it_cant_be_told_how_many_are_needed():
+    summary, _ = change.summaries(study_of(5.0, 3.0, people=2), ["raw"])
+    ends = summary[summary["tissue"] == "GM"][["people_needed_low", "people_needed_high", "true_people_needed_low"]]
+    assert ends.isna().all(axis=None)
+    assert gm(summary, change.SAME)["people_needed"] >= 2
+
+
+def test_people_who_were_followed_up_elsewhere_count_for_the_spread_alone():
+    # six people stayed on their scanner, five others moved: no one of either is left out for the other's sake
+    changes = study_of(5.0, 3.0, people=11)
+    first = changes["subject"].astype(int) < 6
+    same = changes["scanner_a"] == changes["scanner_b"]
+    row = gm(change.summaries(changes[first == same], ["raw"])[0], change.UPGRADE)
+    assert row["n"] == 5
+    assert row["people_needed_low"] < row["people_needed"] < row["people_needed_high"]
+
+
 def test_a_change_that_is_shown_the_wrong_way_round_is_never_seen():
     summary, _ = change.summaries(study_of(5.0, 0.5, shrink=-1.0), ["raw"])
     assert math.isnan(gm(summary, change.SAME)["people_needed"])
     assert gm(summary, change.SAME)["absolute_error_ml"] > 10
+    # and surely so, which noise that outdoes the change wouldn't be
+    assert gm(summary, change.SAME)[["people_needed_low", "people_needed_high"]].tolist() == [math.inf, math.inf]
+    noisy = gm(change.summaries(study_of(5.0, 40.0, shrink=-1.0), ["raw"])[0], change.SAME)
+    assert math.isfinite(noisy["people_needed_low"])
+    assert math.isinf(noisy["people_needed_high"])
 
 
 def tables(*, arms=("raw",), with_later=("raw",)):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 
 import numpy as np
 import pandas as pd
@@ -61,7 +62,7 @@ def test_a_panel_for_one_scanner_and_one_for_upgrades(run):
     upgrade = {row[1]: row for row in table.panels[1].rows if row[0] == "GM"}
     errors = [float(upgrade[arm][5].mean) for arm in LABELS]
     assert errors == sorted(errors, reverse=True)
-    assert "times)" in upgrade["RAW"][9].spread
+    assert re.fullmatch(r" \[\d+ \d+\] \(\d+\.\d times\)", upgrade["RAW"][9].spread)
     assert upgrade["RAW"][-1] == "1"
     assert "2 years" in " ".join(table.notes)
 
@@ -74,6 +75,30 @@ def test_an_arm_that_gave_nothing_is_named_not_applicable(run):
     assert row[2] == "0"
     assert {entry.mean for entry in row[3:-1]} == {"n/a"}
     assert not np.isfinite(read_run(run).table("metrics/change.tsv").query("method == 'ravel'")["change_ml"]).any()
+
+
+def test_how_many_people_are_needed_is_said_where_it_can_be_told():
+    def shown(needed, low, high):
+        ends = {"people_needed": needed, "people_needed_low": low, "people_needed_high": high}
+        entry = table_change.people(ends, "people_needed", " (2.0 times)")
+        return entry.mean + entry.spread, figure_change.in_lines(needed, low, high)
+
+    nan, inf = np.nan, np.inf
+    assert shown(12, 8, 3100) == ("12 [8 3100] (2.0 times)", ("12", "8", "3.1k"))
+    assert shown(12, 8, inf) == ("not told (at least 8)", ("?", "8", "–"))
+    assert shown(nan, 8, inf) == ("not told (at least 8)", ("?", "8", "–"))
+    assert shown(12, nan, nan) == ("not told", ("?", "–", "–"))
+    # the change that is shown is surely against the true one; there is none
+    assert shown(nan, inf, inf) == ("n/a", ("–", "–", "–"))
+    assert shown(nan, nan, nan) == ("n/a", ("–", "–", "–"))
+
+
+def test_two_people_dont_tell_how_many_are_needed(run):
+    write_changes(run, people=2)
+    table = table_change.make(read_run(run))
+    assert {entry.mean for panel in table.panels for row in panel.rows for entry in row[9:10]} <= {"not told", "n/a"}
+    page = drawn(run, "figure_change")["figure_change"]
+    assert "?\n–\n–" in texts(page)
 
 
 def test_without_the_truth_there_are_changes_and_no_errors(run):
