@@ -158,9 +158,9 @@ def images_of_scans(at: RunFolder) -> dict[str, str]:
     options = read_json(at.study.options)
     folder = options.get("dataset") or ""
     return {
-        scan_name(scan["subject"], scan["scanner"], scan["session"] if scan["rescan"] else ""): os.path.relpath(
-            scan["image"], folder
-        )
+        scan_name(
+            scan["subject"], scan["scanner"], scan["session"] if scan["rescan"] or scan.get("time") else ""
+        ): os.path.relpath(scan["image"], folder)
         for scan in options.get("scans_found") or ()
     }
 

@@ -6,9 +6,10 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from core.errors import InputError, nearest
+from core.options import make
 
 ENTITIES = ("ses", "acq", "run", "rec", "ce", "desc", "space", "cohort", "res", "echo", "inv", "part")
 """What the name of an image says of it, beside the subject."""
@@ -24,8 +25,41 @@ Repeats = Literal["refuse", "first", "last", "rescans"]
 OPENNEURO = {"id": re.compile(r"ds[0-9]{6}"), "version": re.compile(r"[0-9]{1,6}(\.[0-9]{1,6}){0,3}")}
 """What public datasets and their versions are called."""
 
+ACQ_TIME = "acq_time"
+"""BIDS's column for when something was acquired, of sessions.tsv and scans.tsv."""
+
 Value = str | int | None
 """Of an entity, as YAML has it: `run: 1` is a number there."""
+
+
+@dataclass(frozen=True)
+class FollowUp:
+    """Which sessions are follow-ups.
+
+    after : of more than so many years after the person's first one; up to that they are of one time, and several
+        images of a person on one scanner are what `repeats` says. Brains change by a percent a year or less, which
+        half a year keeps below what rescans differ by.
+    time : what says when a session was: `acq_time`, the column of that name of scans.tsv or, where that has none,
+        of sessions.tsv; or a column of numbers of years, such as ages, as `sessions:COLUMN` or `scans:COLUMN`.
+    """
+
+    after: float = 0.5
+    time: str = ACQ_TIME
+
+    def __post_init__(self) -> None:
+        if not 0 < self.after <= 100:
+            raise InputError(f"follow_up.after: {self.after!r}; give years after the first session, above 0 to 100")
+        table, colon, column = self.time.partition(":")
+        if self.time != ACQ_TIME and not (table in ("sessions", "scans") and colon and column):
+            raise InputError(f"follow_up.time: '{self.time}'; give {ACQ_TIME}, sessions:COLUMN or scans:COLUMN")
+
+    @property
+    def columns(self) -> tuple[tuple[str, str], ...]:
+        """Tables and their columns that are asked in turn."""
+        if self.time == ACQ_TIME:
+            return ("scans", ACQ_TIME), ("sessions", ACQ_TIME)
+        table, _, column = self.time.partition(":")
+        return ((table, column),)
 
 
 @dataclass(frozen=True)
@@ -46,6 +80,7 @@ class BidsOptions:
         for its rescans, each named by the session, acquisition or run that tells them apart, or numbered.
     openneuro : `id` and `version` of the public dataset to download the images from (and a `server` that
         answers as OpenNeuro's does), or None.
+    follow_up : which sessions are follow-ups (the options of `FollowUp`); None: none is, whatever tables say of times.
     t2 : whether each T1w image has the T2w image of its subject and session beside it, where there is one.
     """
 
@@ -57,6 +92,7 @@ class BidsOptions:
     repeats: Repeats = "refuse"
     openneuro: Mapping[str, str] | None = None
     t2: bool = False
+    follow_up: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
         if not self.dataset:
@@ -70,6 +106,11 @@ class BidsOptions:
                 raise InputError(f"select: '{entity}' is no entity of a T1w file name{nearest(entity, ENTITIES)}")
         if self.openneuro is not None:
             check_openneuro(self.openneuro)
+        self.made_follow_up()
+
+    def made_follow_up(self) -> FollowUp | None:
+        """`follow_up` as its options; None where no session is one."""
+        return None if self.follow_up is None else make(FollowUp, self.follow_up, "follow_up")
 
     @property
     def folder(self) -> Path:

@@ -11,10 +11,11 @@ from typing import Any
 
 import yaml
 
+from core.errors import InputError
 from core.ids import SAFE_ID
 from core.tables import is_missing
 from studies.bids.images import Image
-from studies.bids.options import TABLES, BidsOptions
+from studies.bids.options import ACQ_TIME, TABLES, BidsOptions, FollowUp
 from studies.bids.scans import (
     Found,
     chosen_images,
@@ -169,6 +170,7 @@ def _gaps(found: Found, options: BidsOptions) -> Iterator[str]:
         )
         more = f"; and {len(rescans) - 8} more" if len(rescans) > 8 else ""
         yield f"Rescans, {sum(map(len, rescans.values()))} in all: {some}{more}"
+    yield from _follow_ups(found, options)
     if found.ambiguous:
         yield f"Ambiguous, {len(found.ambiguous)} to decide:"
         for (subject, scanner), repeated in list(found.ambiguous.items())[:8]:
@@ -181,9 +183,36 @@ def _gaps(found: Found, options: BidsOptions) -> Iterator[str]:
         yield f"Left out by `scanners`: {', '.join(f'{value} ({count})' for value, count in found.left_out.items())}"
 
 
+def _follow_ups(found: Found, options: BidsOptions) -> Iterator[str]:
+    """Which scans are follow-ups or, where none was asked for, that the tables' times would make some."""
+    asked = options.follow_up is not None
+    if not asked:
+        try:
+            found = find_scans(
+                [image for _, _, images in found.visits for image in images], replace(options, follow_up={})
+            )
+        except InputError:
+            # no times, or none that can be read, of which nothing was asked
+            return
+    if not found.follow_ups:
+        return
+    some = "; ".join(
+        f"{subject} on {scanner} ({session}, {found.years[images[0].path]:.3g} years)"
+        for (subject, scanner, session), images in list(found.follow_ups.items())[:8]
+    )
+    more = f"; and {len(found.follow_ups) - 8} more" if len(found.follow_ups) > 8 else ""
+    if asked:
+        yield f"Follow-ups, {len(found.follow_ups)} in all: {some}{more}"
+    else:
+        yield (
+            f"{ACQ_TIME} would make {len(found.follow_ups)} scans follow-ups (`follow_up: {{}}`), more than "
+            f"{FollowUp().after:g} years after the person's first: {some}{more}"
+        )
+
+
 def _covariates(options: BidsOptions, found: Found) -> Iterator[str]:
     """What the tables say of the scans' people, and of how many where not of all."""
-    images = [*(image for repeated in found.scans.values() for image in repeated), *found.without_scanner]
+    images = [*(image for _, _, repeated in found.visits for image in repeated), *found.without_scanner]
     known: dict[str, set[str]] = {}
     for image in images:
         for name, value in covariates_of(options.folder, image).items():
@@ -210,6 +239,8 @@ def _configuration(options: BidsOptions) -> str:
         }
     if options.repeats != "refuse":
         given["repeats"] = options.repeats
+    if options.follow_up is not None:
+        given["follow_up"] = dict(options.follow_up)
     if options.openneuro is not None:
         given["openneuro"] = dict(options.openneuro)
     if options.t2:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from core.errors import InputError, nearest
 from core.ids import check_id, check_told_apart
@@ -12,14 +13,16 @@ from core.tables import is_missing
 from studies.bids.images import Image, models_of
 from studies.bids.options import ACQUISITION, ENTITIES, BidsOptions, Repeats
 from studies.bids.tables import covariates_of, read_rows_of, why_no_rows
+from studies.bids.times import session_of, years_after_first
 
 
 @dataclass(frozen=True)
 class BidsScan:
     """An image that the study uses, and `t2`, the T2w image beside it, where there is one.
 
-    `session` is given with `repeats: rescans` alone; `rescan` says whether an earlier image of the subject on the
-    scanner is the scan.
+    `session` is given with `repeats: rescans`, and of who was followed up; `rescan` says whether an earlier image of
+    the subject on the scanner is the scan. A follow-up's `time` is how many years after the subject's first session it
+    was, and above 0.
     """
 
     subject: str
@@ -29,6 +32,12 @@ class BidsScan:
     session: str = ""
     rescan: bool = False
     t2: Path | None = None
+    time: float = 0.0
+
+    @property
+    def named_session(self) -> str:
+        """Its session where that stands in the names of its files, of a rescan or follow-up."""
+        return self.session if self.rescan or self.time else ""
 
 
 @dataclass(frozen=True)
@@ -41,6 +50,8 @@ class Found:
     left_out : by value of scanners that aren't wanted, how many images have it.
     scanners : in order; of those wanted, the ones that some image is from.
     rescans : whether several images of a subject and scanner are a scan and its rescans.
+    follow_ups : by (subject, scanner, session) the images of a later time; one where all is well.
+    years : by the path of a follow-up's image how many years after the subject's first session it is from.
     """
 
     scans: Mapping[tuple[str, str], tuple[Image, ...]]
@@ -48,6 +59,8 @@ class Found:
     left_out: Mapping[str, int]
     scanners: tuple[str, ...]
     rescans: bool = False
+    follow_ups: Mapping[tuple[str, str, str], tuple[Image, ...]] = field(default_factory=dict)
+    years: Mapping[Path, float] = field(default_factory=dict)
 
     @property
     def subjects(self) -> list[str]:
@@ -62,10 +75,19 @@ class Found:
     @property
     def ambiguous(self) -> dict[tuple[str, str], tuple[Image, ...]]:
         """Subject and scanner with several images to choose from; with rescans, only those of one acquisition."""
+        later = {key[:2]: images for key, images in self.follow_ups.items() if len(images) > 1}
         if not self.rescans:
-            return self.several
+            return later | self.several
         alike = {key: of_one_acquisition(images) for key, images in self.several.items()}
-        return {key: images for key, images in alike.items() if images}
+        return later | {key: images for key, images in alike.items() if images}
+
+    @property
+    def visits(self) -> Iterator[tuple[str, str, tuple[Image, ...]]]:
+        """Subject, scanner and images of the first sessions, then of each follow-up."""
+        for (subject, scanner), images in self.scans.items():
+            yield subject, scanner, images
+        for (subject, scanner, _), images in self.follow_ups.items():
+            yield subject, scanner, images
 
     @property
     def missing(self) -> list[tuple[str, str]]:
@@ -81,8 +103,8 @@ class Found:
 def find_scans(images: Sequence[Image], options: BidsOptions) -> Found:
     """Sort a dataset's images by subject and scanner, as the options say.
 
-    Raises `InputError` for subjects or scanners wanted that the dataset hasn't, and for a table or a
-    column of it that isn't there.
+    Raises `InputError` for subjects or scanners wanted that the dataset hasn't, for a table or a column of it that
+    isn't there, and for what `years_after_first` refuses.
     """
     chosen = chosen_images(images, options)
     names = options.named_scanners
@@ -106,6 +128,7 @@ def find_scans(images: Sequence[Image], options: BidsOptions) -> Found:
         if wanted not in values:
             raise InputError(f"scanners: no image of '{wanted}' in {options.dataset}{nearest(wanted, set(values))}")
     order = list(dict.fromkeys(names.values())) or sorted({scanner for _, scanner in scans})
+    later, years = _take_follow_ups(scans, options)
     subjects = list(dict.fromkeys(subject for subject, _ in scans))
     keys = [(subject, scanner) for subject in subjects for scanner in order if (subject, scanner) in scans]
     return Found(
@@ -114,7 +137,35 @@ def find_scans(images: Sequence[Image], options: BidsOptions) -> Found:
         left_out,
         tuple(scanner for scanner in order if any(scanner == there for _, there in keys)),
         options.repeats == "rescans",
+        {key: later[key] for key in sorted(later, key=lambda key: (subjects.index(key[0]), order.index(key[1])))},
+        years,
     )
+
+
+def _take_follow_ups(
+    scans: dict[tuple[str, str], list[Image]], options: BidsOptions
+) -> tuple[dict[tuple[str, str, str], tuple[Image, ...]], dict[Path, float]]:
+    """Take follow-ups out of `scans`: `Found`'s two last fields, in the order of time.
+
+    Raises `InputError` for what `years_after_first` refuses, and a follow-up whose session can't be an id.
+    """
+    way = options.made_follow_up()
+    if way is None:
+        return {}, {}
+    after = years_after_first(options.folder, [image for images in scans.values() for image in images], way)
+    years = {path: time for path, time in after.items() if time > way.after}
+    later: dict[tuple[str, str, str], list[Image]] = {}
+    for subject, scanner in list(scans):
+        of_both = scans.pop((subject, scanner))
+        for image in sorted(of_both, key=lambda image: after[image.path]):
+            if image.path in years:
+                session = check_id(session_of(image), f"{image.path}: the session of a follow-up, so rename the image")
+                later.setdefault((subject, scanner, session), []).append(image)
+        if first := [image for image in of_both if image.path not in years]:
+            scans[subject, scanner] = first
+    # nothing can be a rescan of a follow-up
+    one = "first" if options.repeats == "rescans" else options.repeats
+    return {key: tuple(_repeats(images, one)) for key, images in later.items()}, years
 
 
 def chosen_images(images: Sequence[Image], options: BidsOptions) -> list[Image]:
@@ -221,10 +272,11 @@ def scanner_values(folder: Path, images: Sequence[Image], way: str) -> list[str]
 
 
 def study_scans(options: BidsOptions, images: Sequence[Image], t2_images: Sequence[Image] = ()) -> list[BidsScan]:
-    """The scans of a study, one image each, a scan before its rescans, with the T2w images beside them.
+    """The scans of a study by subject, one image each, a scan before its rescans, then follow-ups; T2w images beside.
 
     Raises `InputError` where nothing tells scanners apart, an image has no scanner, or a subject has two
-    images from one scanner; with `repeats: rescans`, two of one acquisition; and for what `t2_beside` refuses.
+    images from one scanner; with `repeats: rescans`, two of one acquisition; for a follow-up on a scanner from which
+    nobody has a first scan, and two in one session; and for what `t2_beside` refuses.
     """
     folder = options.folder
     if options.scanner is None:
@@ -248,22 +300,43 @@ def study_scans(options: BidsOptions, images: Sequence[Image], t2_images: Sequen
             f"on scanner {scanner}: {names}; choose with "
             f"{how_to_choose(repeated, options.scanner)}"
         )
+    known = {scanner for _, scanner in found.scans}
+    for (subject, scanner, session), (image,) in found.follow_ups.items():
+        if scanner not in known:
+            raise InputError(
+                f"{image.path}: session '{session}' of subject {subject} is {found.years[image.path]:.3g} years after "
+                f"the first, and nobody has an image of scanner {scanner} from a first session; nothing is fitted on "
+                "follow-ups, so no method would know it: leave the scanner out with `scanners`, or raise "
+                "`follow_up.after`"
+            )
     beside = t2_beside(found, images, t2_images, options.repeats)
-    return [
-        BidsScan(
-            subject,
-            scanner,
-            folder / image.path,
-            covariates_of(folder, image),
-            session,
-            rescan=number > 0,
-            t2=folder / beside[image.path].path if image.path in beside else None,
-        )
+
+    def made(image: Image, scanner: str, session: str, **kind: Any) -> BidsScan:
+        t2 = folder / beside[image.path].path if image.path in beside else None
+        covariates = covariates_of(folder, image)
+        return BidsScan(image.subject, scanner, folder / image.path, covariates, session, t2=t2, **kind)
+
+    scans = [
+        made(image, scanner, session, rescan=number > 0)
         for (subject, scanner), repeated in found.scans.items()
-        for number, (image, session) in enumerate(
-            zip(repeated, session_names(repeated) if found.rescans else [""], strict=True)
-        )
+        for number, (image, session) in enumerate(zip(repeated, _first_sessions(found, subject, repeated), strict=True))
     ]
+    later = [
+        made(image, scanner, session, time=found.years[image.path])
+        for (_, scanner, session), (image,) in found.follow_ups.items()
+    ]
+    return sorted([*scans, *later], key=lambda scan: found.subjects.index(scan.subject))
+
+
+def _first_sessions(found: Found, subject: str, images: Sequence[Image]) -> list[str]:
+    """What the sessions of a subject's images of one scanner are called that are no follow-ups.
+
+    "" where the study has no use for a name; otherwise none that one of the subject's follow-ups has.
+    """
+    later = {session for person, _, session in found.follow_ups if person == subject}
+    if not found.rescans and not later:
+        return [""] * len(images)
+    return [f"first-{name}" if name in later else name for name in session_names(images)]
 
 
 def t2_beside(found: Found, images: Sequence[Image], t2_images: Sequence[Image], repeats: Repeats) -> dict[Path, Image]:
@@ -277,8 +350,8 @@ def t2_beside(found: Found, images: Sequence[Image], t2_images: Sequence[Image],
     """
     beside: dict[Path, Image] = {}
     whose: dict[Path, str] = {}
-    of_study = [image for repeated in found.scans.values() for image in repeated]
-    for (subject, scanner), repeated in found.scans.items():
+    of_study = [image for _, _, repeated in found.visits for image in repeated]
+    for subject, scanner, repeated in found.visits:
         for image in repeated:
             left = of_visit(image, t2_images)
             for entity in ENTITIES:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -15,15 +16,23 @@ from studies.bids.images import Image
 from studies.bids.options import TABLES
 
 
+@dataclass(frozen=True)
+class Row:
+    """A row of a table: what errors call it, and its cells by column."""
+
+    where: str
+    cells: Mapping[str, str]
+
+
 def why_no_rows(folder: Path, images: Sequence[Image], table: str) -> str:
     """Why no image has a row with columns in a table."""
     for image in images:
         place, key, wanted = _row_of(folder, image, table)
         rows = _rows(str(place), place.stat().st_mtime_ns) if place.is_file() else []
-        if rows and len(rows[0]) == 1:
+        if rows and len(rows[0].cells) == 1:
             return f"{place} has no column but {key}"
         if rows:
-            other = max((row[key] for row in rows), key=lambda name: "T1w" in name)
+            other = max((row.cells[key] for row in rows), key=lambda name: "T1w" in name)
             return f"{place} has no row of {wanted}, but one of '{other}', which is no image here; correct its {key}"
     return f"there is no {table}.tsv with rows for these images"
 
@@ -35,12 +44,19 @@ def covariates_of(folder: Path, image: Image) -> dict[str, str]:
     """
     found: dict[str, str] = {}
     for table in TABLES:
-        found |= read_rows_of(folder, image, table)
+        found.update(read_rows_of(folder, image, table))
     return {name: value or MISSING for name, value in found.items() if name not in OWN}
 
 
-def read_rows_of(folder: Path, image: Image, table: str) -> dict[str, str]:
-    """The row of an image in participants.tsv, its subject's sessions.tsv, or its scans.tsv; {} where there is none.
+def read_rows_of(folder: Path, image: Image, table: str) -> Mapping[str, str]:
+    """The cells of an image's row in a table, but for the one that names it; {} where there is none (`find_row`)."""
+    return find_row(folder, image, table).cells
+
+
+def find_row(folder: Path, image: Image, table: str) -> Row:
+    """The row of an image in participants.tsv, its subject's sessions.tsv, or its scans.tsv.
+
+    Without cells where there is none, and then named by the file that should have it.
 
     Raises `InputError` for a table without the column that BIDS wants, with two rows for one image, or with one whose
     name is nearly the image's, as a spreadsheet makes 1 of 01.
@@ -49,21 +65,23 @@ def read_rows_of(folder: Path, image: Image, table: str) -> dict[str, str]:
     if not place.is_file():
         if place.is_symlink():
             raise InputError(f"{place}: a broken link; fetch its content with `git annex get` or `datalad get`")
-        return {}
+        return Row(f"{place}, {wanted}", {})
     rows = _rows(str(place), place.stat().st_mtime_ns)
-    if rows and key not in rows[0]:
+    if rows and key not in rows[0].cells:
         raise InputError(
-            f"{place}: no column {key} (columns: {', '.join(rows[0])}); BIDS wants it, and tabs between columns"
+            f"{place}: no column {key} (columns: {', '.join(rows[0].cells)}); BIDS wants it, and tabs between columns"
         )
     prefix = {"participants": "sub-", "sessions": "ses-", "scans": ""}[table]
     label = wanted.removeprefix(prefix)
-    matching = [row for row in rows if label and row[key].removeprefix(prefix) == label]
+    matching = [row for row in rows if label and row.cells[key].removeprefix(prefix) == label]
     if len(matching) > 1:
         raise InputError(f"{place}: {len(matching)} rows for {wanted}; keep one")
-    alike = [row[key] for row in rows if label and _plain(row[key]) == _plain(wanted)]
+    alike = [row.cells[key] for row in rows if label and _plain(row.cells[key]) == _plain(wanted)]
     if alike and not matching:
         raise InputError(f"{place}: no row of {wanted}, but one of '{alike[0]}'; correct its {key}")
-    return {name: value for name, value in matching[0].items() if name != key} if matching else {}
+    if not matching:
+        return Row(f"{place}, {wanted}", {})
+    return Row(matching[0].where, {name: value for name, value in matching[0].cells.items() if name != key})
 
 
 def _plain(name: str) -> str:
@@ -87,6 +105,9 @@ def _row_of(folder: Path, image: Image, table: str) -> tuple[Path, str, str]:
 
 
 @cache
-def _rows(path: str, changed: int) -> list[dict[str, str]]:
+def _rows(path: str, changed: int) -> list[Row]:
     """The rows of a table; none of an empty file. `changed` is when it last was, so that a new one is read anew."""
-    return read_text_table(path).records() if Path(path).stat().st_size else []
+    if not Path(path).stat().st_size:
+        return []
+    found = read_text_table(path)
+    return [Row(found.where(place), cells) for place, cells in enumerate(found.records())]

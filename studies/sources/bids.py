@@ -18,7 +18,7 @@ from core.libraries import EXTRAS
 from core.names import MISSING, Scale
 from core.run_folder import StudyFolder, image_name, mask_name, t2_name
 from core.scan_quality import Flagged
-from core.sheet import SESSION, T2
+from core.sheet import SESSION, T2, TIME
 from studies.bids.description import dataset_card
 from studies.bids.images import images_of_paths, read_images, read_t2_images
 from studies.bids.options import BidsOptions
@@ -35,7 +35,7 @@ STEPS = (
     Step(RESAMPLE, makes=tuple(f"preprocessed/{{scan}}_{ending}" for ending in ENDINGS)),
 )
 
-SELECTING = ("subjects", "select", "repeats", "scanners", "scans_found")
+SELECTING = ("subjects", "select", "repeats", "scanners", "follow_up", "scans_found")
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def plan(options: Options) -> list[PlannedScan]:
 
 
 def planned_scan(scan: BidsScan, options: Options) -> PlannedScan:
-    """An image's scan as the run plans it; its session stands in the names of a rescan's files alone.
+    """An image's scan as the run plans it; its session stands in the names of a rescan's or follow-up's files alone.
 
     An image that is still to be downloaded is no file that must be there.
     """
@@ -71,9 +71,9 @@ def planned_scan(scan: BidsScan, options: Options) -> PlannedScan:
     return PlannedScan(
         scan.subject,
         scan.scanner,
-        scan.session if scan.rescan else "",
+        scan.named_session,
         files=tuple(map(str, files)),
-        covariates={SESSION: scan.session, **scan.covariates},
+        covariates={SESSION: scan.session, **({TIME: f"{scan.time:g}"} if scan.time else {}), **scan.covariates},
         row=str(scan.image),
     )
 
@@ -235,14 +235,15 @@ def prepare(options: Options, subject: str, folder: Path) -> Path:
                 "image": image_name(name),
                 "mask": mask_name(name),
                 **({SESSION: scan.session} if scan.session else {}),
+                **({TIME: f"{scan.time:g}"} if any(scan.time for scan in scans) else {}),
                 **({T2: t2_name(name) if scan.t2 else MISSING} if options.t2 else {}),
                 **scan.covariates,
             }
         )
-    if not rows:
+    if all(float(row.get(TIME, 0)) for row in rows):
         raise InputError(
-            f"subject {subject}: none of the scans can be used ({'; '.join(reasons)}); leave the subject "
-            "out with `subjects`, or mend what is named"
+            f"subject {subject}: none of the {'first ' if rows else ''}scans can be used ({'; '.join(reasons)}); leave "
+            "the subject out with `subjects`, or mend what is named"
         )
     sheet = StudyFolder(folder).part_sheet(subject)
     write_table(sheet, pd.DataFrame(rows))

@@ -550,6 +550,191 @@ def test_a_run_plans_rescans_as_scans_of_their_own(tmp_path):
     assert planned.scanners == ["a", "b"]
 
 
+YEARS_LATER = "2012-01-01T09:00:00", "2012-01-03T09:00:00", "2014-01-01T09:00:00", "2014-01-04"
+VISITS = [t1w(person, session, middle=f"acq-{scanner}_") for person in "12" for session in "12" for scanner in "ab"]
+
+
+def scans_table(person: str, session: str, *times: str, column: str = "acq_time") -> dict[str, str]:
+    """scans.tsv of a session whose images were acquired on the scanners a, b at these times."""
+    rows = [
+        f"anat/sub-{person}_ses-{session}_acq-{scanner}_T1w.nii.gz\t{time}\n"
+        for scanner, time in zip("ab", times, strict=False)
+    ]
+    path = f"sub-{person}/ses-{session}/sub-{person}_ses-{session}_scans.tsv"
+    return {path: f"filename\t{column}\n{''.join(rows)}"}
+
+
+def sessions_table(person: str, *times: str, column: str = "acq_time") -> dict[str, str]:
+    """sessions.tsv of a person's sessions 1, 2, ..., at these times."""
+    rows = [f"ses-{number}\t{time}\n" for number, time in enumerate(times, start=1)]
+    return {f"sub-{person}/sub-{person}_sessions.tsv": f"session_id\t{column}\n{''.join(rows)}"}
+
+
+def times_of(folder, names=VISITS, *, follow_up=None, texts=None, **options) -> list[tuple[str, str, str, float, bool]]:
+    """Subject, scanner, session, time and whether it is a rescan of each scan of a dataset."""
+    make_dataset(folder, *names, **(texts or {}))
+    given = {"dataset": str(folder), "scanner": "acq", "follow_up": follow_up, **options}
+    found = study_scans(make(BidsOptions, given), read_images(folder))
+    return [(scan.subject, scan.scanner, scan.session, scan.time, scan.rescan) for scan in found]
+
+
+BOTH = {**scans_table("1", "1", *YEARS_LATER[:2]), **scans_table("1", "2", *YEARS_LATER[2:])}
+EXPECTED = [("1", "a", "1", 0, False), ("1", "b", "1", 0, False), ("1", "a", "2", 2.0014, False)]
+
+
+@pytest.mark.parametrize(
+    ("texts", "follow_up"),
+    [
+        (BOTH, {}),
+        (sessions_table("1", YEARS_LATER[0], YEARS_LATER[2]), {}),
+        # anonymized dates are kept apart as they were; a missing one of scans.tsv is looked for in sessions.tsv
+        (scans_table("1", "1", "n/a") | sessions_table("1", "1850-01-01T09:00:00Z", "1852-01-01T09:00:00"), {}),
+        (sessions_table("1", "71.25", "73.2514", column="age"), {"time": "sessions:age"}),
+        (
+            scans_table("1", "1", "0", "0", column="years") | scans_table("1", "2", "2.0014", "2.1", column="years"),
+            {"time": "scans:years"},
+        ),
+    ],
+)
+def test_sessions_of_a_later_time_are_follow_ups(tmp_path, texts, follow_up):
+    found = times_of(tmp_path, texts=texts, follow_up=follow_up, subjects=["1"])
+    # time-0 sessions take a name that no follow-up has; one session is of one time
+    assert [scan[:3] for scan in found] == [*(scan[:3] for scan in EXPECTED), ("1", "b", "2")]
+    assert [scan[3] for scan in found] == pytest.approx([0, 0, 2.0014, 2.0014], abs=0.003)
+    assert not any(scan[4] for scan in found)
+
+
+def test_of_whom_no_time_is_known_all_is_as_without(tmp_path):
+    found = times_of(tmp_path, texts=BOTH, follow_up={}, repeats="rescans")
+    assert [scan for scan in found if scan[0] == "1"][:3] == EXPECTED
+    again = [scan for scan in found if scan[0] == "2"]
+    assert again == [("2", scanner, session, 0, session == "2") for scanner in "ab" for session in "12"]
+    with pytest.raises(InputError, match="2 images of subject 2 on scanner a"):
+        times_of(tmp_path, texts=BOTH, follow_up={})
+
+
+def test_without_the_key_times_are_not_looked_at(tmp_path):
+    texts = BOTH | sessions_table("2", "yesterday", "today")
+    rescans = times_of(tmp_path, texts=texts, repeats="rescans")
+    assert [scan[3] for scan in rescans] == [0] * 8
+    assert sum(scan[4] for scan in rescans) == 4
+
+
+def test_sessions_within_the_line_are_rescans(tmp_path):
+    texts = {name: text for person in "12" for name, text in sessions_table(person, "2012-01-01", "2012-06-01").items()}
+    rescans = times_of(tmp_path, texts=texts, follow_up={}, repeats="rescans")
+    assert [scan[2:] for scan in rescans if scan[:2] == ("1", "a")] == [("1", 0, False), ("2", 0, True)]
+    with pytest.raises(InputError, match="2 images of subject 1 on scanner a"):
+        times_of(tmp_path, texts=texts, follow_up={})
+    moved = times_of(tmp_path, texts=texts, follow_up={"after": 0.25})
+    assert [scan[2:] for scan in moved if scan[:2] == ("1", "a")] == [("1", 0, False), ("2", 0.4162, False)]
+
+
+def test_rescans_and_follow_ups_of_one_person(tmp_path):
+    # two runs in the first session, which are named by their numbers, and session 2 years later
+    names = [
+        *(t1w("1", "1", middle=f"acq-a_run-{run}_") for run in (1, 2)),
+        t1w("1", "2", middle="acq-a_run-1_"),
+        t1w("1", "2", middle="acq-a_run-2_"),
+    ]
+    texts = sessions_table("1", YEARS_LATER[0], YEARS_LATER[2])
+    found = times_of(tmp_path, names, texts=texts, follow_up={}, repeats="rescans")
+    assert found == [
+        ("1", "a", "1", 0, False),
+        ("1", "a", "first-2", 0, True),
+        ("1", "a", "2", 2.0014, False),
+    ]
+    with pytest.raises(InputError, match="2 images of subject 1 on scanner a: .*ses-1.*run-1.*ses-1.*run-2"):
+        times_of(tmp_path, names, texts=texts, follow_up={})
+    with pytest.raises(InputError, match="2 images of subject 1 on scanner a: .*ses-2.*run-1.*ses-2.*run-2"):
+        times_of(tmp_path / "later", names[1:], texts=texts, follow_up={})
+
+
+def test_an_upgrade_is_a_follow_up_on_another_scanner(tmp_path):
+    names = [*VISITS[:2], t1w("2", "1", middle="acq-a_"), t1w("2", "2", middle="acq-b_")]
+    texts = sessions_table("1", YEARS_LATER[0]) | sessions_table("2", YEARS_LATER[0], YEARS_LATER[2])
+    found = times_of(tmp_path, names, texts=texts, follow_up={})
+    assert found[2:] == [("2", "a", "1", 0, False), ("2", "b", "2", 2.0014, False)]
+    with pytest.raises(
+        InputError, match="session '2' of subject 2 is 2 years after the first, and nobody has an image"
+    ):
+        times_of(tmp_path, names, texts=texts, follow_up={}, subjects=["2"])
+
+
+@pytest.mark.parametrize(
+    ("texts", "options", "message"),
+    [
+        (sessions_table("1", "2012", YEARS_LATER[2]), {}, "sub-1_sessions.tsv, row 2, column acq_time: '2012' is no"),
+        (
+            sessions_table("1", "2012-01-01", "13:45:00"),
+            {},
+            "row 3, column acq_time: '13:45:00' is no date.*2009-06-15T",
+        ),
+        (scans_table("1", "1", "2012-02-30"), {}, "scans.tsv, row 2, column acq_time: '2012-02-30' is no date"),
+        (
+            sessions_table("1", "71", "old", column="age"),
+            {"time": "sessions:age"},
+            "row 3, column age: 'old'; give years",
+        ),
+        (
+            sessions_table("1", "2012-01-01", "n/a"),
+            {},
+            "sub-1_sessions.tsv, row 3: no acq_time of session '2'.*fill it in",
+        ),
+        (sessions_table("1", "2012-01-01"), {}, "sub-1_sessions.tsv, ses-2: no acq_time of session '2' of subject 1"),
+        (
+            scans_table("1", "1", "2012-01-01", "2013-01-01"),
+            {},
+            "row 3: acquired 1 years after .*row 2, in one session",
+        ),
+        ({}, {}, "no column acq_time in scans.tsv or column acq_time in sessions.tsv says when"),
+        ({}, {"time": "sessions:age"}, "no column age in sessions.tsv says when an image"),
+        ({}, {"time": "age"}, "follow_up.time: 'age'; give acq_time, sessions:COLUMN"),
+        ({}, {"time": "participants:age"}, "follow_up.time: 'participants:age'; give"),
+        ({}, {"after": 0}, "follow_up.after: 0.0; give years"),
+        ({}, {"until": 1}, "follow_up: unknown option 'until'"),
+    ],
+)
+def test_refused_times(tmp_path, texts, options, message):
+    with pytest.raises(InputError, match=message):
+        times_of(tmp_path, texts=texts, follow_up=options)
+
+
+def test_a_follow_up_has_a_session_of_its_own(tmp_path):
+    names = [t1w("1", "pre op!", middle="acq-a_"), t1w("1", "post", middle="acq-a_")]
+    table = f"session_id\tacq_time\nses-post\t{YEARS_LATER[0]}\nses-pre op!\t{YEARS_LATER[2]}\n"
+    with pytest.raises(InputError, match="ses-pre op!_acq-a_T1w.nii.gz: the session of a follow-up, so rename"):
+        times_of(tmp_path, names, texts={"sub-1/sub-1_sessions.tsv": table}, follow_up={})
+
+
+def test_the_preview_tells_follow_ups(tmp_path):
+    make_dataset(tmp_path, *VISITS, **BOTH)
+    asked = preview(tmp_path, scanner="acq", repeats="rescans", follow_up={"after": 1.0})
+    assert "Follow-ups, 2 in all: 1 on a (2, 2 years); 1 on b (2, 2 years)" in asked
+    assert "Rescans, 2 in all: 2 on a (2); 2 on b (2)" in asked
+    assert yaml.safe_load(asked[asked.index("  study: ") :])["study"]["bids"]["follow_up"] == {"after": 1.0}
+    unasked = preview(tmp_path, scanner="acq")
+    assert "acq_time would make 2 scans follow-ups (`follow_up: {}`), more than 0.5 years after" in unasked
+    make_dataset(tmp_path, **sessions_table("2", "yesterday"))
+    assert "acq_time" not in preview(tmp_path, scanner="acq").partition("Covariates")[0].partition("Images by")[2]
+
+
+def test_a_run_plans_follow_ups_as_scans_of_their_own(tmp_path):
+    make_dataset(tmp_path, *VISITS, *(t1w("3", "1", middle=f"acq-{scanner}_") for scanner in "ab"), **BOTH)
+    given = yaml.safe_load((ROOT / "config" / "config.yaml").read_text(encoding="utf-8"))
+    options = {"dataset": str(tmp_path), "scanner": "acq", "follow_up": {}, "repeats": "first"}
+    given["study"] = {"source": "bids", "bids": options}
+    planned = Configuration(given)
+    assert [name for name in planned.scans if "session" in name] == [
+        f"sub-1_scanner-{scanner}_session-2" for scanner in "ab"
+    ]
+    # which scans there are makes no other of one that stays
+    bids = source("bids")
+    assert bids.making(options) == bids.making({**options, "follow_up": None})
+    times = [scan.covariates.get("time") for scan in bids.plan(options) if scan.subject == "1"]
+    assert times == [None, None, "2.0014", "2.0014"]
+
+
 def beside(names: list[str], **options) -> list[str]:
     """Of each scan of a dataset with these paths what is beside it: its T2w image's name, or ""."""
     options = {"dataset": "set", "scanner": "ses", **options}

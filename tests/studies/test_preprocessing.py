@@ -467,6 +467,49 @@ def test_rescans_are_preprocessed_as_scans_of_their_own(rescanned_twice):
         assert StudyFolder(folder).preprocessed(scan.name, "quality.json").is_file()
 
 
+@pytest.fixture
+def followed_up(tmp_path):
+    """One person scanned on scanners a and b, and two years later on b, and the options."""
+    visits = (("1", "a"), ("1", "b"), ("2", "b"))
+    names = [t1w("01", session, middle=f"acq-{scanner}_") for session, scanner in visits]
+    times = "session_id\tacq_time\tage\nses-1\t2012-01-01T09:00:00\t71\nses-2\t2014-01-01T09:00:00\t73\n"
+    dataset = make_dataset(tmp_path / "set", *names, **{"sub-01/sub-01_sessions.tsv": times})
+    for power, name in enumerate(names, start=1):
+        store(dataset / name, phantom() ** power, AFFINE, "RAS", "float")
+    options = {"dataset": str(dataset), "scanner": "acq", "brain": "stripped", "registration": "none", "n4": False}
+    return options | {"follow_up": {}}, tmp_path / "study"
+
+
+def test_follow_ups_are_preprocessed_and_stand_in_the_sheet(followed_up):
+    options, folder = followed_up
+    settled = json.loads(json.dumps(source("bids").settle(options)))
+    assert source("bids").plan(settled) == source("bids").plan(options)
+    sheet = source("bids").prepare(settled, "01", folder)
+    read = read_sheet(sheet)
+    assert [(scan.name, scan.time, scan.covariates["age"]) for scan in read.every] == [
+        ("sub-01_scanner-a", 0, "71"),
+        ("sub-01_scanner-b", 0, "71"),
+        ("sub-01_scanner-b_session-2", 2.0014, "73"),
+    ]
+    assert [scan.time for scan in read.follow_ups] == [2.0014]
+    assert contrasts(sheet) == pytest.approx([1, 2, 3], rel=1e-3)
+
+
+def test_whose_first_scans_all_failed_has_no_follow_up_either(followed_up, monkeypatch):
+    options, folder = followed_up
+    do = scan_steps.register
+
+    def register(image_file, *others):
+        if "ses-1" in image_file.name:
+            raise InputError("its brain was not found")
+        do(image_file, *others)
+
+    monkeypatch.setattr(scan_steps, "register", register)
+    take_steps("bids", options, source("bids").plan(options), folder)
+    with pytest.raises(InputError, match="none of the first scans can be used .a: its brain was not found; b: "):
+        source("bids").prepare(options, "01", folder)
+
+
 def test_a_rescan_takes_the_place_of_a_scan_that_failed(rescanned_twice, tmp_path, monkeypatch):
     options, folder = rescanned_twice
     do = scan_steps.register
