@@ -131,6 +131,44 @@ def check_told_apart(scanners: np.ndarray, covariates: np.ndarray, coding: Codin
         earlier += [f"'{name}'"] if count else []
 
 
+def coded_times(
+    scanners: np.ndarray, covariates: np.ndarray, coding: Coding, scans: Sequence[Scan], method: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """Time, and time by group, as columns (n, 1 + g), and which of the columns of covariates (c,) time goes by.
+
+    Time is in years since the person's first scan; groups are those of the covariates that aren't numbers, where
+    somebody of every group was followed up, which is told of others. From each scan's scanner as columns of 0 and 1
+    (n, m) and its covariates (n, c). Raises `InputError` where no model can tell time from them.
+    """
+    by_group = np.zeros(covariates.shape[1], dtype=bool)
+    start = 0
+    for column, (name, count) in zip(coding.columns, coding.parts(), strict=True):
+        if "levels" in column and count:
+            without = set(column["levels"]) - {scan.cell(name).text for scan in scans if scan.time}
+            by_group[start : start + count] = not without
+            if without:
+                print(
+                    f"{method}: nobody of {name} {', '.join(sorted(without))} was followed up, so time is one for all "
+                    "its groups",
+                    file=sys.stderr,
+                )
+        start += count
+    times = time_columns(np.array([scan.time for scan in scans]), covariates, by_group)
+    design = np.hstack([scanners, covariates, times])
+    if design.shape[1] >= len(design) or not _independent(design):
+        names = " and ".join([*(f"'{column['name']}'" for column in coding.columns), "the scanner"])
+        raise InputError(
+            f"{method}: time since the first scan can't be told from {names} in these {len(design)} scans; leave "
+            "covariates out, or follow more people up"
+        )
+    return times, by_group
+
+
+def time_columns(times: np.ndarray, covariates: np.ndarray, by_group: np.ndarray) -> np.ndarray:
+    """Times (n,) as columns (n, 1 + g): themselves, and their products with the chosen columns of covariates (n, c)."""
+    return times[:, None] * np.hstack([np.ones((len(times), 1)), covariates[:, by_group]])
+
+
 def _independent(design: np.ndarray) -> bool:
     """Whether no column of a design (n, k) follows from the others, by the measure that a voxel's fit takes."""
     eigenvalues = np.linalg.eigvalsh(design.T @ design)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from baselines._covariates import Coding, check_told_apart, read_columns
+from baselines._covariates import Coding, check_told_apart, read_columns, time_columns
 from baselines.combat import adjust, locate, shrink, why_not
 from baselines.interface import Plan, VolumeMethod
 from core.errors import InputError
@@ -37,7 +37,10 @@ def coded(study: Study, names: str, method: str) -> tuple[Coding, np.ndarray]:
 
 @dataclass(frozen=True)
 class FittedVolumes:
-    """A fitted model: mean, deviation, usable (v,), slopes (c, v), and by scanner shift and scale (m, v)."""
+    """A fitted model: mean, deviation, usable (v,), slopes (c, v), and by scanner shift and scale (m, v).
+
+    One that knows of time has by_group (c,) and over_time (1 + g, v), a year's changes (`coded_times`).
+    """
 
     scanners: Sequence[str]
     coding: Coding
@@ -45,7 +48,12 @@ class FittedVolumes:
 
     def expected(self, scan: Scan) -> np.ndarray:
         """What the model expects of a scan's volumes (v,) beside its scanner's effects."""
-        return self.arrays["mean"] + self.coding.code(scan) @ self.arrays["slopes"]
+        covariates = self.coding.code(scan)
+        expected = self.arrays["mean"] + covariates @ self.arrays["slopes"]
+        if "over_time" not in self.arrays:
+            return expected
+        (times,) = time_columns(np.array([scan.time]), covariates[None], self.arrays["by_group"])
+        return expected + times @ self.arrays["over_time"]
 
     def number_of(self, scan: Scan) -> int:
         """The row of the arrays that is about the scan's scanner."""

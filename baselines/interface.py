@@ -125,6 +125,8 @@ class Harmonizer(abc.ABC):
     """Whether it is there to pin the measures, not to harmonize: it gets no rank."""
     uses_other_scans: bool = False
     """Whether it looks at a person's other scans to harmonize one. Only then is it shown them; it gets no rank."""
+    fits_follow_ups: bool = False
+    """Whether its fit is given follow-ups, too, since its model knows of time (`Study.follow_ups`)."""
     learns_scanners: bool = True
     """Whether its fit on a study uses which scanner a scan is from: permuted labels then are its control."""
     maps_intensities: ClassVar[bool] = False
@@ -280,6 +282,8 @@ class VolumeMethod(Harmonizer):
     @abc.abstractmethod
     def fit(self, study: Study, volumes: np.ndarray) -> None:
         """Learn from the volumes (n, v), mL, float64, of the study's n scans in their order.
+
+        With `fits_follow_ups` those of its follow-ups come after them; of others the study has none.
 
         Raises `InputError` for scans it cannot learn from.
         """

@@ -2,7 +2,9 @@
 
 y = alpha + X beta + person + gamma + delta e, where gamma and delta are the scanner's and sum n_i gamma_i = 0. Made for
 people who are followed over time, it fits those who travel: what differs between a person's scans isn't taken for what
-differs between people. Written from the paper; volumes are standardized by the standard deviation of e that restricted
+differs between people. Where people were followed up, X has time and, of covariates that are groups, time by group
+(the paper's equation 1), and the fit is given the follow-ups: so a scanner's scale doesn't stretch the change that the
+model expects. Written from the paper; volumes are standardized by the standard deviation of e that restricted
 maximum likelihood estimates, which is one of the two in use (the other is that of the residuals).
 """
 
@@ -14,8 +16,9 @@ from typing import Literal
 
 import numpy as np
 
+from baselines._covariates import coded_times
 from baselines._random_intercept import fit_random_intercepts
-from baselines._volume_combat import FittedVolumes, VolumeCombat, coded, scanner_numbers, shrunk
+from baselines._volume_combat import FittedVolumes, VolumeCombat, coded, shrunk
 from baselines.interface import OfVolumes
 from core.errors import InputError
 from core.files import read_json, write_json
@@ -34,6 +37,7 @@ class LongCombat(VolumeCombat):
     citation = "Beer et al., NeuroImage 220 (2020) 117129"
     license = "Artistic-2.0"
     needs = frozenset({"paired"})
+    fits_follow_ups = True
     limits = (
         "It gives no images. The intercept of a person whom it wasn't fitted on is estimated from the scan at hand "
         "alone, as if that were all there is, where the published method knows all people's scans."
@@ -54,21 +58,27 @@ class LongCombat(VolumeCombat):
 
     def fit(self, study: Study, volumes: np.ndarray) -> None:
         """Estimate every volume's mixed model, then the scanners' shifts and scales."""
-        coding, covariates = coded(study, self.parameters.covariates, self.id)
-        scanners = scanner_numbers(study)
-        people = np.array([study.subjects.index(scan.subject) for scan in study.scans])
+        scans = (*study.scans, *study.follow_ups)
+        coding, covariates = coded(Study(scans), self.parameters.covariates, self.id)
+        scanners = np.array([study.scanners.index(scan.scanner) for scan in scans])
+        people = np.array([study.subjects.index(scan.subject) for scan in scans])
         indicator = np.eye(len(study.scanners))[scanners]
+        times, by_group = np.zeros((len(scans), 0)), None
+        if study.follow_ups:
+            times, by_group = coded_times(indicator, covariates, coding, scans, self.id)
         least = np.array([volumes[scanners == number].var(axis=0) for number in range(len(study.scanners))]).min(axis=0)
         usable = least > NO_VARIANCE * np.square(volumes).mean(axis=0)
         if not usable.any():
             raise InputError(f"{self.id}: every volume is the same in all scans of a scanner; give each its own image")
 
-        design = np.hstack([indicator, covariates])
+        design = np.hstack([indicator, covariates, times])
         found = fit_random_intercepts(volumes[:, usable], design, people)
         counts = indicator.sum(axis=0)
-        by_scanner, slopes = found.coefficients[: len(counts)], found.coefficients[len(counts) :]
+        ends = np.cumsum([len(counts), covariates.shape[1]])
+        by_scanner, slopes, over_time = np.split(found.coefficients, ends)
         mean = counts @ by_scanner / counts.sum()
-        standard = (volumes[:, usable] - mean - covariates @ slopes - found.intercepts[people]) / found.deviation
+        beyond = volumes[:, usable] - mean - covariates @ slopes - times @ over_time - found.intercepts[people]
+        standard = beyond / found.deviation
         shift = indicator.T @ standard / counts[:, None]
         scale = indicator.T @ np.square(standard - shift[scanners]) / (counts - 1)[:, None]
 
@@ -94,6 +104,7 @@ class LongCombat(VolumeCombat):
                 "effects": spread(by_scanner - mean, 0.0),
                 "share": spread(found.ratio / (1 + found.ratio), 0.0),
                 "intercepts": spread(found.intercepts, 0.0),
+                **({} if by_group is None else {"over_time": spread(over_time, 0.0), "by_group": by_group}),
             },
         )
         self.people = study.subjects

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -30,7 +30,8 @@ def shuffled(study: Study, generator: np.random.Generator) -> Study:
     Everyone still has at most one scan a scanner, so that paired methods can be fitted too. Of people with a scan on
     every scanner, in random order, each one's labels are turned one scanner further than the last one's: so every
     label holds scans of every scanner alike often, and what is learned of a label is learned of all scanners. Those
-    of others are permuted by chance.
+    of others are permuted by chance. A follow-up has the label that the person's scan of that scanner has, or one by
+    chance where there is none.
     """
     scanners = study.scanners
     mixed = [str(subject) for subject in generator.permutation(study.subjects)]
@@ -46,7 +47,14 @@ def shuffled(study: Study, generator: np.random.Generator) -> Study:
             wrong |= {
                 (subject, scanner): str(label) for scanner, label in zip(own, generator.permutation(own), strict=True)
             }
-    return Study(tuple(dataclasses.replace(scan, scanner=wrong[scan.subject, scan.scanner]) for scan in study.scans))
+    for scan in study.follow_ups:
+        if (scan.subject, scan.scanner) not in wrong:
+            wrong[scan.subject, scan.scanner] = str(generator.choice(scanners))
+
+    def relabeled(scans: Iterable[Scan]) -> tuple[Scan, ...]:
+        return tuple(dataclasses.replace(scan, scanner=wrong[scan.subject, scan.scanner]) for scan in scans)
+
+    return Study(relabeled(study.scans), follow_ups=relabeled(study.follow_ups))
 
 
 def made_inner(control: Harmonizer, find: Callable[[str], type[Chosen]]) -> Chosen:

@@ -40,6 +40,7 @@ class ShuffleVolumes(VolumeMethod):
 
         self.inner = made_inner(self, volume_method)
         self.uses_other_scans = self.inner.uses_other_scans
+        self.fits_follow_ups = self.inner.fits_follow_ups
         self.libraries = self.inner.libraries
 
     @property

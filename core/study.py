@@ -126,7 +126,7 @@ class Study:
     `scans` holds one scan of a subject on a scanner; `rescans` further ones of the same subject on the same
     scanner, which no pair of scanners is made of and nothing is fitted on: what differs between a scan and a
     rescan is no scanner's doing. `follow_ups` are scans of a later time, when the people themselves have changed:
-    nothing is fitted on them and no pair made of them either.
+    no pair is made of them, and nothing fitted on them but a method that knows of time.
     """
 
     scans: tuple[Scan, ...]
@@ -175,7 +175,7 @@ class Study:
         return self.scans + self.rescans + self.follow_ups
 
     def without_follow_ups(self) -> Study:
-        """The study at time 0, which fits see."""
+        """The study at time 0, which most fits see."""
         return Study(self.scans, self.rescans)
 
     def visits(self) -> list[Study]:

@@ -110,6 +110,29 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in filter(Path.is_file, folder.rglob("*"))}
 
 
+def test_a_method_that_knows_of_time_is_fitted_on_follow_ups(people, tmp_path):
+    later = tuple(
+        dataclasses.replace(scan, session="later", time=2.0 + number % 2) for number, scan in enumerate(people.scans)
+    )
+    followed = dataclasses.replace(people, follow_ups=later)
+    first, second = write_volumes(tmp_path / "first", people), write_volumes(tmp_path / "later", Study(later))
+    for path in second.tissues:
+        write_table(path, read_table(path).assign(time=2.0))
+    both = VolumeFiles((*first.tissues, *second.tissues))
+    knows, not_told, other = (tmp_path / name for name in ("knows", "not_told", "other"))
+    fit("longcombat", followed, both, knows, parts="tissues")
+    fit("longcombat", people, first, not_told, parts="tissues")
+    fit("combat_volumes", followed, both, other)
+    for folder, expected in ((knows, True), (not_told, False), (other, False)):
+        with np.load(folder / "volume_ml" / "combat.npz") as stored:
+            assert ("over_time" in stored) == expected
+    applied = apply_volumes("longcombat", knows, followed, both).tissues
+    assert np.isfinite(applied["volume_ml"]).all()
+    # whose volumes aren't there is asked for by name
+    with pytest.raises(InputError, match="the volumes hold no sub-01_scanner-.*_session-later; give the table"):
+        fit("longcombat", followed, first, tmp_path / "none", parts="tissues")
+
+
 def test_there_are_some_and_they_describe_themselves():
     assert {"combat_volumes", "longcombat", "covbat"} <= set(NAMES)
     for name in NAMES:

@@ -33,8 +33,8 @@ def fit_method(
     unusable scans, or a library that isn't installed.
     """
     chosen = image_method(name)
-    with (withheld or Withheld()).training(chosen, study) as seen:
-        arm = chosen(parameters, context)
+    arm = chosen(parameters, context)
+    with (withheld or Withheld()).training(arm, study) as seen:
         check_applicable(arm, seen)
         arm.fit(seen)
         if rank() > 0:

@@ -57,14 +57,14 @@ def fit_volumes(
     fitted on.
     """
     made = volume_method(name)
-    with (withheld or Withheld()).training(made, study) as seen:
-        arm = made(parameters, context)
+    arm = made(parameters, context)
+    with (withheld or Withheld()).training(arm, study) as seen:
         check_applicable(arm, seen)
         _, table = files.read(arm)
         with write_folder_beside(folder) as unfinished:
             for rule in _known(table):
                 of_rule = made(parameters, context)
-                of_rule.fit(seen, of_scans(by_scan(table, rule), seen.scans))
+                of_rule.fit(seen, of_scans(by_scan(table, rule), (*seen.scans, *seen.follow_ups)))
                 (unfinished / rule).mkdir()
                 of_rule.save(unfinished / rule)
             write_description(arm, seen, unfinished)

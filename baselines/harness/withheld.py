@@ -21,28 +21,31 @@ class Withheld:
     scanner: str | None = None
 
     @contextlib.contextmanager
-    def training(self, chosen: type[Harmonizer], study: Study) -> Iterator[Study]:
-        """The rest, to fit a method on, without follow-ups; what the fit inside refuses names what was withheld.
+    def training(self, arm: Harmonizer, study: Study) -> Iterator[Study]:
+        """The rest, to fit a method on; what the fit inside refuses names what was withheld.
+
+        Follow-ups are withheld from all methods but those whose model knows of time, and from these where the person
+        or the scanner has no scan among the rest.
 
         Raises `NotApplicable` for a method that cannot be applied to what was withheld afterwards.
         """
-        if self.fold is not None and not chosen.unseen_subjects:
+        if self.fold is not None and not arm.unseen_subjects:
             raise NotApplicable("it cannot be applied to people it was not fitted on, as held-out evaluation asks")
-        if self.scanner is not None and not chosen.unseen_scanners:
+        if self.scanner is not None and not arm.unseen_scanners:
             raise NotApplicable("it cannot be applied to scanners it was not fitted on, as leaving one out asks")
         try:
-            yield self._rest(study)
+            yield self._rest(study if arm.fits_follow_ups else study.without_follow_ups())
         except (InputError, NotApplicable) as error:
             raise type(error)(f"{self._words}{error}") from None
 
     def _rest(self, study: Study) -> Study:
-        study = study.without_follow_ups()
         if self.fold is not None:
             study = folds.training(study, self.fold)
         if self.scanner is not None:
             check_scanner(self.scanner, study.scanners)
             study = study.where(lambda scan: scan.scanner != self.scanner)
-        return study
+        people, scanners = set(study.subjects), set(study.scanners)
+        return study.where(lambda scan: scan.subject in people and scan.scanner in scanners)
 
     @property
     def _words(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,9 @@ from baselines._random_intercept import fit_random_intercepts
 from baselines.combat_volumes import CombatVolumes
 from baselines.covbat import CovBat
 from baselines.longcombat import LongCombat
+from baselines.shuffle import shuffled
+from baselines.shuffle_volumes import ShuffleVolumes
+from core.errors import InputError
 from core.study import Scan, Study
 from tests.support.paths import DATA
 
@@ -112,6 +116,139 @@ def test_the_mixed_model_is_statsmodels(ports):
         np.testing.assert_allclose(found.deviation[outcome], np.sqrt(fit.scale), rtol=1e-3)
         intercepts = [fit.random_effects[person].iloc[0] for person in range(9)]
         np.testing.assert_allclose(found.intercepts[:, outcome], intercepts, atol=1e-3)
+
+
+SPREADS = (0.5, 1.0, 2.0)
+"""Of three scanners, how far what a person's volumes show beyond the model is stretched."""
+
+
+def followed(people: int = 24, *, groups: str = "ab", seed: int = 0) -> tuple[Study, np.ndarray]:
+    """A study of people in groups on three scanners, all followed up after 2 or 3 years, and five volumes (n, 5).
+
+    Volumes fall by 4 mL a year, in the second group by 7. Scanners are apart and stretch what is beyond that.
+    """
+    generator = np.random.default_rng(seed)
+    scans, volumes = [], []
+    offsets = generator.normal(0, 3, (3, 5))
+    for person in range(people):
+        own, group = generator.normal(0, 20, 5), groups[person % len(groups)]
+        for time in (0.0, 2.0 + person % 2):
+            for scanner in range(3):
+                beyond = offsets[scanner] + SPREADS[scanner] * generator.normal(0, 1, 5)
+                volumes.append(600 + own - (7 if group == "b" else 4) * time + beyond)
+                kind = {"covariates": {"group": group}, "session": f"y{time:g}", "time": time}
+                scans.append(Scan(f"p{person}", f"s{scanner}", Path("i"), Path("m"), **kind))
+    first = [place for place, scan in enumerate(scans) if not scan.time]
+    later = [place for place, scan in enumerate(scans) if scan.time]
+    study = Study(tuple(scans[place] for place in first), follow_ups=tuple(scans[place] for place in later))
+    return study, np.array(volumes)[first + later]
+
+
+def test_with_follow_ups_the_model_is_statsmodels_with_time_and_time_by_group():
+    study, volumes = followed()
+    method = LongCombat(LongCombat.Parameters(parts="tissues", covariates="group"))
+    method.fit(study, volumes)
+    scans, arrays = study.every, method.fitted.arrays
+    time = np.array([scan.time for scan in scans])
+    second = np.array([float(scan.covariates["group"] == "b") for scan in scans])
+    scanners = np.eye(3)[[study.scanners.index(scan.scanner) for scan in scans]]
+    people = [scan.subject for scan in scans]
+    design = np.column_stack([scanners, second, time, time * second])
+    for outcome in range(5):
+        fit = sm.MixedLM(volumes[:, outcome], design, groups=people).fit(reml=True, method="lbfgs")
+        np.testing.assert_allclose(arrays["over_time"][:, outcome], fit.fe_params[4:], atol=1e-3)
+        np.testing.assert_allclose(arrays["slopes"][:, outcome], fit.fe_params[3:4], atol=1e-2)
+        np.testing.assert_allclose(arrays["deviation"][outcome], np.sqrt(fit.scale), rtol=1e-3)
+        assert arrays["mean"][outcome] == pytest.approx(fit.fe_params[:3].mean(), abs=1e-2)
+    np.testing.assert_allclose(arrays["over_time"].mean(axis=1), [-4, -3], atol=0.2)
+
+
+def changes_by_scanner(method: LongCombat, study: Study, volumes: np.ndarray) -> np.ndarray:
+    """The mean change a year (scanners,) that harmonized volumes show."""
+    found = [method.transform(scan, own) for scan, own in zip(study.every, volumes, strict=True)]
+    at = {(scan.subject, scan.scanner, scan.time > 0): own for scan, own in zip(study.every, found, strict=True)}
+    yearly = [
+        [(at[scan.subject, scan.scanner, True] - at[scan.subject, scan.scanner, False]) / scan.time]
+        for scan in study.follow_ups
+    ]
+    scanners = np.array([study.scanners.index(scan.scanner) for scan in study.follow_ups])
+    return np.array([np.mean(np.array(yearly)[scanners == number]) for number in range(3)])
+
+
+def test_a_change_is_stretched_by_no_scanner_where_the_model_knows_of_time():
+    study, volumes = followed(groups="a")
+    knows, knows_not = (LongCombat(LongCombat.Parameters(parts="tissues")) for _ in range(2))
+    knows.fit(study, volumes)
+    knows_not.fit(study.without_follow_ups(), volumes[: len(study.scans)])
+    np.testing.assert_allclose(changes_by_scanner(knows, study, volumes), -4, atol=0.3)
+    assert np.ptp(changes_by_scanner(knows_not, study, volumes)) > 2
+
+
+def test_a_model_that_knows_of_time_is_kept_and_read(tmp_path):
+    study, volumes = followed()
+    method = LongCombat(LongCombat.Parameters(covariates="group"))
+    before = harmonized_later(method, study, volumes)
+    method.save(tmp_path)
+    again = LongCombat(LongCombat.Parameters(covariates="group"))
+    again.load(tmp_path)
+    scans = zip(study.every, volumes, strict=True)
+    np.testing.assert_array_equal([again.transform(scan, own) for scan, own in scans], before)
+    # of somebody new, too, a follow-up is expected to have changed
+    scan, later = (Scan("new", "s1", Path("i"), Path("m"), covariates={"group": "b"}, time=time) for time in (0.0, 3.0))
+    np.testing.assert_allclose(again.fitted.expected(later) - again.fitted.expected(scan), -21, atol=2)
+
+
+def harmonized_later(method: LongCombat, study: Study, volumes: np.ndarray) -> np.ndarray:
+    method.fit(study, volumes)
+    return np.array([method.transform(scan, own) for scan, own in zip(study.every, volumes, strict=True)])
+
+
+def test_without_follow_ups_a_model_holds_nothing_of_time():
+    study, volumes = followed()
+    method = LongCombat(LongCombat.Parameters(covariates="group"))
+    method.fit(study.without_follow_ups(), volumes[: len(study.scans)])
+    assert not {"over_time", "by_group"} & set(method.fitted.arrays)
+
+
+def test_time_by_group_takes_somebody_of_every_group(capsys):
+    study, volumes = followed()
+    some = [place for place, scan in enumerate(study.every) if not scan.time or scan.covariates["group"] == "a"]
+    part = study.where(lambda scan: not scan.time or scan.covariates["group"] == "a")
+    method = LongCombat(LongCombat.Parameters(covariates="group"))
+    method.fit(part, volumes[some])
+    assert len(method.fitted.arrays["over_time"]) == 1
+    assert "longcombat: nobody of group b was followed up" in capsys.readouterr().err
+
+
+def test_time_that_follows_from_a_covariate_is_refused():
+    study, volumes = followed()
+    older = [
+        [replace(scan, covariates={"age": f"{70 + scan.time:g}"}) for scan in part]
+        for part in (study.scans, study.follow_ups)
+    ]
+    method = LongCombat(LongCombat.Parameters(covariates="age"))
+    with pytest.raises(
+        InputError, match="longcombat: time since the first scan can't be told from 'age' and the scanner"
+    ):
+        method.fit(Study(tuple(older[0]), follow_ups=tuple(older[1])), volumes)
+
+
+def test_a_fit_on_permuted_labels_is_given_follow_ups_under_the_label_of_their_scan():
+    study, _ = followed()
+    wrong = shuffled(study, np.random.default_rng(0))
+    label = {(scan.subject, scan.scanner): other.scanner for scan, other in zip(study.scans, wrong.scans, strict=True)}
+    assert [scan.scanner for scan in wrong.follow_ups] == [
+        label[scan.subject, scan.scanner] for scan in study.follow_ups
+    ]
+    control = ShuffleVolumes(ShuffleVolumes.Parameters(base="longcombat"))
+    assert control.fits_follow_ups
+    assert not ShuffleVolumes().fits_follow_ups
+    # who is followed up on a scanner that the first visit missed has one of the study's labels
+    missed = study.where(lambda scan: scan.time > 0 or scan.scanner != "s1" or scan.subject != "p0")
+    assert {scan.scanner for scan in shuffled(missed, np.random.default_rng(0)).follow_ups} == {"s0", "s1", "s2"}
+    assert shuffled(missed.without_follow_ups(), np.random.default_rng(0)).scans == tuple(
+        shuffled(missed, np.random.default_rng(0)).scans
+    )
 
 
 def test_where_people_do_not_differ_there_are_no_intercepts():

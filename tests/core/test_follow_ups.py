@@ -7,6 +7,7 @@ import pytest
 
 from baselines.harness.applying import shown_parts
 from baselines.harness.withheld import Withheld
+from baselines.longcombat import LongCombat
 from baselines.raw import Raw
 from core import folds
 from core.errors import InputError
@@ -84,10 +85,26 @@ def test_visits_of_follow_ups_come_last_and_leave_the_others_as_they_are(followe
 def test_no_fit_sees_a_follow_up_whatever_is_withheld(followed):
     study = folds.with_folds(read_sheet(followed), {"01": "1", "02": "2", "03": "2"})
     for withheld in (Withheld(), Withheld(fold="2")):
-        with withheld.training(Raw, study) as seen:
+        with withheld.training(Raw(), study) as seen:
             assert seen.follow_ups == ()
             assert seen.scans
             assert all(scan.time == 0 for scan in seen.every)
+
+
+def test_a_method_that_knows_of_time_sees_follow_ups_of_the_rest(followed):
+    study = folds.with_folds(read_sheet(followed), {"01": "1", "02": "2", "03": "2"})
+
+    def later(withheld):
+        with withheld.training(LongCombat(), study) as seen:
+            return {(scan.subject, scan.scanner) for scan in seen.follow_ups}
+
+    every = later(Withheld())
+    assert every == {(scan.subject, scan.scanner) for scan in study.follow_ups}
+    assert later(Withheld(fold="1")) == {key for key in every if key[0] != "01"}
+    # of the rest nobody else has a scan of Gamma at time 0
+    study = study.where(lambda scan: scan.scanner != "Gamma" or scan.subject == "01" or scan.time > 0)
+    assert later(Withheld()) == every
+    assert later(Withheld(fold="1")) == set()
 
 
 def test_follow_ups_go_with_their_person(followed, tmp_path):

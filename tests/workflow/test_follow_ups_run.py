@@ -18,7 +18,7 @@ METHODS = {
     "whitestripe": None,
     "ravel": None,
     "combat_volumes": {},
-    "by_region": {"method": "longcombat"},
+    "by_region": {"method": "covbat", "parts": "regions"},
     "nyul": {},
     "person_mean": {},
 }
