@@ -148,7 +148,8 @@ def _place(
     return row * PLACES + column
 
 
-@triton.jit
+# sizes of another study are no reason to compile anew
+@triton.jit(do_not_specialize=["height", "width"])
 def _convolve(
     source, weights, biases, result, gate,
     height, width,
@@ -205,7 +206,7 @@ def _convolve(
     tl.store(at_result, sums.to(result.dtype.element_ty), mask=kept)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["height", "width", "tiles", "chunk"])
 def _correlate(
     source, gradient, found,
     tiles, chunk, height, width, encoders, row,

@@ -18,7 +18,7 @@ PIXELS = 128
 """A program takes at once."""
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["pixels", "slices"])
 def _score(
     images, depths, embeddings, coefficients, present, region, inside,
     losses, sums, of_coefficients, of_embeddings,
