@@ -31,7 +31,7 @@ from mispel.network import unet
 from mispel.parallel import ALONE, Ranks
 from mispel.parameters import Settings
 from mispel.recording import RUNS_BEFORE, Outputs, Recorder
-from mispel.scores import Scores, by_operations
+from mispel.scores import Scores, scores
 from mispel.steps import DecoderFitting, EmbeddingLearning, FirstStep, Step
 
 
@@ -106,8 +106,18 @@ class Batch:
 class GraphStep(Step):
     """A step whose batches are functions of memory on the device."""
 
-    def prepare(self, *, record: bool = True) -> None:
-        """Allot what a batch reads; to be called once. record: whether batches may be recorded."""
+    coefficients: Tensor
+
+    def prepare(self, *, record: bool = True, own_kernels: bool = False) -> None:
+        """Allot what a batch reads; to be called once.
+
+        record: whether batches may be recorded. own_kernels: whether losses are computed by a kernel of our own.
+        """
+        self._scores = scores
+        if own_kernels:
+            from mispel import loss_kernels  # needs triton
+
+            self._scores = loss_kernels.scores
         self.order = Order(len(self.batches.store), self.parameters.batch_size, self.batches.device)
         self.recorder = Recorder(self.batches.device, record=record)
 
@@ -125,6 +135,29 @@ class GraphStep(Step):
 
     def _scanned(self, indices: np.ndarray) -> tuple[int, ...]:
         return tuple(np.flatnonzero(self.batches.store.present[indices].any(axis=0)).tolist())
+
+    def scores(
+        self,
+        images: Tensor,
+        depths: Tensor,
+        embeddings: Tensor,
+        present: Tensor,
+        region: Tensor | None,
+        *,
+        of_embeddings: bool,
+    ) -> Scores:
+        """The scores of a batch by the decoders and weights of this step."""
+        return self._scores(
+            images,
+            depths,
+            embeddings,
+            self.coefficients,
+            present,
+            region,
+            weights=self.weights,
+            relu=self.model.relu,
+            of_embeddings=of_embeddings,
+        )
 
     @abc.abstractmethod
     def update(self, batch: Batch) -> Outputs:
@@ -163,7 +196,7 @@ class GraphLearning(GraphStep, FirstStep):
         super().__init__(model, batches, parameters, precision=precision)
         self.ranks = ranks
         # processes wait for each other within a batch, of which no graph is made
-        self.prepare(record=ranks.count == 1)
+        self.prepare(record=ranks.count == 1, own_kernels=version.own_kernels)
         self.version = version
         self.flat = FlatWeights(model.encoders)
         self.rows = [torch.nn.Parameter(row) for row in self.flat.values]
@@ -191,29 +224,12 @@ class GraphLearning(GraphStep, FirstStep):
         computed = self._computed()
         computed.refresh()
         embeddings = computed.embed(images, batch.scanned)
-        scores = self._scores(images, depths, embeddings.detach(), present, region)
+        scores = self.scores(images, depths, embeddings.detach(), present, region, of_embeddings=True)
         found = torch.autograd.grad(embeddings, computed.leaves_of(batch.scanned), scores.of_embeddings)
         gradients = [*self.no_gradients, scores.of_coefficients]
         for number, gradient in zip(batch.scanned, computed.gradients(found, batch.scanned), strict=True):
             gradients[number] = gradient
         return (scores.losses, scores.sums), gradients
-
-    def _scores(
-        self, images: Tensor, depths: Tensor, embeddings: Tensor, present: Tensor, region: Tensor | None
-    ) -> Scores:
-        relu = self.model.relu
-        if self.version.own_kernels:
-            from mispel import loss_kernels  # needs triton
-
-            return loss_kernels.scores(
-                images, depths, embeddings, self.coefficients, present, region,
-                weights=self.weights, relu=relu, of_embeddings=True,
-            )  # fmt: skip
-
-        def losses(embeddings: Tensor, outputs: Tensor) -> tuple[Tensor, ...]:
-            return self.step_losses(images, embeddings, outputs, present, region)
-
-        return by_operations(losses, images, depths, embeddings, self.coefficients, relu=relu, of_embeddings=True)
 
     def _nothing(self) -> tuple[Outputs, list[Tensor]]:
         """The same of a rank without a slice in the batch."""
@@ -283,8 +299,7 @@ class GraphFitting(GraphStep, DecoderFitting):
         self, model: Model, batches: Batches, parameters: Settings, *, cache: EmbeddingCache, own_kernels: bool = False
     ) -> None:
         super().__init__(model, batches, parameters, cache=cache)
-        self.own_kernels = own_kernels
-        self.prepare()
+        self.prepare(own_kernels=own_kernels)
         self.optimizer = new_adam([self.coefficients], parameters.learning_rate)
 
     def update(self, batch: Batch) -> Outputs:
@@ -292,27 +307,11 @@ class GraphFitting(GraphStep, DecoderFitting):
         indices = self.order.next(batch.size)
         images, depths = self.batches.images(indices), self.batches.depths(indices)
         present, region = self.batches.present[indices], self.batches.region(depths)
-        scores = self._scores(images, depths, self.cache.embeddings(indices), present, region)
+        embeddings = self.cache.embeddings(indices)
+        scores = self.scores(images, depths, embeddings, present, region, of_embeddings=False)
         self.coefficients.grad = scores.of_coefficients
         self.optimizer.step()
         return scores.losses, scores.sums
-
-    def _scores(
-        self, images: Tensor, depths: Tensor, embeddings: Tensor, present: Tensor, region: Tensor | None
-    ) -> Scores:
-        relu = self.model.relu
-        if self.own_kernels:
-            from mispel import loss_kernels  # needs triton
-
-            return loss_kernels.scores(
-                images, depths, embeddings, self.coefficients, present, region,
-                weights=self.weights, relu=relu, of_embeddings=False,
-            )  # fmt: skip
-
-        def losses(embeddings: Tensor, outputs: Tensor) -> tuple[Tensor, ...]:
-            return self.step_losses(images, outputs, present, region)
-
-        return by_operations(losses, images, depths, embeddings, self.coefficients, relu=relu, of_embeddings=False)
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
         """Take over what `tensors` gave, in place."""

@@ -12,7 +12,8 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from mispel.scores import LossWeights, Scores, weighted
+from mispel.losses import LossWeights
+from mispel.scores import Scores
 
 PIXELS = 128
 """A program takes at once."""
@@ -123,11 +124,7 @@ def scores(
     relu: bool,
     of_embeddings: bool,
 ) -> Scores:
-    """The scores of a batch: images (B, M, H, W), and where the brain is by `depths`; embeddings (B, M, L, H, W).
-
-    coefficients: (M, L). present: (B, M). region: (B, H, W), or None. Of none are pixels apart that are neighbors in a
-    row, or rows. of_embeddings: whether their gradient is wanted, too, in whatever strides.
-    """
+    """What `mispel.scores.scores` gives, and takes; of no map are pixels apart that are neighbors in a row, or rows."""
     slices, scanners, maps, height, width = embeddings.shape
     pixels = height * width
     parts = slices, triton.cdiv(pixels, PIXELS)
@@ -146,7 +143,7 @@ def scores(
         REGION=region is not None, RELU=relu, EMBEDDINGS=of_embeddings,
     )  # fmt: skip
     return Scores(
-        weighted(weights, *losses.sum(dim=(0, 1)).unbind()),
+        torch.stack(weights.losses(*losses.sum(dim=(0, 1)).unbind())),
         sums.sum(dim=(0, 1), dtype=torch.float64),
         by_coefficients.sum(dim=(0, 1)),
         by_embeddings if of_embeddings else None,

@@ -8,6 +8,8 @@ for the pixels that count; without it all do.
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
 from itertools import combinations
 
 import torch
@@ -58,11 +60,40 @@ def harmonization_loss(outputs: Tensor, present: Tensor, region: Tensor | None =
     return present_mean(differences, pairs_present(present)).mean()
 
 
-def step1_loss(reconstruction: Tensor, coupling: Tensor, *, lambda1: float, lambda2: float) -> Tensor:
-    """Eq. 4."""
-    return lambda1 * reconstruction + lambda2 * coupling
+@dataclass(frozen=True)
+class LossWeights:
+    """Of the losses in a step's total; a coupling of None is a step that has none."""
+
+    reconstruction: float
+    coupling: float | None
+    harmonization: float
+
+    @classmethod
+    def first_step(cls, lambda1: float, lambda2: float) -> LossWeights:
+        """Eq. 4."""
+        return cls(lambda1, lambda2, 0.0)
+
+    @classmethod
+    def second_step(cls, lambda3: float, lambda4: float) -> LossWeights:
+        """Eq. 6."""
+        return cls(lambda3, None, lambda4)
+
+    def losses(self, reconstruction: Tensor, coupling: Tensor | None, harmonization: Tensor) -> tuple[Tensor, ...]:
+        """Reconstruction, coupling (NaN where there is none), harmonization and the total."""
+        total = self.reconstruction * reconstruction
+        if self.harmonization:
+            total = total + self.harmonization * harmonization
+        if self.coupling is None or coupling is None:
+            return reconstruction, torch.full_like(total, math.nan), harmonization, total
+        return reconstruction, coupling, harmonization, total + self.coupling * coupling
 
 
-def step2_loss(reconstruction: Tensor, harmonization: Tensor, *, lambda3: float, lambda4: float) -> Tensor:
-    """Eq. 6."""
-    return lambda3 * reconstruction + lambda4 * harmonization
+def step_losses(
+    weights: LossWeights, images: Tensor, embeddings: Tensor, outputs: Tensor, present: Tensor, region: Tensor | None
+) -> tuple[Tensor, ...]:
+    """A step's losses and their total; a harmonization loss of weight 0 isn't learned from."""
+    return weights.losses(
+        reconstruction_loss(images, outputs, present, region),
+        None if weights.coupling is None else coupling_loss(embeddings, present, region),
+        harmonization_loss(outputs if weights.harmonization else outputs.detach(), present, region),
+    )

@@ -2,24 +2,14 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from mispel.collapse import output_sums
+from mispel.losses import LossWeights, step_losses
 from mispel.network import decode
-
-
-@dataclass(frozen=True)
-class LossWeights:
-    """Of the losses in a step's total; a coupling of None is a step without it, whose coupling is NaN."""
-
-    reconstruction: float
-    coupling: float | None
-    harmonization: float
 
 
 @dataclass(frozen=True)
@@ -36,33 +26,28 @@ class Scores:
     of_embeddings: Tensor | None
 
 
-def weighted(weights: LossWeights, reconstruction: Tensor, coupling: Tensor, harmonization: Tensor) -> Tensor:
-    """The losses and their total (4,)."""
-    total = weights.reconstruction * reconstruction + weights.harmonization * harmonization
-    if weights.coupling is None:
-        coupling = torch.full_like(total, math.nan)
-    else:
-        total = total + weights.coupling * coupling
-    return torch.stack([reconstruction, coupling, harmonization, total])
-
-
-def by_operations(
-    losses: Callable[[Tensor, Tensor], tuple[Tensor, ...]],
+def scores(
     images: Tensor,
     depths: Tensor,
     embeddings: Tensor,
     coefficients: Tensor,
+    present: Tensor,
+    region: Tensor | None,
     *,
+    weights: LossWeights,
     relu: bool,
     of_embeddings: bool,
 ) -> Scores:
-    """By torch: `losses` gives the four of embeddings and outputs (B, M, H, W)."""
+    """By torch, of images (B, M, H, W), how deep in the brain their voxels lie, and embeddings (B, M, L, H, W).
+
+    coefficients: (M, L). present, region: as `mispel.losses` has them. of_embeddings: whether their gradient is wanted.
+    """
     leaf = embeddings.detach().requires_grad_(of_embeddings)
     outputs = decode(leaf, coefficients, relu=relu)
-    found = losses(leaf, outputs)
-    by_coefficients, *by_embeddings = torch.autograd.grad(found[-1], [coefficients, *[leaf] * of_embeddings])
+    losses = step_losses(weights, images, leaf, outputs, present, region)
+    by_coefficients, *by_embeddings = torch.autograd.grad(losses[-1], [coefficients, *[leaf] * of_embeddings])
     return Scores(
-        torch.stack(found).detach(),
+        torch.stack(losses).detach(),
         output_sums(images, outputs.detach(), depths),
         by_coefficients,
         by_embeddings[0] if by_embeddings else None,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -16,12 +15,11 @@ from mispel.checkpoints import load_optimizer, optimizer_tensors
 from mispel.collapse import OutputWatch
 from mispel.compute import ForEach
 from mispel.embedding_cache import EmbeddingCache
-from mispel.losses import coupling_loss, harmonization_loss, reconstruction_loss, step1_loss, step2_loss
+from mispel.losses import LossWeights, step_losses
 from mispel.model import Model
 from mispel.network import decode
 from mispel.parameters import Settings
 from mispel.passes import Learning, plateau
-from mispel.scores import LossWeights
 
 LOSSES = ("reconstruction", "coupling", "harmonization", "total")
 
@@ -29,12 +27,13 @@ LOSSES = ("reconstruction", "coupling", "harmonization", "total")
 class Step(Learning):
     """One of the two steps.
 
-    number: 1 or 2. tolerance: the loss, and the value below which the step ends.
+    number: 1 or 2. weights: of its losses. tolerance: the loss, and the value below which the step ends.
     `train` gives reconstruction, coupling (NaN where the step has none), harmonization and total.
     """
 
     losses = LOSSES
     lacking = frozenset({"coupling"})
+    weights: LossWeights
     tolerance: tuple[str, float]
     advice = "use --param learning_rate=0.0001 (the paper has 0.001, its code's README 0.0001) or another seed"
 
@@ -76,22 +75,8 @@ class FirstStep(Step):
         self.precision = precision
         self.epochs = parameters.step1_epochs
         self.tolerance = ("reconstruction", parameters.reconstruction_tolerance * len(model.encoders))
+        self.weights = LossWeights.first_step(parameters.lambda1, parameters.lambda2)
         self.coefficients = model.coefficients.requires_grad_()
-
-    @property
-    def weights(self) -> LossWeights:
-        """Of the losses in Eq. 4."""
-        return LossWeights(self.parameters.lambda1, self.parameters.lambda2, harmonization=0.0)
-
-    def step_losses(
-        self, images: Tensor, embeddings: Tensor, outputs: Tensor, present: Tensor, region: Tensor | None
-    ) -> tuple[Tensor, ...]:
-        """Reconstruction, coupling, harmonization, which isn't learned from, and the total, Eq. 4."""
-        reconstruction = reconstruction_loss(images, outputs, present, region)
-        coupling = coupling_loss(embeddings, present, region)
-        harmonization = harmonization_loss(outputs.detach(), present, region)
-        total = step1_loss(reconstruction, coupling, lambda1=self.parameters.lambda1, lambda2=self.parameters.lambda2)
-        return reconstruction, coupling, harmonization, total
 
 
 class EmbeddingLearning(FirstStep):
@@ -118,7 +103,7 @@ class EmbeddingLearning(FirstStep):
         leaves = [embeddings.detach().requires_grad_() for embeddings in made]
         embeddings = torch.stack(leaves, dim=1)
         outputs = decode(embeddings, self.coefficients, relu=self.model.relu)
-        losses = self.step_losses(images, embeddings, outputs, present, region)
+        losses = step_losses(self.weights, images, embeddings, outputs, present, region)
         self.decoders.zero_grad()
         losses[-1].backward()
         scanned = batches.store.present[indices].any(axis=0)
@@ -168,6 +153,7 @@ class DecoderFitting(Step):
         self.cache = cache
         self.epochs = parameters.step2_epochs
         self.tolerance = ("harmonization", parameters.harmonization_tolerance)
+        self.weights = LossWeights.second_step(parameters.lambda3, parameters.lambda4)
         self.coefficients = model.coefficients.requires_grad_()
         self.optimizer = Adam([self.coefficients], parameters.learning_rate)
 
@@ -177,29 +163,14 @@ class DecoderFitting(Step):
         depths = self.batches.depths(indices)
         present = self.batches.present[indices]
         region = self.batches.region(depths)
-        outputs = decode(self.cache.embeddings(indices), self.coefficients, relu=self.model.relu)
-        losses = self.step_losses(images, outputs, present, region)
+        embeddings = self.cache.embeddings(indices)
+        outputs = decode(embeddings, self.coefficients, relu=self.model.relu)
+        losses = step_losses(self.weights, images, embeddings, outputs, present, region)
         self.optimizer.zero_grad()
         losses[-1].backward()
         self.optimizer.step()
         watch.add(images, outputs.detach(), depths)
         return torch.stack(losses).detach()
-
-    @property
-    def weights(self) -> LossWeights:
-        """Of the losses in Eq. 6."""
-        return LossWeights(self.parameters.lambda3, None, self.parameters.lambda4)
-
-    def step_losses(
-        self, images: Tensor, outputs: Tensor, present: Tensor, region: Tensor | None
-    ) -> tuple[Tensor, ...]:
-        """Reconstruction, NaN for the coupling, harmonization and the total, Eq. 6."""
-        reconstruction = reconstruction_loss(images, outputs, present, region)
-        harmonization = harmonization_loss(outputs, present, region)
-        total = step2_loss(
-            reconstruction, harmonization, lambda3=self.parameters.lambda3, lambda4=self.parameters.lambda4
-        )
-        return reconstruction, torch.full_like(total, math.nan), harmonization, total
 
     def tensors(self) -> dict[str, Tensor]:
         """Decoders and their Adam's state; the encoders stay as they are."""

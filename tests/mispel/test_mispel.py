@@ -27,7 +27,7 @@ from mispel.collapse import OutputWatch, check_losses
 from mispel.compute import working_threads
 from mispel.embedding_cache import build_cache
 from mispel.errors import TrainingError
-from mispel.losses import coupling_loss, harmonization_loss, reconstruction_loss, step1_loss, step2_loss
+from mispel.losses import LossWeights, coupling_loss, harmonization_loss, reconstruction_loss
 from mispel.method import Mispel
 from mispel.model import load_model
 from mispel.network import decode, enlarged, enlarging_kernel, new_encoder
@@ -141,9 +141,12 @@ def test_losses_are_the_papers_sums():
     assert coupling_loss(embeddings, present).item() == pytest.approx(variance, rel=1e-5)
     pairs = [(outputs[:, i] - outputs[:, k]).abs().mean().item() for i, k in combinations(range(4), 2)]
     assert harmonization_loss(outputs, present).item() == pytest.approx(2 / (4 * 3) * sum(pairs), rel=1e-5)
-    one, other = torch.tensor(2.0), torch.tensor(5.0)
-    assert step1_loss(one, other, lambda1=1.0, lambda2=0.3).item() == pytest.approx(3.5)
-    assert step2_loss(one, other, lambda3=1.0, lambda4=4.0).item() == pytest.approx(22)
+    one, two, five = torch.tensor(1.0), torch.tensor(2.0), torch.tensor(5.0)
+    *_, total = LossWeights.first_step(1.0, 0.3).losses(two, five, one)
+    assert total.item() == pytest.approx(3.5)
+    _, coupling, _, total = LossWeights.second_step(1.0, 4.0).losses(two, one, five)
+    assert total.item() == pytest.approx(22)
+    assert coupling.isnan()
 
 
 @given(missing=st.integers(0, 3), rubbish=st.floats(-1e3, 1e3))

@@ -14,7 +14,7 @@ from mispel.batches import Batches
 from mispel.compute import working_threads
 from mispel.embedding_cache import EmbeddingCache
 from mispel.errors import TrainingError
-from mispel.losses import harmonization_loss, reconstruction_loss, step2_loss
+from mispel.losses import LossWeights, step_losses
 from mispel.model import new_model
 from mispel.network import decode
 from mispel.parameters import Parameters
@@ -72,14 +72,12 @@ def loss_of(store, cache, coefficients, *, relu=False, region="box") -> float:
     everything = np.arange(len(store))
     batches = Batches(store, CPU, region=region)
     images = batches.images(everything).double()
-    outputs = decode(cache.embeddings(everything).double(), torch.from_numpy(coefficients).double(), relu=relu)
+    embeddings = cache.embeddings(everything).double()
+    outputs = decode(embeddings, torch.from_numpy(coefficients).double(), relu=relu)
     chosen = batches.region(batches.depths(everything))
-    return step2_loss(
-        reconstruction_loss(images, outputs, batches.present, chosen),
-        harmonization_loss(outputs, batches.present, chosen),
-        lambda3=1.0,
-        lambda4=4.0,
-    ).item()
+    weights = LossWeights.second_step(1.0, 4.0)
+    *_, total = step_losses(weights, images, embeddings, outputs, batches.present, chosen)
+    return total.item()
 
 
 def optimum_by_linear_programme(store, cache) -> float:

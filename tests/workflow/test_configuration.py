@@ -81,7 +81,18 @@ def test_held_out_a_stack_on_fits_that_saw_everyone_is_refused(config):
 
 
 @pytest.mark.parametrize(
-    "name", ["paper", "paper-2mm", "real-2mm", "laptop", "real-anatomy", "heldout", "real-trained", "all-methods"]
+    "name",
+    [
+        "paper",
+        "paper-2mm",
+        "real-2mm",
+        "laptop",
+        "real-anatomy",
+        "heldout",
+        "real-trained",
+        "real-seeds",
+        "all-methods",
+    ],
 )
 def test_every_key_of_the_other_files_is_known(config, name, tmp_path):
     overlay = yaml.safe_load((ROOT / "config" / f"{name}.yaml").read_text())
