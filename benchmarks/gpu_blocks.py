@@ -1,11 +1,12 @@
-"""In which blocks the kernels of MISPEL's encoders are fastest on a GPU: what `mispel.encoder_kernels.BLOCKS` has.
+"""In which blocks the kernels of MISPEL's encoders are fastest on a GPU: what `mispel.encoder_kernels` chooses by.
 
     python -m benchmarks.gpu_blocks --out FOLDER
 
 Every layer of the paper's encoders, forward, back by its inputs and by its weights, in each of the candidates, on
 slices of 148 x 184 and of 80 x 92; the kernels are compiled first, by several processes. FOLDER/blocks.tsv has
-microseconds by layer, candidate and size; the best of each are printed, by their sum over both sizes. Blocks that a
-card can't hold are left out.
+microseconds by layer, candidate and size, and whether the same bits came every time, without which a kernel overwrites
+what it still reads; the best of each are printed, by their sum over both sizes. Blocks that a card can't hold are left
+out.
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import torch
@@ -49,7 +52,7 @@ OF_WEIGHTS = (
 """Candidates: the tile, warps, stages, and whether places are multiplied together, too."""
 LARGEST_SUMS = 256 * 128
 """Of places and inputs times outputs, that a program holds of the weights' gradients."""
-Piece = tuple[str, int, int, Callable[..., object]]
+Piece = tuple[str, int, int, Callable[..., Any]]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -72,6 +75,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     write_table(given.out / "blocks.tsv", table)
     of_piece = table.pivot_table(index=["piece", "blocks"], columns="shape", values="microseconds")
     of_piece["both"] = of_piece.sum(axis=1, min_count=len(SHAPES))
+    of_piece["same"] = table.groupby(["piece", "blocks"])["repeats_bitwise"].all()
     best = of_piece.reset_index().sort_values(["piece", "both"]).groupby("piece").head(3)
     print(best.to_string(index=False, float_format=lambda value: f"{value:.1f}"))
     return 0
@@ -79,6 +83,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def measured(number: int, of: int, *, repeats: int) -> Iterator[dict[str, object]]:
     """A row a piece, shape and candidate, of every `of`-th candidate."""
+    from triton.runtime.errors import OutOfResources
+
     device = torch.device("cuda")
     sizes = Sizes(repeats=repeats)
     for shape in SHAPES:
@@ -88,18 +94,30 @@ def measured(number: int, of: int, *, repeats: int) -> Iterator[dict[str, object
                 turn += 1
                 if turn % of != number:
                     continue
+                chosen = partial(work, blocks=blocks)
                 try:
-                    taken = replayed(lambda work=work, blocks=blocks: work(blocks), device, sizes)
-                except Exception as error:  # whatever a compiler says of blocks that are too large
-                    if "out of resource" not in str(error) and not isinstance(error, (RuntimeError, ValueError)):
-                        print(f"{name} in {blocks}: {str(error).splitlines()[0]}", file=sys.stderr)
+                    same = repeats_bitwise(chosen, repeats)
+                except OutOfResources:
                     continue
+                taken = replayed(chosen, device, sizes)
                 yield {
                     "piece": name,
                     "blocks": repr(blocks).removeprefix("Blocks"),
                     "shape": "{} x {}".format(*shape),
                     "microseconds": 1e6 * taken,
+                    "repeats_bitwise": same,
                 }
+
+
+def repeats_bitwise(work: Callable[[], Tensor | tuple[Tensor, ...]], repeats: int) -> bool:
+    """Whether some work gives the same bits every time."""
+
+    def found() -> list[Tensor]:
+        made = work()
+        return [tensor.clone() for tensor in (made if isinstance(made, tuple) else (made,))]
+
+    first = found()
+    return all(torch.equal(one, other) for _ in range(repeats) for one, other in zip(first, found(), strict=True))
 
 
 def replayed(work: Callable[[], object], device: torch.device, sizes: Sizes) -> float:
@@ -138,6 +156,8 @@ def pieces(device: torch.device, shape: tuple[int, int]) -> Iterator[Piece]:
         enlarges, last = layer in ENLARGING, layer == computed.last
         reach, back = (ENLARGE, ENLARGE_BACK) if enlarges else (PLAIN, PLAIN_BACK)
         outputs, inputs = computed.flat.shapes[2 * layer][:2]
+        if last:
+            outputs = made.shape[-1]  # filled up
         factor = 2 if enlarges else 1
         size = (*source.shape[:2], factor * source.shape[2], factor * source.shape[3], outputs)
         result = torch.empty(size, device=device, dtype=made.dtype if last else source.dtype)
@@ -146,34 +166,13 @@ def pieces(device: torch.device, shape: tuple[int, int]) -> Iterator[Piece]:
         if kind in done:
             continue
         done.add(kind)
-        weights, biases, precise = computed.weights[layer], computed.biases[layer], last
-
-        def forward(
-            blocks: object, source: Tensor = source, weights=weights, result=result, reach=reach, biases=biases,
-            active=not enlarges, precise=precise,
-        ) -> object:  # fmt: skip
-            return convolve(
-                source, weights, result, reach, biases=biases, active=active, precise=precise, blocks=blocks
-            )
-
-        turned = weights.back()
-
-        def backward(
-            blocks: object, source: Tensor = source, weights=turned, gradient=gradient, back=back, precise=precise
-        ) -> object:  # fmt: skip
-            return convolve(
-                gradient, weights, source.new_empty(source.shape), back, gate=source, precise=precise, blocks=blocks
-            )
-
-        def of_weights(
-            blocks: object, source: Tensor = source, gradient=gradient, reach=reach, precise=precise
-        ) -> object:
-            return correlate(source, gradient, reach, precise=precise, blocks=blocks)
-
+        weights, biases, before = computed.weights[layer], computed.biases[layer], source.new_empty(source.shape)
+        forward = partial(convolve, source, weights, result, reach, biases=biases, active=not enlarges, precise=last)
         yield f"{kind}, forward", inputs, outputs, forward
         if layer:
+            backward = partial(convolve, gradient, weights.back(), before, back, gate=source, precise=last)
             yield f"{kind}, back", outputs, inputs, backward
-        yield f"{kind}, weights", inputs, outputs, of_weights
+        yield f"{kind}, weights", inputs, outputs, partial(correlate, source, gradient, reach, precise=last)
 
 
 if __name__ == "__main__":
