@@ -133,12 +133,14 @@ def people_to_see(shown: pd.Series, values: pd.DataFrame, true: float, name: str
 
     `shown` has a person's change, `values` people's by pair, whose SD the t-test meets (`total_sd`). The number is NaN
     where the change that is shown is against the true one, which no number of people mends; where the truth isn't
-    known none is. The interval is over people, of the same pairs: `intervals.of_effect_size` of the mean over the SD,
+    known none is. All are NaN where the true change is 0: there is nothing to see. The interval is over people, of the same pairs: `intervals.of_effect_size` of the mean over the SD,
     by leaving one person out of both, as the numbers of people that its ends need. Its upper end is infinite where it
     reaches 0, so that no number of people need be enough; both are NaN of fewer than three people.
     """
     from evaluation.power import people_interval, people_needed  # takes a second, which single people needn't wait for
 
+    if true == 0:
+        return dict.fromkeys((name, f"{name}_low", f"{name}_high"), math.nan)
     people = sorted({*shown.index, *values.index})
     by_person, by_pair = shown.reindex(people).to_numpy(dtype=float), values.reindex(people).to_numpy()
     mean, deviation = float(shown.mean()), float(total_sd(by_pair))

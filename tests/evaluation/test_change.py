@@ -234,6 +234,13 @@ def test_people_who_were_followed_up_elsewhere_count_for_the_spread_alone():
     assert row["people_needed_low"] < row["people_needed"] < row["people_needed_high"]
 
 
+def test_where_nothing_changes_there_is_nothing_to_see():
+    by_person = pd.Series([-1.0, -2.0, -1.5, 0.2], index=list("abcd"))
+    found = change.people_to_see(by_person, by_person.to_frame(), 0.0, "people_needed")
+    assert all(math.isnan(value) for value in found.values())
+    assert list(found) == ["people_needed", "people_needed_low", "people_needed_high"]
+
+
 def test_a_change_that_is_shown_the_wrong_way_round_is_never_seen():
     summary, _ = change.summaries(study_of(5.0, 0.5, shrink=-1.0), ["raw"])
     assert math.isnan(gm(summary, change.SAME)["people_needed"])
