@@ -131,11 +131,12 @@ def matrix(changes: pd.DataFrame, column: str) -> pd.DataFrame:
 def people_to_see(shown: pd.Series, values: pd.DataFrame, true: float, name: str) -> dict[str, float]:
     """How many people a t-test needs to see the mean of the changes `shown`, as the column `name`, and its interval.
 
-    `shown` has a person's change, `values` people's by pair, whose SD the t-test meets (`total_sd`). The number is NaN
-    where the change that is shown is against the true one, which no number of people mends; where the truth isn't
-    known none is. All are NaN where the true change is 0: there is nothing to see. The interval is over people, of the same pairs: `intervals.of_effect_size` of the mean over the SD,
-    by leaving one person out of both, as the numbers of people that its ends need. Its upper end is infinite where it
-    reaches 0, so that no number of people need be enough; both are NaN of fewer than three people.
+    `shown` has a person's change, `values` people's by pair, whose SD the t-test meets (`total_sd`). The number is
+    NaN where the change that is shown is against the true one, which no number of people mends; where the truth
+    isn't known none is. All are NaN where the true change is 0: there is nothing to see. The interval is over
+    people, of the same pairs: `intervals.of_effect_size` of the mean over the SD, by leaving one person out of
+    both, as the numbers of people that its ends need. Its upper end is infinite where it reaches 0, so that no
+    number of people need be enough; both are NaN of fewer than three people.
     """
     from evaluation.power import people_interval, people_needed  # takes a second, which single people needn't wait for
 
