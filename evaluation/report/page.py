@@ -21,6 +21,7 @@ FIGURES = (
     "figure_forest",
     "figure4_slices",
     "figure_residuals",
+    "figure_change",
     "figure_edge",
     "figure_mispel_training",
     "figure_summary",
