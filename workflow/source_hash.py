@@ -155,27 +155,43 @@ def _data_of(folder: Path) -> Iterator[Path]:
 def _imports(module: str, path: Path) -> Iterator[str]:
     """The modules of this project that a file imports, wherever in it."""
     package = module if path.name == "__init__.py" else module.rpartition(".")[0]
-    for node in _statements(ast.parse(path.read_text(encoding="utf-8"))):
+    for level, source, names in _import_statements(path.read_text(encoding="utf-8")):
+        if level:
+            parents = package.split(".")
+            source = ".".join([*parents[: len(parents) - level + 1], *filter(None, [source])])
+        if not source:
+            yield from filter(_is_ours, names)
+        elif _is_ours(source):
+            inner = [f"{source}.{name}" for name in names]
+            yield from (name if module_file(name) else source for name in inner)
+
+
+@cache
+def _import_statements(text: str) -> list[tuple[int, str, list[str]]]:
+    """A source's imports: how many dots lead, from where, and what; `import a, b` is from nowhere.
+
+    Kept, since a run's many commands share most of their files.
+    """
+    found = []
+    for node in _statements(ast.parse(text)):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names if _is_ours(alias.name))
+            found.append((0, "", [alias.name for alias in node.names]))
         elif isinstance(node, ast.ImportFrom):
-            source = node.module or ""
-            if node.level:
-                parents = package.split(".")
-                source = ".".join([*parents[: len(parents) - node.level + 1], *filter(None, [source])])
-            if _is_ours(source):
-                inner = [f"{source}.{alias.name}" for alias in node.names]
-                yield from (name if module_file(name) else source for name in inner)
+            found.append((node.level, node.module or "", [alias.name for alias in node.names]))
+    return found
 
 
 def _statements(tree: ast.AST) -> Iterator[ast.AST]:
-    """All nodes of a tree but those under `if TYPE_CHECKING`."""
+    """All statements of a tree but those under `if TYPE_CHECKING`, with what parts of a statement hold some.
+
+    No expression is looked into, which are most of a tree: none holds a statement.
+    """
     for node in ast.iter_child_nodes(tree):
         if isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING"):
             for other in node.orelse:
                 yield other
                 yield from _statements(other)
-        else:
+        elif isinstance(node, ast.stmt | ast.excepthandler | ast.match_case):
             yield node
             yield from _statements(node)
 

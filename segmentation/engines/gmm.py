@@ -6,7 +6,6 @@ The plain alternative that shows what FAST's model adds: `benchmarks/segmentatio
 from __future__ import annotations
 
 import numpy as np
-from sklearn.mixture import GaussianMixture
 from threadpoolctl import threadpool_limits
 
 from segmentation.interface import Segmentation
@@ -26,6 +25,9 @@ def segment(
     partial_volumes: bool,
 ) -> Segmentation:
     """Fit three Gaussians to the intensities in the mask and take their posteriors."""
+    # slow to import, and every start of a run looks at the engine
+    from sklearn.mixture import GaussianMixture
+
     values = image[mask].astype(np.float64)
     sample = values[:: max(1, values.size // _FITTED_VOXELS)]
     mixture = GaussianMixture(CLASSES, covariance_type="spherical", random_state=0)
