@@ -25,7 +25,7 @@ from pathlib import Path
 from types import ModuleType
 
 from core.files import write_json, write_text
-from evaluation.figures import media, style
+from evaluation.figures import media
 from evaluation.runs.finished_run import WITHOUT_SEEDS, FinishedRun, read_run
 
 
@@ -61,6 +61,9 @@ def draw(run: Path | str, *, paper: bool = False, threads: int = 1) -> list[Path
 
 def draw_one(run: Path | str, name: str) -> list[Path]:
     """Draw one figure for the report, and write beside it what it is: title, topic and caption, as JSON."""
+    # seaborn is slow to import, and whoever has figures drawn elsewhere has no use for it
+    from evaluation.figures import style
+
     opened, figure = _opened(run, name)
     page, folder = figure.make(opened), opened.files.figures
     _remove(folder.glob(f"{name}.*"))
@@ -75,6 +78,8 @@ def draw_one(run: Path | str, name: str) -> list[Path]:
 
 def draw_for_paper(run: Path | str, name: str) -> list[Path]:
     """Draw one figure at the widths of a paper, and write its caption, which says "simulated", beside each."""
+    from evaluation.figures import style
+
     opened, figure = _opened(run, name)
     folder = opened.files.paper_figures
     _remove(folder.glob(f"{name}_*"))

@@ -57,6 +57,9 @@ def settings(on: Medium) -> dict[Any, Any]:
         "font.family": ["sans-serif"],
         "font.sans-serif": ["DejaVu Sans"],
         "font.size": on.text,
+        # or a layout would be solved again while saving, and drawn once more for that
+        "figure.autolayout": False,
+        "figure.constrained_layout.use": False,
         # hinted type has other widths at other resolutions, and the page is laid out at only one
         "text.hinting": "none",
         "axes.labelsize": on.text,
@@ -340,7 +343,7 @@ def settle(figure: Figure) -> None:
     """
     if engine := figure.get_layout_engine():
         engine.execute(figure)
-    figure.set_layout_engine("none")
+    figure.set_layout_engine(None)
     for axis in figure.axes:
         axis.set_position(np.round(axis.get_position(original=True).bounds, 4))
 
