@@ -190,7 +190,7 @@ def test_the_identity_of_a_training_is_in_its_checkpoints(sheet, tmp_path):
 
 def test_a_training_may_go_on_elsewhere_which_is_said(store, tmp_path, monkeypatch):
     checkpoints = Checkpoints(tmp_path / "checkpoint", {})
-    monkeypatch.setattr("mispel.passes.here", lambda device: "cuda with torch 2.11")
+    monkeypatch.setattr("mispel.passes.here", lambda device, processes: "cuda with torch 2.11")
     fit(store, tmp_path, checkpoints, step1_epochs=1)
     monkeypatch.undo()
     with pytest.warns(Caution, match="MISPEL step 1: trained on cuda with torch 2.11 so far, it goes on on cpu with"):
