@@ -156,6 +156,7 @@ def gather(
     segmentation engines beside the run's own.
     `seed` and `resamples` are those of the bootstrap, which the intervals of some tables are from. Where
     people are divided into folds, tables by subject end in the column `fold`.
+    Raises `InputError` where no arm has any volume.
     """
     tables: dict[str, pd.DataFrame] = {}
     measured = Measured(
@@ -173,6 +174,11 @@ def gather(
         **read_engines(run, with_images, engines, batches),
         **read_rows(run, with_images, batches),
     }
+    if found["volumes"].empty:
+        raise InputError(
+            f"{run}: of no arm were volumes measured, RAW included; {RunFolder(run).root / 'status'} says of each step "
+            "how it ended"
+        )
     later = found.pop(FOLLOW_UPS)
     if study.follow_ups:
         found[FOLLOW_UPS] = later.merge(true_volumes(study.follow_ups), on=[*TRUE_IDS], how="left")

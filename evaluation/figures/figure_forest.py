@@ -68,9 +68,9 @@ def make(run: FinishedRun) -> style.Page | None:
     gains = run.table("statistics/gains.tsv", GAIN_COLUMNS)
     if gains is None:
         return None
-    competing = [arm in run.described and run.described[arm].competes for arm in gains["method"]]
+    competing = [name for name, arm in run.described.items() if arm.competes]
     gains = shown_endpoints(gains)
-    gains = in_units_of_raw(gains[[competing[place] for place in gains.index]])
+    gains = in_units_of_raw(gains[gains["method"].isin(competing)])
     if gains.empty:
         return None
     arms = run.arms_in(gains)

@@ -124,3 +124,10 @@ def test_the_forest_shows_arms_that_compete_in_the_primary_endpoints_tissue(tmp_
 
 def test_no_gains_no_forest(tmp_path):
     assert drawn(figure_forest, write_example_run(tmp_path / "run", subjects=2)) is None
+
+
+def test_no_arm_that_competes_no_forest(tmp_path):
+    folder = write_example_run(tmp_path / "run", subjects=2)
+    table = pd.DataFrame([gains(method="taken_out")])[GAIN_COLUMNS]
+    write_table(folder / "statistics" / "gains.tsv", table)
+    assert drawn(figure_forest, folder) is None
