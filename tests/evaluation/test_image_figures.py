@@ -126,8 +126,7 @@ def test_no_gains_no_forest(tmp_path):
     assert drawn(figure_forest, write_example_run(tmp_path / "run", subjects=2)) is None
 
 
-def test_no_arm_that_competes_no_forest(tmp_path):
+def test_raw_alone_has_no_gains_and_no_forest(tmp_path):
     folder = write_example_run(tmp_path / "run", subjects=2)
-    table = pd.DataFrame([gains(method="taken_out")])[GAIN_COLUMNS]
-    write_table(folder / "statistics" / "gains.tsv", table)
+    write_table(folder / "statistics" / "gains.tsv", pd.DataFrame(columns=GAIN_COLUMNS))
     assert drawn(figure_forest, folder) is None
