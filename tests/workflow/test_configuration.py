@@ -92,6 +92,7 @@ def test_held_out_a_stack_on_fits_that_saw_everyone_is_refused(config):
         "real-trained",
         "real-seeds",
         "real-follow-up",
+        "detection",
         "all-methods",
     ],
 )
