@@ -2,12 +2,28 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 from torch import Tensor
 
 from mispel.compute import on_gpu
 from mispel.slices import SliceStore
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What is seen of a batch's slices, B of M scanners each.
+
+    images, depths (B, M, H, W): float32, and how deep in the brain their voxels lie, uint8. present: (B, M), 1 where
+    a slice was scanned. region: the pixels that the losses count (B, H, W), or None for all.
+    """
+
+    images: Tensor
+    depths: Tensor
+    present: Tensor
+    region: Tensor | None
 
 
 class Batches:
@@ -38,6 +54,11 @@ class Batches:
     def depths(self, indices: np.ndarray | Tensor) -> Tensor:
         """How deep in the brain their voxels lie (B, M, H, W), uint8; 0 is no brain."""
         return self._chosen("depths", indices)
+
+    def seen(self, indices: np.ndarray | Tensor) -> Seen:
+        """All of some slices, by their numbers."""
+        depths = self.depths(indices)
+        return Seen(self.images(indices), depths, self.present[indices], self.region(depths))
 
     def _chosen(self, kind: str, indices: np.ndarray | Tensor) -> Tensor:
         if self._resident:

@@ -21,7 +21,7 @@ from torch import Tensor
 from torch.optim import Adam
 
 from core.errors import Caution
-from mispel.batches import Batches
+from mispel.batches import Batches, Seen
 from mispel.collapse import OutputWatch
 from mispel.compute import ForEach, on_gpu
 from mispel.embedding_cache import EmbeddingCache
@@ -136,27 +136,11 @@ class GraphStep(Step):
     def _scanned(self, indices: np.ndarray) -> tuple[int, ...]:
         return tuple(np.flatnonzero(self.batches.store.present[indices].any(axis=0)).tolist())
 
-    def scores(
-        self,
-        images: Tensor,
-        depths: Tensor,
-        embeddings: Tensor,
-        present: Tensor,
-        region: Tensor | None,
-        *,
-        of_embeddings: bool,
-    ) -> Scores:
+    def scores(self, seen: Seen, embeddings: Tensor, *, of_embeddings: bool) -> Scores:
         """The scores of a batch by the decoders and weights of this step."""
+        relu, weights = self.model.relu, self.weights
         return self._scores(
-            images,
-            depths,
-            embeddings,
-            self.coefficients,
-            present,
-            region,
-            weights=self.weights,
-            relu=self.model.relu,
-            of_embeddings=of_embeddings,
+            seen, embeddings, self.coefficients, weights=weights, relu=relu, of_embeddings=of_embeddings
         )
 
     @abc.abstractmethod
@@ -219,12 +203,11 @@ class GraphLearning(GraphStep, FirstStep):
     def _learned(self, batch: Batch) -> tuple[Outputs, list[Tensor]]:
         """What `update` returns, and the gradients: an encoder's each, zeros without a scan, and the decoders'."""
         indices = self.order.next(batch.size)
-        images, depths = self.batches.images(indices), self.batches.depths(indices)
-        present, region = self.batches.present[indices], self.batches.region(depths)
+        seen = self.batches.seen(indices)
         computed = self._computed()
         computed.refresh()
-        embeddings = computed.embed(images, batch.scanned)
-        scores = self.scores(images, depths, embeddings.detach(), present, region, of_embeddings=True)
+        embeddings = computed.embed(seen.images, batch.scanned)
+        scores = self.scores(seen, embeddings.detach(), of_embeddings=True)
         found = torch.autograd.grad(embeddings, computed.leaves_of(batch.scanned), scores.of_embeddings)
         gradients = [*self.no_gradients, scores.of_coefficients]
         for number, gradient in zip(batch.scanned, computed.gradients(found, batch.scanned), strict=True):
@@ -305,10 +288,7 @@ class GraphFitting(GraphStep, DecoderFitting):
     def update(self, batch: Batch) -> Outputs:
         """One update of the decoders by Eq. 6."""
         indices = self.order.next(batch.size)
-        images, depths = self.batches.images(indices), self.batches.depths(indices)
-        present, region = self.batches.present[indices], self.batches.region(depths)
-        embeddings = self.cache.embeddings(indices)
-        scores = self.scores(images, depths, embeddings, present, region, of_embeddings=False)
+        scores = self.scores(self.batches.seen(indices), self.cache.embeddings(indices), of_embeddings=False)
         self.coefficients.grad = scores.of_coefficients
         self.optimizer.step()
         return scores.losses, scores.sums
@@ -357,37 +337,38 @@ def first_step(
     """
     if ranks.count > 1:
         return GraphLearning(model, batches, parameters, precision=precision, ranks=ranks)
-    for version in (in_training(batches.device), ELSE):
-        make = functools.partial(GraphLearning, model, batches, parameters, precision=precision, version=version)
-        recorded = _rehearsed(batches, make)
-        if recorded is not None:
-            return recorded
-    return EmbeddingLearning(model, batches, parameters, precision=precision, for_each=for_each)
+    make = functools.partial(GraphLearning, model, batches, parameters, precision=precision)
+    ways = (functools.partial(make, version=version) for version in (in_training(batches.device), ELSE))
+    return _rehearsed(batches, ways) or EmbeddingLearning(
+        model, batches, parameters, precision=precision, for_each=for_each
+    )
 
 
 def second_step(model: Model, batches: Batches, parameters: Settings, *, cache: EmbeddingCache) -> DecoderFitting:
     """Step 2 by Adam; the way it is done is chosen as that of `first_step`."""
-    for own_kernels in (True, False):
-        make = functools.partial(GraphFitting, model, batches, parameters, cache=cache, own_kernels=own_kernels)
-        recorded = _rehearsed(batches, make)
-        if recorded is not None:
-            return recorded
-    return DecoderFitting(model, batches, parameters, cache=cache)
+    make = functools.partial(GraphFitting, model, batches, parameters, cache=cache)
+    ways = (functools.partial(make, own_kernels=own_kernels) for own_kernels in (True, False))
+    return _rehearsed(batches, ways) or DecoderFitting(model, batches, parameters, cache=cache)
 
 
-def _rehearsed(batches: Batches, make: Callable[[], Recorded]) -> Recorded | None:
-    """The step that `make` gives, rehearsed; None on a CPU, and where a GPU can't do it, which is warned of."""
+def _rehearsed(batches: Batches, ways: Iterable[Callable[[], Recorded]]) -> Recorded | None:
+    """The step that the first of some ways gives, rehearsed; None on a CPU, and where a GPU can't do any.
+
+    A way that fails is warned of.
+    """
     if not on_gpu(batches.device):
         return None
-    try:
-        step = make()
-        step.rehearse()
-    except Exception as error:  # whatever it is, a slower way remains
-        warnings.warn(
-            f"MISPEL's faster way of training on a GPU fails here ({str(error).splitlines()[0]}); the slower one is "
-            "taken",
-            Caution,
-            stacklevel=3,
-        )
-        return None
-    return step
+    for make in ways:
+        try:
+            step = make()
+            step.rehearse()
+        except Exception as error:  # whatever it is, a slower way remains
+            warnings.warn(
+                f"MISPEL's faster way of training on a GPU fails here ({str(error).splitlines()[0]}); the slower one "
+                "is taken",
+                Caution,
+                stacklevel=3,
+            )
+        else:
+            return step
+    return None

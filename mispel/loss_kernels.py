@@ -12,6 +12,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from mispel.batches import Seen
 from mispel.losses import LossWeights
 from mispel.scores import Scores
 
@@ -113,18 +114,10 @@ def _score(
 
 
 def scores(
-    images: Tensor,
-    depths: Tensor,
-    embeddings: Tensor,
-    coefficients: Tensor,
-    present: Tensor,
-    region: Tensor | None,
-    *,
-    weights: LossWeights,
-    relu: bool,
-    of_embeddings: bool,
+    seen: Seen, embeddings: Tensor, coefficients: Tensor, *, weights: LossWeights, relu: bool, of_embeddings: bool
 ) -> Scores:
     """What `mispel.scores.scores` gives, and takes; of no map are pixels apart that are neighbors in a row, or rows."""
+    images, depths, region = seen.images, seen.depths, seen.region
     slices, scanners, maps, height, width = embeddings.shape
     pixels = height * width
     parts = slices, triton.cdiv(pixels, PIXELS)
@@ -134,7 +127,7 @@ def scores(
     by_embeddings = torch.empty_like(embeddings) if of_embeddings else losses.new_empty((1,) * 5)
     inside = images if region is None else region.sum(dim=(1, 2)).clamp(min=1)
     _score[parts[::-1]](
-        images, depths, embeddings, coefficients, present, images if region is None else region, inside,
+        images, depths, embeddings, coefficients, seen.present, images if region is None else region, inside,
         losses, sums, by_coefficients, by_embeddings,
         pixels, slices, weights.reconstruction, weights.coupling or 0.0, weights.harmonization,
         images.stride(0), images.stride(1), depths.stride(0), depths.stride(1),

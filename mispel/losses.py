@@ -15,6 +15,8 @@ from itertools import combinations
 import torch
 from torch import Tensor
 
+from mispel.batches import Seen
+
 
 def pixel_mean(values: Tensor, region: Tensor | None) -> Tensor:
     """Mean over the pixels of `values` (B, ..., H, W) that lie in `region` (B, H, W); returns (B, ...)."""
@@ -88,12 +90,11 @@ class LossWeights:
         return reconstruction, coupling, harmonization, total + self.coupling * coupling
 
 
-def step_losses(
-    weights: LossWeights, images: Tensor, embeddings: Tensor, outputs: Tensor, present: Tensor, region: Tensor | None
-) -> tuple[Tensor, ...]:
+def step_losses(weights: LossWeights, seen: Seen, embeddings: Tensor, outputs: Tensor) -> tuple[Tensor, ...]:
     """A step's losses and their total; a harmonization loss of weight 0 isn't learned from."""
+    present, region = seen.present, seen.region
     return weights.losses(
-        reconstruction_loss(images, outputs, present, region),
+        reconstruction_loss(seen.images, outputs, present, region),
         None if weights.coupling is None else coupling_loss(embeddings, present, region),
         harmonization_loss(outputs if weights.harmonization else outputs.detach(), present, region),
     )

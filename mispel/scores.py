@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from mispel.batches import Seen
 from mispel.collapse import output_sums
 from mispel.losses import LossWeights, step_losses
 from mispel.network import decode
@@ -27,28 +28,19 @@ class Scores:
 
 
 def scores(
-    images: Tensor,
-    depths: Tensor,
-    embeddings: Tensor,
-    coefficients: Tensor,
-    present: Tensor,
-    region: Tensor | None,
-    *,
-    weights: LossWeights,
-    relu: bool,
-    of_embeddings: bool,
+    seen: Seen, embeddings: Tensor, coefficients: Tensor, *, weights: LossWeights, relu: bool, of_embeddings: bool
 ) -> Scores:
-    """By torch, of images (B, M, H, W), how deep in the brain their voxels lie, and embeddings (B, M, L, H, W).
+    """By torch, of embeddings (B, M, L, H, W) and coefficients (M, L).
 
-    coefficients: (M, L). present, region: as `mispel.losses` has them. of_embeddings: whether their gradient is wanted.
+    of_embeddings: whether their gradient is wanted, too.
     """
     leaf = embeddings.detach().requires_grad_(of_embeddings)
     outputs = decode(leaf, coefficients, relu=relu)
-    losses = step_losses(weights, images, leaf, outputs, present, region)
+    losses = step_losses(weights, seen, leaf, outputs)
     by_coefficients, *by_embeddings = torch.autograd.grad(losses[-1], [coefficients, *[leaf] * of_embeddings])
     return Scores(
         torch.stack(losses).detach(),
-        output_sums(images, outputs.detach(), depths),
+        output_sums(seen.images, outputs.detach(), seen.depths),
         by_coefficients,
         by_embeddings[0] if by_embeddings else None,
     )

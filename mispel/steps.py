@@ -93,20 +93,16 @@ class EmbeddingLearning(FirstStep):
 
     def train(self, indices: np.ndarray, watch: OutputWatch) -> Tensor:
         """One update of encoders and decoders by Eq. 4."""
-        batches, encoders = self.batches, self.encoders
-        images = batches.images(indices)
-        depths = batches.depths(indices)
-        present = batches.present[indices]
-        region = batches.region(depths)
-        made = self.for_each(lambda number: self._encode(number, images), len(encoders))
+        encoders, seen = self.encoders, self.batches.seen(indices)
+        made = self.for_each(lambda number: self._encode(number, seen.images), len(encoders))
         # the graph is cut here, so that each thread goes back through its own encoder
         leaves = [embeddings.detach().requires_grad_() for embeddings in made]
         embeddings = torch.stack(leaves, dim=1)
         outputs = decode(embeddings, self.coefficients, relu=self.model.relu)
-        losses = step_losses(self.weights, images, embeddings, outputs, present, region)
+        losses = step_losses(self.weights, seen, embeddings, outputs)
         self.decoders.zero_grad()
         losses[-1].backward()
-        scanned = batches.store.present[indices].any(axis=0)
+        scanned = self.batches.store.present[indices].any(axis=0)
 
         def update(number: int) -> None:
             if scanned[number]:
@@ -116,7 +112,7 @@ class EmbeddingLearning(FirstStep):
 
         self.for_each(update, len(encoders))
         self.decoders.step()
-        watch.add(images, outputs.detach(), depths)
+        watch.add(seen.images, outputs.detach(), seen.depths)
         return torch.stack(losses).detach()
 
     def _encode(self, number: int, images: Tensor) -> Tensor:
@@ -159,17 +155,14 @@ class DecoderFitting(Step):
 
     def train(self, indices: np.ndarray, watch: OutputWatch) -> Tensor:
         """One update of the decoders by Eq. 6, from cached embeddings."""
-        images = self.batches.images(indices)
-        depths = self.batches.depths(indices)
-        present = self.batches.present[indices]
-        region = self.batches.region(depths)
+        seen = self.batches.seen(indices)
         embeddings = self.cache.embeddings(indices)
         outputs = decode(embeddings, self.coefficients, relu=self.model.relu)
-        losses = step_losses(self.weights, images, embeddings, outputs, present, region)
+        losses = step_losses(self.weights, seen, embeddings, outputs)
         self.optimizer.zero_grad()
         losses[-1].backward()
         self.optimizer.step()
-        watch.add(images, outputs.detach(), depths)
+        watch.add(seen.images, outputs.detach(), seen.depths)
         return torch.stack(losses).detach()
 
     def tensors(self) -> dict[str, Tensor]:

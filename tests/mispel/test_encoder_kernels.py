@@ -1,41 +1,22 @@
-"""The encoders' kernels against torch's convolutions and its gradients.
-
-Triton comes with torch for GPUs, and with no other. On a GPU the kernels themselves are run, which multiply float32 as
-TF32; elsewhere triton's interpreter runs them, which since 3.9 knows numpy 2, and multiplies float32 as it is.
-"""
+"""The encoders' kernels against torch's convolutions and its gradients, where triton is (`tests.support.kernels`)."""
 
 from __future__ import annotations
 
-import importlib.metadata
-import importlib.util
-import os
-
 import pytest
 import torch
-from packaging.version import Version
 from torch.nn import functional
 
 from mispel.network import SLOPE, enlarging_kernel, new_encoder
+from tests.support.kernels import DEVICE, drawn
 
-if importlib.util.find_spec("triton") is None:
-    pytest.skip("triton comes with torch for GPUs", allow_module_level=True)
-if not torch.cuda.is_available():
-    if Version(importlib.metadata.version("triton")) < Version("3.9"):
-        pytest.skip("this triton's interpreter doesn't know numpy 2", allow_module_level=True)
-    os.environ["TRITON_INTERPRET"] = "1"  # read as triton is imported
-
+# isort: split
 from mispel import encoder_kernels
 from mispel.all_encoders import AllAtOnce
 from mispel.encoder_kernels import ENLARGE, ENLARGE_BACK, PLAIN, PLAIN_BACK, Weights, convolve, correlate
 from mispel.flat_weights import CastOnce, FlatWeights
 
-DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 TOLERANCE = 5e-3 if torch.cuda.is_available() else 2e-6
 ENCODERS, IMAGES, HEIGHT, WIDTH = 2, 2, 4, 6
-
-
-def drawn(*shape):
-    return torch.randn(*shape, device=DEVICE, generator=torch.Generator(DEVICE).manual_seed(sum(shape)))
 
 
 def assert_near(found, wanted):

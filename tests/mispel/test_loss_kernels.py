@@ -1,33 +1,19 @@
-"""The kernel of losses and gradients against torch's operations and its gradients; as `test_encoder_kernels`."""
+"""The kernel of losses and gradients against torch's operations and its gradients, where triton is."""
 
 from __future__ import annotations
 
-import importlib.metadata
-import importlib.util
-import os
-
 import pytest
 import torch
-from packaging.version import Version
 
 from mispel import scores
+from mispel.batches import Seen
 from mispel.losses import LossWeights
+from tests.support.kernels import DEVICE, drawn
 
-if importlib.util.find_spec("triton") is None:
-    pytest.skip("triton comes with torch for GPUs", allow_module_level=True)
-if not torch.cuda.is_available():
-    if Version(importlib.metadata.version("triton")) < Version("3.9"):
-        pytest.skip("this triton's interpreter doesn't know numpy 2", allow_module_level=True)
-    os.environ["TRITON_INTERPRET"] = "1"  # read as triton is imported
-
+# isort: split
 from mispel import loss_kernels
 
-DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 SLICES, SCANNERS, MAPS, HEIGHT, WIDTH = 3, 3, 5, 12, 20
-
-
-def drawn(*shape):
-    return torch.randn(*shape, device=DEVICE, generator=torch.Generator(DEVICE).manual_seed(sum(shape)))
 
 
 @pytest.mark.parametrize("weights", [LossWeights.first_step(1.0, 0.3), LossWeights.second_step(1.0, 4.0)])
@@ -44,9 +30,10 @@ def test_losses_and_gradients_are_those_of_torch(weights, relu, of_brain, missin
         present[0, 1] = present[2, 0] = present[2, 2] = 0
     region = depths.gt(0).any(dim=1).float() if of_brain else None
 
-    batch = images, depths, embeddings, coefficients, present, region
+    seen = Seen(images, depths, present, region)
     wanted, found = (
-        by(*batch, weights=weights, relu=relu, of_embeddings=True) for by in (scores.scores, loss_kernels.scores)
+        by(seen, embeddings, coefficients, weights=weights, relu=relu, of_embeddings=True)
+        for by in (scores.scores, loss_kernels.scores)
     )
     for name in ("losses", "sums", "of_coefficients", "of_embeddings"):
         ours, theirs = getattr(found, name), getattr(wanted, name)

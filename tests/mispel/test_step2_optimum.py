@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
@@ -71,12 +72,12 @@ def loss_of(store, cache, coefficients, *, relu=False, region="box") -> float:
     """Eq. 6 over all slices, by the training's own loss functions."""
     everything = np.arange(len(store))
     batches = Batches(store, CPU, region=region)
-    images = batches.images(everything).double()
+    seen = batches.seen(everything)
+    seen = replace(seen, images=seen.images.double())
     embeddings = cache.embeddings(everything).double()
     outputs = decode(embeddings, torch.from_numpy(coefficients).double(), relu=relu)
-    chosen = batches.region(batches.depths(everything))
     weights = LossWeights.second_step(1.0, 4.0)
-    *_, total = step_losses(weights, images, embeddings, outputs, batches.present, chosen)
+    *_, total = step_losses(weights, seen, embeddings, outputs)
     return total.item()
 
 
