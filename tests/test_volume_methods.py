@@ -353,6 +353,7 @@ def test_by_hand(sheet, tmp_path):
     for words, message in (
         (("fit", "combat_volumes", *common[:4]), "give them, as --volumes"),
         (("apply", "combat_volumes", *common, "--out", tmp_path), "name another folder"),
+        (("apply", "combat_volumes", *common, "--out", tmp_path / "out"), "or replace them with --overwrite"),
         (("fit", "zscore", *common), "harmonizes images, not volumes"),
     ):
         refused = command(*words)

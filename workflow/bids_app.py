@@ -50,7 +50,13 @@ def parser() -> argparse.ArgumentParser:
         help="participant: images onto the atlas's grid, person by person; group: that, where it is still to be done, "
         "and all the rest",
     )
-    made.add_argument("--participant-label", nargs="+", metavar="LABEL", help="only these people, without sub-")
+    made.add_argument(
+        "--participant-label",
+        "--participant_label",  # as the BIDS Apps' paper spells it
+        nargs="+",
+        metavar="LABEL",
+        help="only these people, without sub-",
+    )
     made.add_argument("--scanner", required=True, help=f"what tells scanners apart: {SCANNER_WAYS}")
     made.add_argument("--preset", choices=sorted(PRESETS), default="laptop", help="of MISPEL (default: laptop)")
     made.add_argument("--configfile", type=Path, help="further keys, or other arms, as in config/config.yaml")

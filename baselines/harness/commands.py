@@ -110,6 +110,9 @@ def add_apply_options(parser: argparse.ArgumentParser, *, sheet_required: bool =
         "--without-rescans", action="store_true", help="leave out rescans (column session) and follow-ups (column time)"
     )
     parser.add_argument("--only-fold", metavar="FOLD", help="harmonize the people of this fold alone")
+    parser.add_argument(
+        "--overwrite", action="store_true", help="replace the files of these scans at --out (a run's steps always do)"
+    )
 
 
 def fit_from(given: argparse.Namespace, name: str) -> None:
@@ -157,6 +160,7 @@ def harmonize_from(given: argparse.Namespace, name: str) -> None:
             folders = given.model, study, given.out, given.by_fold
             return apply_by_fold(name, *folders, subjects=given.subjects, context=context, given=again)
         chosen = study if given.subjects is None else study.select(given.subjects)
+        refuse_overwriting(given, [given.out / image_name(scan.name) for scan in chosen.every])
         return apply_method(name, given.model, chosen, given.out, context=context, given=again)
 
     ended = run_step(
@@ -177,6 +181,19 @@ def harmonize_from(given: argparse.Namespace, name: str) -> None:
     for folder in (given.out, given.by_fold):
         if folder is not None:
             folder.mkdir(parents=True, exist_ok=True)
+
+
+def refuse_overwriting(given: argparse.Namespace, paths: Sequence[Path]) -> None:
+    """Raise `InputError` where one of the files to be written is there: by hand, without --overwrite.
+
+    A step of a run, which has a record, owns its files and does them again.
+    """
+    there = [path for path in paths if path.exists()]
+    if there and given.status is None and not given.overwrite:
+        raise InputError(
+            f"{there[0]}: is there already ({len(there)} of the {len(paths)} files to be written are); name another "
+            "folder with --out, or replace them with --overwrite"
+        )
 
 
 def images_of(folder: Path, subjects: Sequence[str] | None) -> list[Path]:

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from baselines.harness.commands import refuse_overwriting
 from baselines.harness.fitting import check_processes
 from baselines.harness.parameters import named, parse_parameters
 from baselines.harness.registry import volume_method
@@ -69,6 +70,7 @@ def apply_volumes_from(given: argparse.Namespace, name: str) -> None:
     by_region = [given.out / path.name for path in files.regions]
     if set(written + by_region) & set(files.tissues + files.regions):
         raise InputError(f"--out {given.out}: the volumes given lie there; name another folder")
+    refuse_overwriting(given, [*written, *by_region])
 
     def work() -> None:
         study = read_sheet(given.scans, check=False)

@@ -26,7 +26,6 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("image", nargs="?", type=Path, help="one brain-extracted image, instead of --scans")
     parser.add_argument("--mask", type=Path, help="the image's brain mask")
     parser.add_argument("--scanner", help="the image's scanner, as the model calls it")
-    parser.add_argument("--overwrite", action="store_true", help="replace the file --out of one image")
     add_apply_options(parser, sheet_required=False, by_hand=True)
 
 

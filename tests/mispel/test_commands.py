@@ -60,6 +60,11 @@ def test_fit_then_harmonize_people_never_seen(sheet, tmp_path, monkeypatch, caps
     new = write_study(tmp_path / "new", subjects=1, scanners=("Philips",), shape=(20, 24, 16), first_seed=30)
     assert mispel(monkeypatch, "harmonize", "--model", model, "--scans", new, "--out", tmp_path / "out") == 0
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["sub-30_scanner-Philips_T1w.nii.gz"]
+    again = ("harmonize", "--model", model, "--scans", new, "--out", tmp_path / "out")
+    capsys.readouterr()
+    assert mispel(monkeypatch, *again) == 2
+    assert "T1w.nii.gz: is there already (1 of the 1 files" in capsys.readouterr().err
+    assert mispel(monkeypatch, *again, "--overwrite") == 0
 
     (scan,) = read_sheet(new).scans
     one = tmp_path / "one.nii.gz"

@@ -46,7 +46,7 @@ def test_group_takes_all_to_the_report(dataset, tmp_path, capfd):
 
 def test_what_cannot_be_done_is_refused_before_any_work(dataset, tmp_path):
     with pytest.raises(InputError, match="--participant-label 07: no scan"):
-        bids_app.main(words(dataset, "participant", "--participant-label", "07"))
+        bids_app.main(words(dataset, "participant", "--participant_label", "07"))
     (tmp_path / "thesis.md").write_text("mine")
     taken = words(dataset, "group")
     taken[1] = str(tmp_path)
