@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,8 @@ from evaluation.merging import merged as merging
 from evaluation.merging.merged import Merged
 from evaluation.merging.results import SCHEMA
 from evaluation.report.content import data_uri, table_html
-from evaluation.report.templates import FOLDER, template
+from evaluation.report.first_screen import FEW_PEOPLE
+from evaluation.report.templates import FOLDER, as_written, template
 from evaluation.sensitivity import agreement_of_order, sentence
 from evaluation.tables.layout import Panel, Table
 from evaluation.tables.writing import to_markdown
@@ -66,7 +68,7 @@ def write_merged(merged: Merged, out: Path) -> list[Path]:
             "stability": stability_table(spread, order),
             "methods": method_cards(merged),
         }
-        markdown = {name: to_markdown(table) for name, table in tables.items()}
+        markdown = {name: to_markdown(_as_written(table)) for name, table in tables.items()}
         told = {
             "title": f"{len(merged.studies)} studies, one table",
             "mark": "" if not simulated else "simulated" if len(simulated) == len(studies) else "in part simulated",
@@ -86,6 +88,15 @@ def write_merged(merged: Merged, out: Path) -> list[Path]:
         page = template("merged.html.j2").render(**told, tables=html, picture=picture, style=style_sheet)
         write_text(made / "index.html", page)
     return sorted(path for path in out.rglob("*") if path.is_file())
+
+
+def _as_written(table: Table) -> Table:
+    """A table whose cells are shown as they stand: who sent them may have written anything."""
+    panels = [
+        replace(panel, header=list(map(as_written, panel.header)), rows=[list(map(as_written, row)) for row in panel.rows])
+        for panel in table.panels
+    ]
+    return replace(table, panels=panels)
 
 
 def _plain(table: pd.DataFrame) -> list[dict[str, Any]]:
@@ -123,7 +134,8 @@ def warnings(merged: Merged) -> list[str]:
             f"{len(studies)} studies: what holds in them needn't hold in another; intervals of shares are about these "
             "studies' people alone."
         )
-    few = [f"{name} ({one['study']['people']})" for name, one in studies.items() if one["study"]["people"] < 12]
+    people = {name: len(results.values) for name, results in merged.studies.items()}
+    few = [f"{name} ({number})" for name, number in people.items() if number < FEW_PEOPLE]
     if few:
         told.append(f"Few people, so that only large differences are clear: {', '.join(few)}.")
     shared = merging.same_people(merged)

@@ -21,9 +21,15 @@ def template(name: str) -> jinja2.Template:
         undefined=jinja2.StrictUndefined,
     )
     environment.filters["code"] = with_code
+    environment.filters["as_written"] = as_written
     return environment.get_template(name)
 
 
 def with_code(sentence: str) -> Markup:
     """A sentence as HTML, escaped, with what stands between backticks as code."""
     return Markup(re.sub("`([^`]+)`", r"<code>\1</code>", str(escape(sentence))))
+
+
+def as_written(words: object) -> str:
+    """Somebody else's words as Markdown shows them as they stand: one line, without links, pictures, tags and bold."""
+    return re.sub(r"[\\`*\[\]<>]", lambda found: f"\\{found[0]}", " ".join(str(words).split()))

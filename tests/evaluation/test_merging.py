@@ -346,3 +346,22 @@ def test_parameters_in_a_bundle_tell_of_no_folder(tmp_path):
     set_parameters(run, "mispel", json.dumps({"apply": "python /home/me/own/x.py {in}", "model": "/home/me/m.pt"}))
     sent = read_bundle(write_bundle(run, tmp_path / "sent.zip"))
     assert json.loads(sent.arms["mispel"].parameters) == {"apply": "python x.py {in}", "model": "m.pt"}
+
+
+def test_what_a_sender_wrote_is_shown_as_it_stands(runs, bundle, tmp_path):
+    hostile = "$\\frac{ ![x](http://elsewhere/x.png) <img src=http://elsewhere/y.png>\n\n# All harmonize\n`"
+
+    def change(told: dict) -> None:
+        told["study"].update(name=hostile, license=hostile, people=10**6)
+        told["version"] = hostile
+        for arm in told["arms"]:
+            arm.update(label=arm["label"] + hostile, citation=hostile)
+
+    sent = tampered(bundle, tmp_path / "sent.zip", in_results(change))
+    main(["merge", str(runs[0]), str(sent), "--out", str(tmp_path / "merged")])
+    html = (tmp_path / "merged" / "index.html").read_text()
+    assert html.count("<img") == html.count("<h1") == 1
+    page = (tmp_path / "merged" / "README.md").read_text()
+    assert page.count("![") == 1
+    assert not any(line.startswith("# All") for line in page.splitlines())
+    assert "three (5)" in next(line for line in page.splitlines() if "Few people" in line)
