@@ -355,6 +355,31 @@ def removed_by_arm(arm: Arm, part: pd.DataFrame, better: str, described: Mapping
     return removed_answer(part, better, arm.due, lacking_seeds(part, described))
 
 
+def removed_shares(over_raw: Mapping[Any, Any], sign: float) -> dict[str, float]:
+    """The share of what there is to gain, from RAW to its rescans, of a gain over RAW (a row of `GAIN_COLUMNS`).
+
+    With its interval; NaN without rescans, or where they are no more alike than RAW's scanners. `sign` is the
+    endpoint's.
+    """
+    span = sign * (over_raw["rescan"] - over_raw["control_value"])
+    ends = ("", "_low", "_high")
+    return {f"removed_share{end}": over_raw[f"gain{end}"] / span if span > 0 else math.nan for end in ends}
+
+
+def why_of(removed: str, why: str, kept: str) -> str:
+    """Why an arm harmonizes or doesn't, from why it removes what it does and whether the person is kept."""
+    if removed != BEYOND or kept == KEPT:
+        return why
+    return (
+        why
+        + {
+            LOST: ", but the person is lost",
+            UNCLEAR: ", but it isn't clear that the person is kept",
+            UNKNOWN: ", but it isn't known whether the person is kept",
+        }[kept]
+    )
+
+
 def kept_answer(low: float, high: float) -> str:
     """Whether the person is kept, from the interval of the share of RAW's variance between people."""
     if not math.isfinite(low):
@@ -411,23 +436,13 @@ def _verdict(
 ) -> dict[str, object]:
     removed, why = removed_by_arm(arm, part, primary.measure.better, described)
     over_raw = part[part["control"] == "raw"].iloc[0]
-    span = primary.sign * (over_raw["rescan"] - over_raw["control_value"])
     fits = with_seeds(arm.id, described)
     person = kept_of(tables, fits, primary, arm.gives)
     kept = person.answer
-    if removed == BEYOND and kept != KEPT:
-        why += {
-            LOST: ", but the person is lost",
-            UNCLEAR: ", but it isn't clear that the person is kept",
-            UNKNOWN: ", but it isn't known whether the person is kept",
-        }[kept]
     return {
         "method": arm.id,
         "removed": removed,
-        **{
-            f"removed_share{end}": over_raw[f"gain{end}"] / span if span > 0 else math.nan
-            for end in ("", "_low", "_high")
-        },
+        **removed_shares(over_raw.to_dict(), primary.sign),
         "kept": kept,
         "kept_share": person.share,
         "kept_share_low": person.low,
@@ -435,7 +450,7 @@ def _verdict(
         "kept_volume_share": person.volumes,
         "nearer": nearer_answer(tables, fits),
         "harmonizes": MISSING if not arm.competes else harmonizes(removed, kept),
-        "why": why,
+        "why": why_of(removed, why, kept),
     }
 
 

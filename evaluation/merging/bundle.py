@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import re
 import stat
 import tempfile
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,10 +44,20 @@ from evaluation.merging.results import (
 from evaluation.report.page import without_folders
 from evaluation.runs.arms_table import Arm
 from evaluation.runs.wholeness import false_jobs, planned_jobs
-from evaluation.verdicts import VERDICT_COLUMNS, harmonizes, removed_by_arm
+from evaluation.verdicts import (
+    NOT_SHOWN,
+    UNKNOWN,
+    VERDICT_COLUMNS,
+    Kept,
+    harmonizes,
+    removed_by_arm,
+    removed_shares,
+    why_of,
+)
 
 RESULTS, CHECKSUMS = "results.json", "checksums.json"
 SCHEMA_FILE = Path(__file__).resolve().parents[1] / "schemas" / "results.schema.yaml"
+BESIDE = ("configuration.yaml", "provenance.json")
 STATISTICS = ("gains", "verdicts", "summary")
 NAMES = re.compile(
     r"(results|checksums|provenance)\.json|configuration\.yaml|(metrics|statistics)/[a-z0-9_]{1,60}\.tsv"
@@ -59,6 +70,9 @@ LARGEST_BYTES = 50_000_000
 
 OF_THE_MACHINE = ("config", "inputs", "machine")
 """What of a provenance isn't sent: the configuration is, by itself; inputs are, as fingerprints."""
+
+KEPT_NUMBERS = ("kept_share", "kept_share_low", "kept_share_high", "kept_volume_share")
+"""Of a verdict the numbers of `evaluation.verdicts.Kept`, in its order."""
 
 NEW_BUNDLE = "ask for it again, made by `python -m evaluation bundle RUN`"
 
@@ -136,6 +150,8 @@ def read_bundle(path: Path) -> Results:
             _check_sums(path, folder)
             told = read_document(folder / RESULTS)
             _check_schema(f"{folder}/{RESULTS}", told)
+            for beside in BESIDE:
+                read_document(folder / beside)
             table, rescans = tables_of(folder, endpoint_of(told["endpoint"]))
             _check_people(folder, told, table)
             results = Results(path, told, table, rescans)
@@ -181,7 +197,7 @@ def _check_entries(path: Path, entries: list[zipfile.ZipInfo]) -> None:
             raise InputError(f"{path}: {name} is a link or no file; {NEW_BUNDLE}")
     if sum(entry.file_size for entry in entries) > LARGEST_BYTES:
         raise InputError(f"{path}: more than {LARGEST_BYTES} bytes unpacked; is it a bundle of results?")
-    for needed in (CHECKSUMS, RESULTS, "configuration.yaml", "provenance.json"):
+    for needed in (CHECKSUMS, RESULTS, *BESIDE):
         if needed not in names:
             raise InputError(f"{path}: no {needed}; {NEW_BUNDLE}")
 
@@ -226,6 +242,9 @@ def _check_people(folder: Path, told: Mapping[str, Any], table: pd.DataFrame) ->
             raise InputError(
                 f"{folder}/{RESULTS}: arms: the parameters of '{entry['id']}' are no JSON object; {NEW_BUNDLE}"
             ) from None
+    raw = next((entry for entry in told["arms"] if entry["id"] == RAW), {"role": "arm", "uses_other_scans": False})
+    if raw["role"] != "arm" or raw["uses_other_scans"]:
+        raise InputError(f"{folder}/{RESULTS}: arms: '{RAW}' is what all are compared with, no control; {NEW_BUNDLE}")
     ids = {entry["id"] for entry in told["arms"]}
     if len(ids) < len(told["arms"]) or RAW not in ids:
         raise InputError(f"{folder}/{RESULTS}: arms: an id stands twice, or '{RAW}' is missing; {NEW_BUNDLE}")
@@ -262,6 +281,14 @@ def _check_numbers(results: Results, folder: Path) -> None:
                 raise InputError(
                     f"{where}: {name} of {own['arm']} is {sent[name]}, its people give {own[name]}; {NEW_BUNDLE}"
                 )
+    for own, sent in zip(computed, told["results"], strict=True):
+        for name in ("control", "over", "people", "answer"):
+            right, said = ([gain[name] for gain in entry["gains"]] for entry in (own, sent))
+            if right != said:
+                raise InputError(
+                    f"{where}: gains of {own['arm']}: {name} is {_listed(said)}, its people give {_listed(right)}; "
+                    f"{NEW_BUNDLE}"
+                )
     wrong = first_difference(gains_in(computed), gains_in(told["results"]), scale)
     if wrong:
         raise InputError(f"{where}: {wrong}, by the numbers of its people; {NEW_BUNDLE}")
@@ -269,16 +296,28 @@ def _check_numbers(results: Results, folder: Path) -> None:
         _check_verdict(where, results.arms[own["arm"]], own, sent, results)
 
 
+def _listed(cells: Sequence[object]) -> str:
+    return f"'{', '.join(map(str, cells))[:200]}'"
+
+
 def _check_verdict(where: str, arm: Arm, own: Mapping[str, Any], said: Mapping[str, Any], results: Results) -> None:
-    """Refuse a verdict that doesn't follow from the gains and from what the run says is kept."""
-    if not own["gains"] or not arm.competes:
-        if said["harmonizes"] == "yes":
-            raise InputError(f"{where}: {arm.id} harmonizes, without numbers or without being compared; {NEW_BUNDLE}")
+    """Refuse a verdict that doesn't follow from the gains and from the shares that the run says are kept."""
+    kept = Kept(*(math.nan if said[name] is None else said[name] for name in KEPT_NUMBERS)).answer
+    right = {"removed": UNKNOWN, "kept": kept, "harmonizes": NOT_SHOWN}
+    if own["gains"]:
+        part = results.gains[results.gains["method"] == arm.id]
+        removed, why = removed_by_arm(arm, part, results.endpoint.measure.better, results.arms)
+        harmonized = harmonizes(removed, kept) if arm.competes else ""
+        right = {"removed": removed, "kept": kept, "harmonizes": harmonized, "why": why_of(removed, why, kept)}
+        over_raw = part[part["control"] == "raw"].iloc[0].to_dict()
+        for name, share in removed_shares(over_raw, results.endpoint.sign).items():
+            if not alike(share, said[name], 1.0):
+                raise InputError(
+                    f"{where}: {arm.id}: {name} is {said[name]}, its people give {share:.6g}; {NEW_BUNDLE}"
+                )
+    elif not any(said[name] for name in right):
+        # RAW, and controls without numbers, have no verdict
         return
-    part = results.gains[results.gains["method"] == arm.id]
-    removed, _ = removed_by_arm(arm, part, results.endpoint.measure.better, results.arms)
-    if removed != said["removed"] or harmonizes(removed, said["kept"]) != said["harmonizes"]:
-        raise InputError(
-            f"{where}: {arm.id}: removed is '{said['removed']}' and harmonizes '{said['harmonizes']}', its gains say "
-            f"'{removed}' and '{harmonizes(removed, said['kept'])}'; {NEW_BUNDLE}"
-        )
+    for name, word in right.items():
+        if said[name] != word:
+            raise InputError(f"{where}: {arm.id}: {name} is '{said[name]}', its numbers say '{word}'; {NEW_BUNDLE}")

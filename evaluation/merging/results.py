@@ -37,6 +37,7 @@ from evaluation.verdicts import (
     VERDICT_COLUMNS,
     Endpoint,
     candidates,
+    check_primary,
     gains,
     means_by_person,
     smallest_gain,
@@ -125,6 +126,7 @@ def endpoint_of(told: Mapping[str, Any]) -> Endpoint:
             f"endpoint.measure: '{told['measure']}' is no primary endpoint of this version; merge with the version "
             "that made it"
         )
+    check_primary(told["measure"], told["tissue"])
     return Endpoint(registry.find(told["measure"]), told["tissue"], primary=True)
 
 

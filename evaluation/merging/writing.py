@@ -92,11 +92,13 @@ def write_merged(merged: Merged, out: Path) -> list[Path]:
 
 def _as_written(table: Table) -> Table:
     """A table whose cells are shown as they stand: who sent them may have written anything."""
-    panels = [
-        replace(panel, header=list(map(as_written, panel.header)), rows=[list(map(as_written, row)) for row in panel.rows])
-        for panel in table.panels
-    ]
-    return replace(table, panels=panels)
+
+    def shown(panel: Panel) -> Panel:
+        return Panel(
+            panel.title, list(map(as_written, panel.header)), [list(map(as_written, row)) for row in panel.rows]
+        )
+
+    return replace(table, panels=list(map(shown, table.panels)))
 
 
 def _plain(table: pd.DataFrame) -> list[dict[str, Any]]:

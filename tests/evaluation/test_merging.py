@@ -240,7 +240,50 @@ def infinite(name: str, content: bytes) -> bytes:
     return ("\n".join(lines) + "\n").encode()
 
 
+def a_false_gain_before_the_true_one(told: dict) -> None:
+    gains = result_of(told, "mispel")["gains"]
+    gains.insert(0, gains[0] | {"gain": 99.0, "gain_low": 98.0, "gain_high": 100.0})
+
+
+def in_first_gain(**changes):
+    return in_results(lambda told: result_of(told, "mispel")["gains"][0].update(changes))
+
+
+def in_verdict(**changes):
+    return in_results(lambda told: result_of(told, "mispel").update(changes))
+
+
+def kept_by_word_alone(told: dict) -> None:
+    result_of(told, "mispel").update(kept="kept", kept_share=0.3, kept_share_low=0.2, kept_share_high=0.4)
+
+
+def no_configuration(name: str, content: bytes) -> bytes:
+    return b"a: [" if name == "configuration.yaml" else content
+
+
 TAMPERED = {
+    "a gain twice": (in_results(a_false_gain_before_the_true_one), "gains of mispel: control is 'raw, raw"),
+    "an answer": (in_first_gain(answer="surely better"), "gains of mispel: answer is 'surely better"),
+    "what a gain is over": (in_first_gain(over="ravel"), "gains of mispel: over is 'ravel"),
+    "a gain's people": (in_first_gain(people=500), "gains of mispel: people is '500"),
+    "a share removed": (in_verdict(removed_share=55.0), "mispel: removed_share is 55.0, its people give"),
+    "kept, by its word": (in_results(kept_by_word_alone), "mispel: kept is 'kept', its numbers say 'lost'"),
+    "another word for kept": (in_verdict(kept="nearly all"), "mispel: kept is 'nearly all'"),
+    "another word for nearer": (in_verdict(nearer="surely"), "nearer: 'surely' is not one of"),
+    "a reason": (in_verdict(why="it harmonizes best"), "mispel: why is 'it harmonizes best'"),
+    "a verdict on RAW": (
+        in_results(lambda told: result_of(told, "raw").update(removed="beyond")),
+        "raw: removed is 'beyond', its numbers say 'not known'",
+    ),
+    "RAW as a control": (
+        in_results(lambda told: told["arms"][0].update(role="control")),
+        "'raw' is what all are compared with, no control",
+    ),
+    "an endpoint without its tissue": (
+        in_results(lambda told: told["endpoint"].update(tissue="")),
+        "tissue: 'null' for volume_difference_pve",
+    ),
+    "a configuration that is none": (no_configuration, "configuration.yaml: "),
     "a mean": (
         in_results(lambda told: result_of(told, "mispel").update(mean=1.0)),
         "results.json: mean of mispel is 1.0, its people give",
