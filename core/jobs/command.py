@@ -57,7 +57,7 @@ def call_verb(package: str, about: str | None, argv: Sequence[str] | None = None
         parser = argparse.ArgumentParser(prog=f"python -m {package} {words[0]}", description=verb.HELP)
         verb.add_options(parser)
         given = parser.parse_args(words[1:])
-        return recorded(job, lambda: verb.main(given) or 0)
+        return recorded(job, lambda: _done(verb, given))
     if words and not words[0].startswith("-"):
         raise InputError(f"python -m {package}: there is no verb '{words[0]}'{nearest(words[0], names)}")
     parser = argparse.ArgumentParser(prog=f"python -m {package}", description=about)
@@ -67,6 +67,16 @@ def call_verb(package: str, about: str | None, argv: Sequence[str] | None = None
         listed.add_parser(name, help=load_verb(package, name).HELP)
     parser.parse_args(words)
     return 0
+
+
+def _done(verb: Verb, given: argparse.Namespace) -> int:
+    """Do a verb's work; the exit status. Somebody's method that leaves Python amid the work hasn't done it."""
+    try:
+        return verb.main(given) or 0
+    except SystemExit as left:
+        if isinstance(left.code, str):
+            raise
+        sys.exit(f"error: something that was called left Python (sys.exit({left.code})) before the work was done")
 
 
 def verbs_of(package: str) -> list[str]:

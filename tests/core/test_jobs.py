@@ -59,7 +59,7 @@ def test_who_left_the_group_ends_with_the_work_too(how, tmp_path):
 JOB = """
 import os, subprocess, sys, tempfile, time
 from pathlib import Path
-from core.jobs.command import run
+from core.jobs.command import call_verb, run
 def main():
     {escape}
     Path(tempfile.mkdtemp(), "file").touch()
@@ -206,3 +206,10 @@ def test_a_job_that_prints_without_limit_has_a_log_of_a_megabyte(tmp_path):
     assert said.endswith(b"end\n")
     assert b"bytes of this log are left out here" in said
     assert len(said) < log_limit.HEAD_BYTES + log_limit.TAIL_BYTES + 200
+
+
+@pytest.mark.parametrize("code", [0, None, 3, True])
+def test_a_step_whose_method_leaves_python_has_failed(code, monkeypatch):
+    monkeypatch.setattr("baselines.commands.list.main", lambda given: sys.exit(code))
+    with pytest.raises(SystemExit, match="error: something that was called left Python .* before the work was done"):
+        call_verb("baselines", None, ["list"])
