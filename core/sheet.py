@@ -32,6 +32,9 @@ TIME = "time"
 OWN = (*REQUIRED, SESSION, T2, TIME)
 """The sheet's own columns; any other is a covariate or, by its name, a path of the truth."""
 
+LONGEST_YEARS = 100
+"""A time beyond it isn't in years."""
+
 
 def is_path(column: str, cell: str) -> bool:
     """Whether a cell of a sheet is a path: in `image`, `mask`, `t2` and the columns that begin with `truth_`."""
@@ -71,6 +74,12 @@ def _read(path: Path | str) -> tuple[pd.DataFrame, TextTable]:
                 f"{path}: no column '{column}'{nearest(column, found.columns)}; it needs {', '.join(REQUIRED)}, "
                 "separated by tabs"
             )
+    for column in found.columns:
+        if column not in OWN and column.lower() in OWN:
+            # a follow-up would be taken for a rescan, and a T2-weighted image for a word about the scan
+            raise InputError(
+                f"{found.path}: column '{column}'; write '{column.lower()}', or call a covariate otherwise"
+            )
     if not found.rows:
         raise InputError(f"{path}: no scans; give a row a scan")
     ids = ("subject", "scanner", *([SESSION] if SESSION in found.columns else []))
@@ -95,6 +104,11 @@ def _check_times(table: pd.DataFrame, found: TextTable) -> None:
         return
     for place, cell in enumerate(table[TIME]):
         number = 0.0 if is_missing(cell) else as_number(cell)
+        if number is not None and number > LONGEST_YEARS:
+            raise InputError(
+                f"{found.where(place)}, column {TIME}: {shown(cell)}, and nobody is followed for {LONGEST_YEARS} years; "
+                "give years since the person's first scan, not days or months"
+            )
         if number is None or number < 0:
             raise InputError(
                 f"{found.where(place)}, column {TIME}: {shown(cell)}; give years since the person's first scan as 1.5, "

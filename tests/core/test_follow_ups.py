@@ -187,3 +187,20 @@ def test_two_follow_ups_of_one_session_are_refused(followed):
     pd.concat([rows, rows[rows["session"] == "y2"]]).to_csv(followed, sep="\t", index=False)
     with pytest.raises(InputError, match="row 15: subject '01' on scanner 'Alpha' stands there a second time"):
         read_rows(followed)
+
+
+@pytest.mark.parametrize(("column", "name"), [("time", "Time"), ("t2", "T2")])
+def test_a_column_that_is_ours_but_for_its_case_is_refused(followed, column, name):
+    """A follow-up under `Time` would be a rescan: the floor of all differences."""
+    rows = pd.read_csv(followed, sep="\t", dtype=str).assign(t2="n/a").rename(columns={column: name})
+    rows.to_csv(followed, sep="\t", index=False)
+    with pytest.raises(InputError, match=f"scans.tsv: column '{name}'; write '{column}', or call a covariate other"):
+        read_rows(followed)
+
+
+def test_a_time_in_days_is_refused(followed):
+    rows = pd.read_csv(followed, sep="\t", dtype=str)
+    rows["time"] = rows["time"].replace({"2": "730"})
+    rows.to_csv(followed, sep="\t", index=False)
+    with pytest.raises(InputError, match="row 11, column time: '730', .*give years since the person's first scan, not"):
+        read_rows(followed)
