@@ -95,6 +95,7 @@ class Configuration:
             check_count(count, len(self.subjects))
             self.folds = fold_names(count)
         self.left_out = self._left_out()
+        self._check_pairs()
         self._check_stacks()
         self.division = self._division()
         self._scans_of: dict[str, list[PlannedScan]] = {}
@@ -102,6 +103,20 @@ class Configuration:
             self._scans_of.setdefault(scan.subject, []).append(scan)
         self.batches = by_number(self.subjects, config["people_per_job"])
         self.groups = by_number(self.subjects, PREPARED_TOGETHER)
+
+    def _check_pairs(self) -> None:
+        """Refuse a study in which nobody was scanned on two scanners, with the one that is left out among them."""
+        scanners: dict[str, set[str]] = {}
+        for scan in self.planned:
+            # a session is given of rescans and follow-ups, which are in no pair
+            if not scan.session:
+                scanners.setdefault(scan.subject, set()).add(scan.scanner)
+        if not any(len(own) > 1 and (not self.left_out or self.left_out in own) for own in scanners.values()):
+            which = f"'{self.left_out}', which is left out, and another" if self.left_out else "two scanners"
+            raise InputError(
+                f"study: none of {len(self.subjects)} people was scanned on {which}, and arms are judged by pairs of "
+                "one person's scans; add such people, or harmonize without a run, with `python -m baselines`"
+            )
 
     def _left_out(self) -> str:
         """The scanner that no fit is to see; empty for none."""

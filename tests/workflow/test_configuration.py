@@ -307,6 +307,27 @@ def test_the_protocol_of_a_scanner_left_out(config):
         Configuration(config)
 
 
+def test_a_study_without_a_pair_of_one_persons_scans_is_refused(config):
+    scanners, people = ("GE", "Philips", "Prisma", "Trio"), [f"{number:02d}" for number in range(1, 7)]
+    # the first is scanned on GE alone, the others on all but GE
+    config["study"]["phantom"]["missing"] = [
+        [one, scanner] for one in people for scanner in scanners if (scanner == "GE") == (one != "01")
+    ]
+    Configuration(config)
+    config |= {"protocol": "scanners", "left_out": "GE"}
+    with pytest.raises(InputError, match="none of 6 people was scanned on 'GE', which is left out, and another"):
+        Configuration(config)
+    config |= {"protocol": "transductive", "left_out": None}
+    config["study"]["phantom"]["missing"] = [
+        [one, scanner]
+        for place, one in enumerate(people)
+        for scanner in scanners
+        if scanner != scanners[place % len(scanners)]
+    ]
+    with pytest.raises(InputError, match="none of 6 people was scanned on two scanners.*add such people"):
+        Configuration(config)
+
+
 @pytest.mark.parametrize(("people", "folds"), [(11, 0), (12, 6)])
 def test_people_are_held_out_where_a_fold_has_two(config, people, folds):
     config["study"]["phantom"]["subjects"] = people
