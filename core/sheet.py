@@ -77,9 +77,7 @@ def _read(path: Path | str) -> tuple[pd.DataFrame, TextTable]:
     for column in found.columns:
         if column not in OWN and column.lower() in OWN:
             # a follow-up would be taken for a rescan, and a T2-weighted image for a word about the scan
-            raise InputError(
-                f"{found.path}: column '{column}'; write '{column.lower()}', or call a covariate otherwise"
-            )
+            raise InputError(f"{found.path}: column '{column}'; write '{column.lower()}', or rename the covariate")
     if not found.rows:
         raise InputError(f"{path}: no scans; give a row a scan")
     ids = ("subject", "scanner", *([SESSION] if SESSION in found.columns else []))
@@ -106,7 +104,7 @@ def _check_times(table: pd.DataFrame, found: TextTable) -> None:
         number = 0.0 if is_missing(cell) else as_number(cell)
         if number is not None and number > LONGEST_YEARS:
             raise InputError(
-                f"{found.where(place)}, column {TIME}: {shown(cell)}, and nobody is followed for {LONGEST_YEARS} years; "
+                f"{found.where(place)}, column {TIME}: {shown(cell)}, above {LONGEST_YEARS}; "
                 "give years since the person's first scan, not days or months"
             )
         if number is None or number < 0:

@@ -194,7 +194,7 @@ def test_a_column_that_is_ours_but_for_its_case_is_refused(followed, column, nam
     """A follow-up under `Time` would be a rescan: the floor of all differences."""
     rows = pd.read_csv(followed, sep="\t", dtype=str).assign(t2="n/a").rename(columns={column: name})
     rows.to_csv(followed, sep="\t", index=False)
-    with pytest.raises(InputError, match=f"scans.tsv: column '{name}'; write '{column}', or call a covariate other"):
+    with pytest.raises(InputError, match=f"scans.tsv: column '{name}'; write '{column}', or rename the covariate"):
         read_rows(followed)
 
 

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from core.errors import InputError
 from core.jobs import log_limit, run_lock
 from core.jobs.child import Ended, in_child
+from core.jobs.command import call_verb
 from core.jobs.log_limit import ShortLog
 from core.jobs.run_process import OF_RUN, watch_run
 from core.jobs.scratch import PREFIX, scratch_folder
@@ -59,7 +60,7 @@ def test_who_left_the_group_ends_with_the_work_too(how, tmp_path):
 JOB = """
 import os, subprocess, sys, tempfile, time
 from pathlib import Path
-from core.jobs.command import call_verb, run
+from core.jobs.command import run
 def main():
     {escape}
     Path(tempfile.mkdtemp(), "file").touch()
