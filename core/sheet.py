@@ -36,6 +36,11 @@ LONGEST_YEARS = 100
 """A time beyond it isn't in years."""
 
 
+def is_own(column: str) -> bool:
+    """Whether a column's name is one of the sheet's own, or is but for its case: no covariate may be called so."""
+    return column.lower() in OWN
+
+
 def is_path(column: str, cell: str) -> bool:
     """Whether a cell of a sheet is a path: in `image`, `mask`, `t2` and the columns that begin with `truth_`."""
     return (column in (*PATHS, T2) or column.startswith("truth_")) and not is_missing(cell)
@@ -75,7 +80,7 @@ def _read(path: Path | str) -> tuple[pd.DataFrame, TextTable]:
                 "separated by tabs"
             )
     for column in found.columns:
-        if column not in OWN and column.lower() in OWN:
+        if column not in OWN and is_own(column):
             # a follow-up would be taken for a rescan, and a T2-weighted image for a word about the scan
             raise InputError(f"{found.path}: column '{column}'; write '{column.lower()}', or rename the covariate")
     if not found.rows:

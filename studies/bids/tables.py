@@ -10,7 +10,7 @@ from pathlib import Path
 
 from core.errors import InputError
 from core.names import MISSING
-from core.sheet import OWN
+from core.sheet import is_own
 from core.tables import read_text_table
 from studies.bids.images import Image
 from studies.bids.options import TABLES
@@ -45,7 +45,7 @@ def covariates_of(folder: Path, image: Image) -> dict[str, str]:
     found: dict[str, str] = {}
     for table in TABLES:
         found.update(read_rows_of(folder, image, table))
-    return {name: value or MISSING for name, value in found.items() if name not in OWN}
+    return {name: value or MISSING for name, value in found.items() if not is_own(name)}
 
 
 def read_rows_of(folder: Path, image: Image, table: str) -> Mapping[str, str]:

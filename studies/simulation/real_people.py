@@ -24,7 +24,7 @@ from core.errors import InputError, nearest
 from core.ids import check_id, check_told_apart
 from core.images import brain_mask
 from core.names import SEGMENTER_SCALE
-from core.sheet import OWN, check_path
+from core.sheet import check_path, is_own
 from core.tables import read_text_table, shown
 from studies.brain_size import POSSIBLE_ML
 from studies.simulation.options import FollowUp, RealFollowUp, ScanOptions
@@ -121,7 +121,7 @@ def _participants(path: Path) -> dict[str, dict[str, str]]:
 
 def _further(row: Mapping[str, str]) -> dict[str, str]:
     """The columns of a person's row that are covariates: those that the sheet of scans has no use of its own for."""
-    return {name: cell for name, cell in row.items() if name not in OWN}
+    return {name: cell for name, cell in row.items() if not is_own(name)}
 
 
 def _people_of_list(path: Path) -> list[Person]:

@@ -105,7 +105,7 @@ def test_scanners_by_columns_and_covariates(tmp_path):
         **{
             "participants.tsv": "participant_id\tage\tsite\timage\nsub-01\t71\tX\tno\nsub-02\tn/a\tn/a\tno\n",
             "sub-01/sub-01_sessions.tsv": "session_id\tmachine\tage\nses-a\tGE\t71.5\nses-b\tTrio\t72\n",
-            "sub-01/ses-a/sub-01_ses-a_scans.tsv": "filename\tcoil\nanat/sub-01_ses-a_T1w.nii.gz\t32\n",
+            "sub-01/ses-a/sub-01_ses-a_scans.tsv": "filename\tcoil\tTime\nanat/sub-01_ses-a_T1w.nii.gz\t32\t9:30\n",
         },
     )
     images = read_images(tmp_path)
