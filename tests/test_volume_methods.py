@@ -296,6 +296,9 @@ def test_what_no_method_may_give():
         check_volumes([1, 2, 3], volumes, scan, "mine")
     with pytest.raises(InputError, match="NaN or infinite"):
         check_volumes(volumes * np.nan, volumes, scan, "mine")
+    for odd in (volumes + 1j, np.array(["1", "2", "3"]), volumes.astype(object), volumes > 0):
+        with pytest.raises(InputError, match="transform must return real numbers"):
+            check_volumes(odd, volumes, scan, "mine")
     with pytest.warns(Caution, match=r"mine gives volumes below 0 \(GM in 1 of 2 scans\)"):
         tell_of_negative(pd.DataFrame({"CSF": [1.0, 2.0], "GM": [-1.0, 1.0]}), "mine")
 

@@ -155,11 +155,13 @@ def _known(table: pd.DataFrame) -> Collection[str]:
 
 
 def check_volumes(harmonized: np.ndarray, volumes: np.ndarray, scan: Scan, name: str) -> None:
-    """Refuse what no method may give: another number of volumes, or such as are NaN or infinite."""
+    """Refuse what no method may give: another number of volumes, or what aren't finite real numbers."""
     where = f"method '{name}', {scan.name}"
     if not isinstance(harmonized, np.ndarray) or harmonized.shape != volumes.shape:
         found = getattr(harmonized, "shape", type(harmonized).__name__)
         raise InputError(f"{where}: gave {found}; transform must return volumes of shape {volumes.shape}")
+    if harmonized.dtype.kind not in "fiu":
+        raise InputError(f"{where}: gave {harmonized.dtype}; transform must return real numbers, mL")
     if not np.isfinite(harmonized).all():
         raise InputError(f"{where}: gave volumes that are NaN or infinite")
 
