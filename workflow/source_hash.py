@@ -91,11 +91,12 @@ def configured_modules(name: str) -> list[str]:
     return [module for form in CONFIGURABLE if name.isidentifier() and module_file(module := form.format(name))]
 
 
+@cache
 def _defaults(module: str) -> dict[str, Any]:
     """The constants that a method's file gives its parameters by default, by name."""
     path = module_file(module)
     tree = ast.parse(path.read_text(encoding="utf-8")) if path else ast.Module([], [])
-    classes = [node for node in ast.walk(tree) if isinstance(node, ast.ClassDef) and node.name == "Parameters"]
+    classes = [node for node in _statements(tree) if isinstance(node, ast.ClassDef) and node.name == "Parameters"]
     lines = [line for found in classes for line in found.body if isinstance(line, ast.AnnAssign)]
     return {
         line.target.id: line.value.value
@@ -111,20 +112,27 @@ def loaded_files(*modules: str) -> set[Path]:
     waiting = list(modules)
     while waiting:
         module = waiting.pop()
-        if module in seen:
-            continue
-        seen.add(module)
-        path = module_file(module)
-        if path is None:
-            raise ModuleNotFoundError(f"{module}: no such module in this project; correct its name")
-        files.add(path)
-        if path.name == "__init__.py":
-            files.update(_data_of(path.parent))
-        package = module.rpartition(".")[0]
-        waiting += [package] if package else []
-        waiting += _imports(module, path)
-        waiting += (found for pattern in FOUND_BY_NAME.get(module, ()) for found in matching(pattern))
+        if module not in seen:
+            seen.add(module)
+            own, others = _loads(module)
+            files.update(own)
+            waiting += others
+            waiting += (found for pattern in FOUND_BY_NAME.get(module, ()) for found in matching(pattern))
     return files
+
+
+@cache
+def _loads(module: str) -> tuple[frozenset[Path], tuple[str, ...]]:
+    """The files that importing a module loads for itself, and the modules that it imports.
+
+    Kept, since a run's many commands share most of their modules.
+    """
+    path = module_file(module)
+    if path is None:
+        raise ModuleNotFoundError(f"{module}: no such module in this project; correct its name")
+    data = _data_of(path.parent) if path.name == "__init__.py" else ()
+    package = module.rpartition(".")[0]
+    return frozenset([path, *data]), tuple(dict.fromkeys([*filter(None, [package]), *_imports(module, path)]))
 
 
 def module_file(module: str) -> Path | None:
@@ -166,12 +174,8 @@ def _imports(module: str, path: Path) -> Iterator[str]:
             yield from (name if module_file(name) else source for name in inner)
 
 
-@cache
 def _import_statements(text: str) -> list[tuple[int, str, list[str]]]:
-    """A source's imports: how many dots lead, from where, and what; `import a, b` is from nowhere.
-
-    Kept, since a run's many commands share most of their files.
-    """
+    """A source's imports: how many dots lead, from where, and what; `import a, b` is from nowhere."""
     found = []
     for node in _statements(ast.parse(text)):
         if isinstance(node, ast.Import):
@@ -181,19 +185,25 @@ def _import_statements(text: str) -> list[tuple[int, str, list[str]]]:
     return found
 
 
-def _statements(tree: ast.AST) -> Iterator[ast.AST]:
-    """All statements of a tree but those under `if TYPE_CHECKING`, with what parts of a statement hold some.
+def _statements(node: ast.AST) -> Iterator[ast.stmt]:
+    """All statements in a tree, or in a statement, but those under `if TYPE_CHECKING`.
 
     No expression is looked into, which are most of a tree: none holds a statement.
     """
-    for node in ast.iter_child_nodes(tree):
-        if isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING"):
-            for other in node.orelse:
-                yield other
-                yield from _statements(other)
-        elif isinstance(node, ast.stmt | ast.excepthandler | ast.match_case):
-            yield node
-            yield from _statements(node)
+    for part in _PARTS:
+        for inner in getattr(node, part, ()):
+            if isinstance(inner, ast.If) and ast.unparse(inner.test).endswith("TYPE_CHECKING"):
+                for other in inner.orelse:
+                    yield other
+                    yield from _statements(other)
+            else:
+                if isinstance(inner, ast.stmt):
+                    yield inner
+                yield from _statements(inner)
+
+
+_PARTS = ("body", "handlers", "cases", "orelse", "finalbody")
+"""Where a statement holds others; `except` and `case` have a body, too, and are none themselves."""
 
 
 def _is_ours(module: str) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import shlex
 import sys
+from functools import cache
 
 
 def is_dry_run() -> bool:
@@ -17,6 +18,7 @@ def asks_for(target: str) -> bool:
     return target in _given().targets
 
 
+@cache
 def _given() -> argparse.Namespace:
     from snakemake.cli import get_argument_parser
 

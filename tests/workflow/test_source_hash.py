@@ -18,6 +18,12 @@ def names(*modules: str) -> set[str]:
     return {path.relative_to(hashing.ROOT).as_posix() for path in loaded_files(*modules)}
 
 
+def forget() -> None:
+    """What was read of files that a test has changed."""
+    source_hash.cache_clear()
+    hashing._loads.cache_clear()
+
+
 @pytest.fixture
 def project(tmp_path, monkeypatch):
     """A project of two packages; returns a function that writes a file of it."""
@@ -26,6 +32,7 @@ def project(tmp_path, monkeypatch):
     def write(path: str, text: str = "") -> Path:
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / path).write_text(text)
+        forget()
         return tmp_path / path
 
     for package in ("house", "house/room", "garden"):
@@ -34,9 +41,8 @@ def project(tmp_path, monkeypatch):
     write("house/room/bed.py", "import garden.tree\n")
     write("garden/tree.py")
     write("garden/pond.py")
-    source_hash.cache_clear()
     yield write
-    source_hash.cache_clear()
+    forget()
 
 
 @pytest.mark.parametrize("module", ["evaluation.tabels", "no_such_package", "evaluation.measures.none"])
@@ -88,7 +94,6 @@ def test_every_line_of_what_is_loaded_counts_and_no_other(project):
     before = source_hash("house.room.bed")
     for path, changes in {"garden/pond.py": False, "house/table.py": False, "garden/tree.py": True}.items():
         project(path, "# a comment\n")
-        source_hash.cache_clear()
         assert (source_hash("house.room.bed") != before) is changes, path
 
 
