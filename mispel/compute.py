@@ -27,11 +27,12 @@ def working_threads(threads: int) -> Iterator[ForEach]:
     Inside, torch computes with one thread per call and refuses operations that aren't deterministic.
     """
     threads_before = torch.get_num_threads()
-    deterministic_before = torch.are_deterministic_algorithms_enabled()
+    deterministic_before = torch.get_deterministic_debug_mode()
     deterministic: Any = torch.utils.deterministic  # sets its attributes as it is loaded: no type checker knows them
     filling_before = deterministic.fill_uninitialized_memory
     torch.set_num_threads(1)
-    torch.use_deterministic_algorithms(True, warn_only=torch.cuda.is_available())
+    # `use_deterministic_algorithms` does the same, and loads torch's compiler for it: 1.2 s for nothing in each job
+    torch.set_deterministic_debug_mode("warn" if torch.cuda.is_available() else "error")
     # nothing here reads memory that it has not written, and filling it first takes time
     deterministic.fill_uninitialized_memory = False
     try:
@@ -42,7 +43,7 @@ def working_threads(threads: int) -> Iterator[ForEach]:
                 yield lambda work, count: list(pool.map(work, range(count)))
     finally:
         deterministic.fill_uninitialized_memory = filling_before
-        torch.use_deterministic_algorithms(deterministic_before)
+        torch.set_deterministic_debug_mode(deterministic_before)
         torch.set_num_threads(threads_before)
 
 
