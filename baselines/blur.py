@@ -8,7 +8,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.ndimage import gaussian_filter
 
 from baselines.interface import Method
 from core.images import voxel_sizes
@@ -22,8 +21,10 @@ def blurred(image: np.ndarray, mask: np.ndarray, sigma: np.ndarray) -> np.ndarra
 
     The kernel's weights outside the mask are left out, else the brain's edge would darken.
     """
-    weight = gaussian_filter(mask.astype(np.float32), sigma, mode="constant")
-    total = gaussian_filter(np.where(mask, image, 0).astype(np.float32), sigma, mode="constant")
+    from scipy import ndimage
+
+    weight = ndimage.gaussian_filter(mask.astype(np.float32), sigma, mode="constant")
+    total = ndimage.gaussian_filter(np.where(mask, image, 0).astype(np.float32), sigma, mode="constant")
     return np.where(mask, total / np.where(mask, weight, 1), 0).astype(np.float32)
 
 

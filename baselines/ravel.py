@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from scipy.ndimage import distance_transform_edt
 
 from baselines._covariates import is_constant, read_columns
 from baselines.interface import Method, Plan
@@ -198,6 +197,8 @@ class Ravel(Method):
     def _control_mask(self, study: Study) -> np.ndarray:
         if self.parameters.control_mask is not None:
             return to_mask(study.scans[0].load(self.parameters.control_mask), self.parameters.control_mask)
+        from scipy import ndimage
+
         csf = np.zeros(study.shape, np.int32)
         brain = np.ones(study.shape, bool)
         sizes = voxel_sizes(study.affine)
@@ -206,7 +207,8 @@ class Ravel(Method):
             csf += self._labels(scan, mask) == CSF
             brain &= mask
         # the edge of the brain is where masks and registration err: most false control voxels lie there
-        brain &= distance_transform_edt(np.pad(brain, 1), sizes)[1:-1, 1:-1, 1:-1] > self.parameters.erosion_mm
+        depth = ndimage.distance_transform_edt(np.pad(brain, 1), sizes)[1:-1, 1:-1, 1:-1]
+        brain &= depth > self.parameters.erosion_mm
         return control_mask(csf, brain, len(study.scans), self.parameters.probability)
 
     def _labels(self, scan: Scan, mask: np.ndarray) -> np.ndarray:

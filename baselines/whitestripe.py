@@ -14,7 +14,6 @@ import warnings
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.ndimage import gaussian_filter1d
 
 from baselines.interface import Method
 from core.errors import InputError
@@ -51,6 +50,8 @@ def last_mode(brain: np.ndarray, *, smoothing: float = SMOOTHING) -> float:
     maximum of at least a fifth of the highest. It follows R's `get.last.mode` (a penalized spline on a
     2000-bin histogram) to within 0.3 stripe SDs without being it.
     """
+    from scipy import ndimage
+
     low, high = float(brain.min()), float(np.quantile(brain, 0.999))
     if not low < high:
         raise InputError(f"nearly every voxel of the brain is {low:g}; White Stripe needs a T1 image with contrast")
@@ -59,7 +60,7 @@ def last_mode(brain: np.ndarray, *, smoothing: float = SMOOTHING) -> float:
     deviation = smoothing * high / width
     # room on both sides, so that a peak in the first or last bin is a maximum too
     margin = int(4 * deviation) + 1
-    smooth = gaussian_filter1d(np.pad(counts.astype(np.float64), margin), deviation, mode="constant")
+    smooth = ndimage.gaussian_filter1d(np.pad(counts.astype(np.float64), margin), deviation, mode="constant")
     center = smooth[1:-1]
     peaks = np.flatnonzero((center > smooth[:-2]) & (center >= smooth[2:])) + 1
     peaks = peaks[smooth[peaks] >= SMALLEST_PEAK * smooth.max()]

@@ -10,11 +10,8 @@ import sys
 import traceback
 import warnings
 from collections.abc import Callable, Iterable, Sequence
-from importlib.metadata import version
 from pathlib import Path
-from typing import Protocol, TypeVar
-
-from tqdm import tqdm
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from core.errors import InputError, NotApplicable, Remark, is_place_trouble, nearest
 from core.jobs.child import Ended, in_child
@@ -23,6 +20,9 @@ from core.jobs.made import recorded, taken_out
 from core.jobs.run_lock import join
 from core.jobs.run_process import run_folder
 from core.jobs.scratch import scratch_folder
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
 
 INTERRUPTED = "interrupted; start it again to go on"
 
@@ -60,6 +60,9 @@ def call_verb(package: str, about: str | None, argv: Sequence[str] | None = None
         return recorded(job, lambda: _done(verb, given))
     if words and not words[0].startswith("-"):
         raise InputError(f"python -m {package}: there is no verb '{words[0]}'{nearest(words[0], names)}")
+    # every job of a run starts with this file, and most need neither this nor `tqdm`
+    from importlib.metadata import version
+
     parser = argparse.ArgumentParser(prog=f"python -m {package}", description=about)
     parser.add_argument("--version", action="version", version=version("mispel-benchmark"))
     listed = parser.add_subparsers(metavar="VERB", required=True)
@@ -169,6 +172,8 @@ def progress(items: Iterable[Item], *, what: str, total: int | None = None) -> t
 
     In a log, where lines can't be rewritten, it speaks at most every ten seconds.
     """
+    from tqdm import tqdm
+
     terminal = sys.stderr.isatty()
     return tqdm(
         items,
