@@ -61,7 +61,7 @@ def draw(run: Path | str, *, paper: bool = False, threads: int = 1) -> list[Path
 
 def draw_one(run: Path | str, name: str) -> list[Path]:
     """Draw one figure for the report, and write beside it what it is: title, topic and caption, as JSON."""
-    # seaborn is slow to import, and whoever has figures drawn elsewhere has no use for it
+    # matplotlib is slow to import, and whoever has figures drawn elsewhere has no use for it
     from evaluation.figures import style
 
     opened, figure = _opened(run, name)
