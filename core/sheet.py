@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
-import pandas as pd
 
 from core.errors import InputError, nearest
 from core.files import write_table
@@ -17,6 +18,12 @@ from core.run_folder import scan_name
 from core.scan_checks import check_scans
 from core.study import Scan, Study
 from core.tables import TextTable, as_number, is_missing, read_text_table, shown
+
+if TYPE_CHECKING:
+    import pandas as pd  # loaded where a table is asked for: it takes 0.3 s, and half of a run's jobs need none
+
+Columns: TypeAlias = "Mapping[str, Sequence[str]] | pd.DataFrame"
+"""A sheet's cells by column."""
 
 PATHS = ("image", "mask")
 REQUIRED = ("subject", "scanner", *PATHS)
@@ -67,11 +74,13 @@ def check_path(cell: str, where: str) -> str:
 
 def read_rows(path: Path | str) -> pd.DataFrame:
     """Read the sheet's rows as text and check ids and duplicates, without opening an image."""
-    return _read(path)[0]
+    import pandas as pd
+
+    return pd.DataFrame(_read(path).records())
 
 
-def _read(path: Path | str) -> tuple[pd.DataFrame, TextTable]:
-    """The sheet's rows, checked, and the table that they are from."""
+def _read(path: Path | str) -> TextTable:
+    """The sheet's table, its rows checked."""
     found = read_text_table(path)
     for column in REQUIRED:
         if column not in found.columns:
@@ -95,14 +104,18 @@ def _read(path: Path | str) -> tuple[pd.DataFrame, TextTable]:
     for column in ids:
         cells = found.column(column)
         check_told_apart((f"{found.where(place)}, column {column}", cell) for place, cell in enumerate(cells))
-    table = pd.DataFrame(found.records())
-    _check_times(table, found)
-    _check_single(table, found, ids)
-    return table, found
+    _check_times(found)
+    _check_single(found, ids)
+    return found
 
 
-def _check_times(table: pd.DataFrame, found: TextTable) -> None:
+def _columns(found: TextTable) -> dict[str, list[str]]:
+    return {column: found.column(column) for column in found.columns}
+
+
+def _check_times(found: TextTable) -> None:
     """Refuse a time that is no number of years from 0 on, and a follow-up without session or earlier scan."""
+    table = _columns(found)
     if TIME not in table:
         return
     for place, cell in enumerate(table[TIME]):
@@ -118,7 +131,7 @@ def _check_times(table: pd.DataFrame, found: TextTable) -> None:
                 "and nothing for the first scans"
             )
     years = times(table)
-    first = set(table["subject"][years == 0])
+    first = set(itertools.compress(table["subject"], years == 0))
     at: dict[tuple[str, str], float] = {}
     for place in np.flatnonzero(years > 0).tolist():
         where, subject = found.where(place), table["subject"][place]
@@ -132,8 +145,8 @@ def _check_times(table: pd.DataFrame, found: TextTable) -> None:
                 f"{where}: a follow-up of subject '{subject}', who has no scan at {TIME} 0; {TIME} counts from the "
                 "person's first scan: add that, or leave the person out"
             )
-    for place, row in enumerate(table[["subject", SESSION]].itertuples(index=False) if SESSION in table else ()):
-        other = at.setdefault(tuple(row), years[place])
+    for place, row in enumerate(zip(table["subject"], table.get(SESSION, ()), strict=False)):
+        other = at.setdefault(row, years[place])
         if other != years[place]:
             raise InputError(
                 f"{found.where(place)}: session '{row[1]}' of subject '{row[0]}' is at {TIME} {years[place]:g} here "
@@ -141,53 +154,57 @@ def _check_times(table: pd.DataFrame, found: TextTable) -> None:
             )
 
 
-def times(table: pd.DataFrame) -> np.ndarray:
+def times(table: Columns) -> np.ndarray:
     """How many years after the person's first scan each row (N,) of a sheet is from; a follow-up is above 0."""
     if TIME not in table:
-        return np.zeros(len(table))
+        return np.zeros(len(table["subject"]))
     return np.array([0.0 if is_missing(cell) else float(cell) for cell in table[TIME]])
 
 
-def _check_single(table: pd.DataFrame, found: TextTable, ids: Sequence[str]) -> None:
+def _check_single(found: TextTable, ids: Sequence[str]) -> None:
     """Refuse a row of a scan that another row is of, and one whose files would have another's names."""
-    doubled = table.duplicated(list(ids))
-    if doubled.any():
-        place = int(np.flatnonzero(doubled)[0])
-        same = (table[list(ids)] == table.loc[place, list(ids)]).all(axis=1)
-        first = int(np.flatnonzero(same)[0])
-        remedy = f"keep one row a scan, or add a column {SESSION}"
-        if SESSION in ids:
-            remedy = "name each scan's session once"
-        raise InputError(
-            f"{found.where(place)}: subject '{table['subject'][place]}' on scanner '{table['scanner'][place]}' "
-            f"stands there a second time (first in row {found.numbers[first]}); {remedy}"
-        )
-    names = row_names(table)
-    again = pd.Series([name.casefold() for name in names]).duplicated()
-    if again.any():
+    table = _columns(found)
+    scans: dict[tuple[str, ...], int] = {}
+    for place, scan in enumerate(zip(*(table[column] for column in ids), strict=True)):
+        if scan in scans:
+            remedy = f"keep one row a scan, or add a column {SESSION}"
+            if SESSION in ids:
+                remedy = "name each scan's session once"
+            raise InputError(
+                f"{found.where(place)}: subject '{scan[0]}' on scanner '{scan[1]}' stands there a second time (first "
+                f"in row {found.numbers[scans[scan]]}); {remedy}"
+            )
+        scans[scan] = place
+    names = set()
+    for place, name in enumerate(row_names(table)):
         # subject "a", scanner "b_scanner-c" and subject "a_scanner-b", scanner "c"
-        place = int(np.flatnonzero(again)[0])
-        raise InputError(f"{found.where(place)}: its files would have another row's names, {names[place]}; rename it")
+        if name.casefold() in names:
+            raise InputError(f"{found.where(place)}: its files would have another row's names, {name}; rename it")
+        names.add(name.casefold())
 
 
-def followed_up(table: pd.DataFrame) -> np.ndarray:
+def followed_up(table: Columns) -> np.ndarray:
     """Which rows (N,) of a sheet are follow-ups: of another time than the person's first scans."""
     return times(table) > 0
 
 
-def rescanned(table: pd.DataFrame) -> np.ndarray:
+def rescanned(table: Columns) -> np.ndarray:
     """Which rows (N,) of a sheet are rescans: not the first of their subject on their scanner, and no follow-ups."""
-    later = followed_up(table)
-    again = np.zeros(len(table), dtype=bool)
-    again[~later] = table[~later].duplicated(["subject", "scanner"])
-    return again
+    seen: set[tuple[str, str]] = set()
+    again = []
+    for *scan, later in zip(table["subject"], table["scanner"], followed_up(table), strict=True):
+        again.append(not later and tuple(scan) in seen)
+        if not later:
+            seen.add(tuple(scan))
+    return np.array(again, dtype=bool)
 
 
-def row_names(table: pd.DataFrame) -> list[str]:
+def row_names(table: Columns) -> list[str]:
     """The stems of the files made from a sheet's rows, see `scan_name`."""
     again = rescanned(table) | followed_up(table)
-    sessions = np.where(again, table[SESSION], "") if SESSION in table else np.full(len(table), "")
-    return [scan_name(*ids) for ids in zip(table["subject"], table["scanner"], sessions, strict=True)]
+    sessions = table[SESSION] if SESSION in table else [""] * len(again)
+    rows = zip(table["subject"], table["scanner"], sessions, again, strict=True)
+    return [scan_name(subject, scanner, session if later else "") for subject, scanner, session, later in rows]
 
 
 def read_sheet(path: Path | str, *, scale: Scale = "none", check: bool = True, segmented: bool = False) -> Study:
@@ -197,8 +214,9 @@ def read_sheet(path: Path | str, *, scale: Scale = "none", check: bool = True, s
     images will be segmented as they are. Raises `InputError` naming file and row.
     """
     path = Path(path)
-    table, found = _read(path)
-    covariates = [column for column in table.columns if column not in OWN]
+    found = _read(path)
+    table = _columns(found)
+    covariates = [column for column in found.columns if column not in OWN]
     scans = [
         Scan(
             subject=row["subject"],
@@ -234,6 +252,8 @@ def read_sheet(path: Path | str, *, scale: Scale = "none", check: bool = True, s
 
 def write_sheet(path: Path | str, study: Study, *, absolute: bool = False) -> None:
     """Write a study's sheet, with paths relative to the folder it is written into, or in full."""
+    import pandas as pd
+
     path = Path(path)
 
     def written(file: Path) -> str:

@@ -7,14 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
 from core.errors import InputError
 from core.files import read_table
 from core.run_folder import scan_name
 from core.study import Scan
+
+if TYPE_CHECKING:
+    import pandas as pd  # methods of images are fitted without it
 
 VOLUME = "volume_ml"
 REGION = "region"
@@ -34,6 +37,8 @@ def read_volumes(paths: Sequence[Path], method: str) -> pd.DataFrame:
     Of a table that has several methods' the rows of `method` are taken. Raises `InputError` for a table without the
     columns, or without rows.
     """
+    import pandas as pd
+
     found = []
     for place, path in enumerate(paths):
         table = read_table(path)
@@ -53,6 +58,8 @@ def with_scans(table: pd.DataFrame) -> pd.DataFrame:
 
     That of a rescan (column `rescan`) or a follow-up (`time` above 0) has its session.
     """
+    import pandas as pd
+
     again = table["rescan"].astype(str).eq("True") if "rescan" in table else pd.Series(False, index=table.index)
     if "time" in table:
         again |= table["time"].astype(float) > 0

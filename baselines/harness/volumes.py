@@ -6,10 +6,9 @@ import warnings
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-import pandas as pd
 
 from baselines.harness.applying import check_seen, shown_parts
 from baselines.harness.fitting import check_applicable, write_description
@@ -22,6 +21,9 @@ from core.errors import Caution, InputError
 from core.files import write_folder_beside
 from core.study import Scan, Study
 from core.volume_tables import REGION, by_scan, of_scans, read_volumes, rules_of, whole_tissues
+
+if TYPE_CHECKING:
+    import pandas as pd  # methods of images are fitted without it
 
 
 @dataclass(frozen=True)
@@ -95,6 +97,8 @@ def apply_volumes(
     is shown one visit at a time, and of that one scanner, unless it uses a person's other scans. Raises `InputError`
     for subjects or scanners that it can't be applied to, and for volumes that no method may give.
     """
+    import pandas as pd
+
     arm = make_saved(volume_method(name), folder, context, given=given)
     check_seen(arm, study, read_description(folder))
     whole, table = files.read(arm)
@@ -146,6 +150,8 @@ def apply_volumes_by_fold(
 
 def _joined(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
     """Tables under each other, empty ones left out, with rows in the order in which they were given."""
+    import pandas as pd
+
     return pd.concat([table for table in tables if not table.empty] or tables[:1]).sort_index()
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from core.errors import InputError
 from core.run_folder import RunFolder
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 VOLUMES = ("volumes", "tsv")
 """The table that the segmentation makes."""
@@ -56,5 +58,7 @@ def part_files(run: Path, kind: tuple[str, str], arm: str, batches: Sequence[str
 
 def join(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
     """Tables of the same columns under each other; empty ones, whose columns have no type, left out."""
+    import pandas as pd
+
     filled = [table for table in tables if not table.empty] or tables[:1]
     return pd.concat(filled, ignore_index=True)
