@@ -35,14 +35,14 @@ from core.sheet import read_sheet
 from core.study import Scan, Study
 from tests.support import made_up_study
 
-# smaller than any real fit, so that the battery stays short; the rest are the methods' defaults
+# smaller than any real fit, and in fewer steps, so that the battery stays short; the rest are the methods' defaults
 QUICK = {
     "mispel": {"preset": "demo", "width": 4, "step1_epochs": 2, "step2_epochs": 2},
-    "calamiti": {"preset": "demo", "beta_width": 2, "width": 2, "epochs": 1},
-    "cyclegan": {"preset": "demo", "width": 2, "epochs": 1},
+    "calamiti": {"preset": "demo", "beta_width": 2, "width": 2, "epochs": 1, "batch": 16},
+    "cyclegan": {"preset": "demo", "width": 2, "epochs": 1, "batch": 16},
     "espa": {"preset": "demo", "width": 4, "step1_epochs": 1, "step2_epochs": 2},
     "ravel": {"engine": "gmm", "probability": 0.7},
-    "stylegan": {"preset": "demo", "width": 2, "hidden": 4},
+    "stylegan": {"preset": "demo", "width": 2, "hidden": 4, "batch": 16},
     "deepharmony": {"width": 2, "epochs": 1},
 }
 
