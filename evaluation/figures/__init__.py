@@ -18,7 +18,7 @@ from __future__ import annotations
 import importlib
 import multiprocessing
 import pkgutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -52,14 +52,25 @@ def draw(run: Path | str, *, paper: bool = False, threads: int = 1) -> list[Path
     is left out, and an old picture of it removed. Returns what was written. Raises `InputError` where the
     folder holds no run or a table lacks a column.
     """
-    one = partial(draw_for_paper if paper else draw_one, run)
+    every = names()
+    some = partial(_draw_some, run, paper=paper)
     if threads == 1:
-        return [path for name in names() for path in one(name)]
+        return [path for paths in some(every) for path in paths]
+    shares = [every[first::threads] for first in range(threads)]
+    drawn: dict[str, list[Path]] = {}
     with ProcessPoolExecutor(threads, mp_context=multiprocessing.get_context("spawn")) as processes:
-        return [path for paths in processes.map(one, names()) for path in paths]
+        for share, found in zip(shares, processes.map(some, shares), strict=True):
+            drawn |= dict(zip(share, found, strict=True))
+    return [path for name in every for path in drawn[name]]
 
 
-def draw_one(run: Path | str, name: str) -> list[Path]:
+def _draw_some(run: Path | str, chosen: Sequence[str], *, paper: bool) -> list[list[Path]]:
+    """Draw some figures of a run, which is read once for all of them; of each what was written."""
+    opened = read_run(run)
+    return [(draw_for_paper if paper else draw_one)(opened, name) for name in chosen]
+
+
+def draw_one(run: Path | str | FinishedRun, name: str) -> list[Path]:
     """Draw one figure for the report, and write beside it what it is: title, topic and caption, as JSON."""
     # matplotlib is slow to import, and whoever has figures drawn elsewhere has no use for it
     from evaluation.figures import style
@@ -76,7 +87,7 @@ def draw_one(run: Path | str, name: str) -> list[Path]:
     return [*paths, told]
 
 
-def draw_for_paper(run: Path | str, name: str) -> list[Path]:
+def draw_for_paper(run: Path | str | FinishedRun, name: str) -> list[Path]:
     """Draw one figure at the widths of a paper, and write its caption, which says "simulated", beside each."""
     from evaluation.figures import style
 
@@ -95,10 +106,11 @@ def draw_for_paper(run: Path | str, name: str) -> list[Path]:
     return paths
 
 
-def _opened(run: Path | str, name: str) -> tuple[FinishedRun, ModuleType]:
+def _opened(run: Path | str | FinishedRun, name: str) -> tuple[FinishedRun, ModuleType]:
     """A run with the arms that a figure is about, and the figure's module."""
     figure = load(name)
-    return read_run(run).only(*getattr(figure, "ROLES", WITHOUT_SEEDS)), figure
+    opened = run if isinstance(run, FinishedRun) else read_run(run)
+    return opened.only(*getattr(figure, "ROLES", WITHOUT_SEEDS)), figure
 
 
 def _remove(paths: Iterable[Path]) -> None:

@@ -61,10 +61,16 @@ class FinishedRun:
     rescans: pd.DataFrame = field(default_factory=pd.DataFrame)
     roles: tuple[Role, ...] = get_args(Role)
     _tables: dict[str, pd.DataFrame | None] = field(default_factory=dict, repr=False)
+    _views: dict[tuple[Role, ...], FinishedRun] = field(default_factory=dict, repr=False)
 
     def only(self, *roles: Role) -> FinishedRun:
-        """The run with the arms of these roles alone; an arm that the run doesn't describe stays."""
-        return dataclasses.replace(self, roles=roles, _tables={})
+        """The run with the arms of these roles alone; an arm that the run doesn't describe stays.
+
+        Whoever asks for the same roles again is given the same run, with the tables that it has read.
+        """
+        if roles not in self._views:
+            self._views[roles] = dataclasses.replace(self, roles=roles, _tables={})
+        return self._views[roles]
 
     def shows(self, arm: str) -> bool:
         """Whether tables and lists hold this arm."""
