@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from scipy import ndimage
 
 LAYERS = {"1": (1, 1), "2": (2, 2), "3-4": (3, 4), "deeper": (5, 255)}
 """By name the depths, first and last, of the brain's layers from its edge inward."""
@@ -19,6 +18,8 @@ def depth(mask: np.ndarray) -> np.ndarray:
 
     1 is the outermost layer. Beyond the image there is no brain. Counts end at 255.
     """
+    from scipy import ndimage
+
     steps = ndimage.distance_transform_cdt(np.pad(mask, 1), metric="taxicab")
     return np.minimum(steps[1:-1, 1:-1, 1:-1], 255).astype(np.uint8)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from scipy import ndimage
 
 from core.boxes import spans
 
@@ -31,6 +30,8 @@ def detail(image: np.ndarray, mask: np.ndarray) -> float:
 
     It is taken over the voxels whose whole neighborhood is in `mask` (X, Y, Z), bool; NaN where there are none.
     """
+    from scipy import ndimage
+
     box = spans(mask)
     if box is None:
         return math.nan

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy import ndimage
 
 from core.names import RAW
 from core.roughness import detail, roughness
@@ -70,6 +69,8 @@ class Border:
 
 def border(white: np.ndarray, gray: np.ndarray, voxel_sizes: Sequence[float]) -> Border:
     """The border of white and gray matter, bool (X, Y, Z): voxels that touch both, but for those on the box's rim."""
+    from scipy import ndimage
+
     near = widened(white) & widened(gray)
     inner = np.zeros_like(near)
     inner[1:-1, 1:-1, 1:-1] = near[1:-1, 1:-1, 1:-1]

@@ -18,7 +18,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import ndimage
 
 from core.boxes import spans
 from core.errors import InputError
@@ -271,6 +270,8 @@ class FlatWindows:
 
 def flat_smooth(values: np.ndarray) -> np.ndarray:
     """Means (X, Y, Z) over 7 x 7 voxels in axial slices; beyond the box lies background, which is 0."""
+    from scipy import ndimage
+
     return ndimage.uniform_filter(values, (FLAT_WINDOW, FLAT_WINDOW, 1), mode="constant", cval=0.0)
 
 
