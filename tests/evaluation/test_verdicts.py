@@ -211,6 +211,27 @@ def test_seeds_that_failed_are_missed():
     assert removed_answer(found[found["method"] == "mine"], SSIM.better, lacking=lacking) == (UNKNOWN, lacking)
 
 
+def test_what_a_random_training_gains_under_one_seed_is_not_shown():
+    levels = {"raw": 0.8, "mine": 0.9, "mine_seed1": 0.9, "mine_blur": 0.8}
+    arms = described(
+        mine={"random_fit": True}, mine_seed1={"role": "seed", "of": "mine"}, mine_blur={"role": "blur", "of": "mine"}
+    )
+
+    def removed(arms: dict[str, Arm]) -> tuple[str, str]:
+        table = study({name: level for name, level in levels.items() if name in arms})
+        found = gains(table, None, Endpoint(SSIM, primary=True), arms)
+        return verdicts.removed_by_arm(arms["mine"], found[found["method"] == "mine"], SSIM.better, arms)
+
+    beyond = (BEYOND, "better than RAW and the blur as smooth as it is")
+    assert removed(arms) == beyond
+    alone = {name: arm for name, arm in arms.items() if name != "mine_seed1"}
+    answer, why = removed(alone)
+    assert (answer, why) == (verdicts.ONE_FIT, f"{beyond[1]}, by one fit: what another seed gives isn't known")
+    assert verdicts.harmonizes(answer, verdicts.KEPT) == verdicts.NOT_SHOWN
+    # a fit that is the same every time has no seeds to lack
+    assert removed(alone | described(mine={})) == beyond
+
+
 def test_volumes_shrunk_to_their_mean_are_not_kept():
     random = np.random.default_rng(0)
     volume = candidates()["volume_difference_pve"]
