@@ -6,9 +6,10 @@ import ast
 import re
 import sys
 import tomllib
-from importlib.metadata import PackageNotFoundError, files
+from importlib.metadata import PackageNotFoundError, files, metadata
 
 import pytest
+from packaging.specifiers import SpecifierSet
 
 from baselines.harness.registry import methods
 from core.errors import InputError
@@ -104,3 +105,17 @@ def test_what_is_not_asked_for_needs_no_library():
     bids = source("bids")
     given = {"dataset": "x", "registration": "none", "brain": "stripped", "n4": False}
     assert bids.module.libraries(bids.options(given)) == ("bids",)
+
+
+def test_the_lock_is_for_the_lowest_python_that_is_promised():
+    """Linux distributions stay with an early one (Debian 12: 3.11.2), which a new release of a library may refuse."""
+    lowest = PROJECT["requires-python"].removeprefix(">=") + ".0"
+    wanted = {}
+    for line in (ROOT / "requirements.lock").read_text(encoding="utf-8").splitlines():
+        name = line.partition("==")[0]
+        try:
+            wanted[line] = metadata(name).get("Requires-Python") or ""
+        except PackageNotFoundError:  # an extra's, or for another system
+            continue
+    assert len(wanted) > 100
+    assert [line for line, pythons in wanted.items() if lowest not in SpecifierSet(pythons)] == []
