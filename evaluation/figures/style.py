@@ -94,7 +94,8 @@ def settings(on: Medium) -> dict[Any, Any]:
         # or a layout would be solved again while saving, and drawn once more for that
         "figure.autolayout": False,
         "figure.constrained_layout.use": False,
-        # a dollar in somebody's label is a dollar
+        # a dollar in somebody's label is a dollar; a logarithmic axis needs a number format of its own, since
+        # matplotlib's is written in dollars
         "text.parse_math": False,
         # hinted type has other widths at other resolutions, and the page is laid out at only one
         "text.hinting": "none",
