@@ -76,11 +76,11 @@ def read_rows(path: Path | str) -> pd.DataFrame:
     """Read the sheet's rows as text and check ids and duplicates, without opening an image."""
     import pandas as pd
 
-    return pd.DataFrame(_read(path).records())
+    return pd.DataFrame(_read(path)[1].records())
 
 
-def _read(path: Path | str) -> TextTable:
-    """The sheet's table, its rows checked."""
+def _read(path: Path | str) -> tuple[dict[str, list[str]], TextTable]:
+    """The sheet's cells by column, its rows checked, and the table that they are from."""
     found = read_text_table(path)
     for column in REQUIRED:
         if column not in found.columns:
@@ -104,18 +104,14 @@ def _read(path: Path | str) -> TextTable:
     for column in ids:
         cells = found.column(column)
         check_told_apart((f"{found.where(place)}, column {column}", cell) for place, cell in enumerate(cells))
-    _check_times(found)
-    _check_single(found, ids)
-    return found
+    table = {column: found.column(column) for column in found.columns}
+    _check_times(table, found)
+    _check_single(table, found, ids)
+    return table, found
 
 
-def _columns(found: TextTable) -> dict[str, list[str]]:
-    return {column: found.column(column) for column in found.columns}
-
-
-def _check_times(found: TextTable) -> None:
+def _check_times(table: Mapping[str, Sequence[str]], found: TextTable) -> None:
     """Refuse a time that is no number of years from 0 on, and a follow-up without session or earlier scan."""
-    table = _columns(found)
     if TIME not in table:
         return
     for place, cell in enumerate(table[TIME]):
@@ -161,9 +157,8 @@ def times(table: Columns) -> np.ndarray:
     return np.array([0.0 if is_missing(cell) else float(cell) for cell in table[TIME]])
 
 
-def _check_single(found: TextTable, ids: Sequence[str]) -> None:
+def _check_single(table: Mapping[str, Sequence[str]], found: TextTable, ids: Sequence[str]) -> None:
     """Refuse a row of a scan that another row is of, and one whose files would have another's names."""
-    table = _columns(found)
     scans: dict[tuple[str, ...], int] = {}
     for place, scan in enumerate(zip(*(table[column] for column in ids), strict=True)):
         if scan in scans:
@@ -214,8 +209,7 @@ def read_sheet(path: Path | str, *, scale: Scale = "none", check: bool = True, s
     images will be segmented as they are. Raises `InputError` naming file and row.
     """
     path = Path(path)
-    found = _read(path)
-    table = _columns(found)
+    table, found = _read(path)
     covariates = [column for column in found.columns if column not in OWN]
     scans = [
         Scan(

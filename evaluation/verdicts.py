@@ -357,9 +357,14 @@ def removed_by_arm(arm: Arm, part: pd.DataFrame, better: str, described: Mapping
     if not arm.competes:
         return NOT_COMPARED, "a person's other scans are used" if arm.role == "arm" else "a control"
     removed, why = removed_answer(part, better, arm.due, lacking_seeds(part, described))
-    if removed == BEYOND and arm.random_fit and part["seeds"].max() < 2:
+    if removed == BEYOND and has_one_fit(arm, part):
         return ONE_FIT, f"{why}, by one fit: what another seed gives isn't known"
     return removed, why
+
+
+def has_one_fit(arm: Arm, part: pd.DataFrame) -> bool:
+    """Whether an arm's gains (rows of `GAIN_COLUMNS`) are by one fit of several that a random training could give."""
+    return arm.random_fit and bool(part["seeds"].max() < 2)
 
 
 def removed_shares(over_raw: Mapping[Any, Any], sign: float) -> dict[str, float]:

@@ -188,8 +188,10 @@ def refuse_overwriting(given: argparse.Namespace, paths: Sequence[Path]) -> None
 
     A step of a run, which has a record, owns its files and does them again.
     """
+    if given.status is not None or given.overwrite:
+        return
     there = [path for path in paths if path.exists()]
-    if there and given.status is None and not given.overwrite:
+    if there:
         raise InputError(
             f"{there[0]}: is there already ({len(there)} of the {len(paths)} files to be written are); name another "
             "folder with --out, or replace them with --overwrite"

@@ -242,12 +242,12 @@ def _check_people(folder: Path, told: Mapping[str, Any], table: pd.DataFrame) ->
             raise InputError(
                 f"{folder}/{RESULTS}: arms: the parameters of '{entry['id']}' are no JSON object; {NEW_BUNDLE}"
             ) from None
-    raw = next((entry for entry in told["arms"] if entry["id"] == RAW), {"role": "arm", "uses_other_scans": False})
-    if raw["role"] != "arm" or raw["uses_other_scans"]:
-        raise InputError(f"{folder}/{RESULTS}: arms: '{RAW}' is what all are compared with, no control; {NEW_BUNDLE}")
     ids = {entry["id"] for entry in told["arms"]}
     if len(ids) < len(told["arms"]) or RAW not in ids:
         raise InputError(f"{folder}/{RESULTS}: arms: an id stands twice, or '{RAW}' is missing; {NEW_BUNDLE}")
+    raw = next(entry for entry in told["arms"] if entry["id"] == RAW)
+    if raw["role"] != "arm" or raw["uses_other_scans"]:
+        raise InputError(f"{folder}/{RESULTS}: arms: '{RAW}' is what all are compared with, no control; {NEW_BUNDLE}")
     unknown = sorted(set(table["method"]) - ids)
     if unknown:
         raise InputError(f"{where}: numbers of '{unknown[0][:80]}', which is no arm of {RESULTS}; {NEW_BUNDLE}")
@@ -281,7 +281,6 @@ def _check_numbers(results: Results, folder: Path) -> None:
                 raise InputError(
                     f"{where}: {name} of {own['arm']} is {sent[name]}, its people give {own[name]}; {NEW_BUNDLE}"
                 )
-    for own, sent in zip(computed, told["results"], strict=True):
         for name in ("control", "over", "people", "answer"):
             right, said = ([gain[name] for gain in entry["gains"]] for entry in (own, sent))
             if right != said:

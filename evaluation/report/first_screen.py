@@ -28,6 +28,7 @@ from evaluation.verdicts import (
     VERDICT_COLUMNS,
     WORSE,
     endpoint_label,
+    has_one_fit,
     kept_answer,
 )
 
@@ -230,7 +231,7 @@ def _warnings_of_arm(run: FinishedRun, arm: str, part: pd.DataFrame) -> list[str
     about, label = run.described[arm], run.label(arm)
     told = []
     permuted = part[part["control"] == "permuted"]
-    if about.random_fit and part["seeds"].max() < 2:
+    if has_one_fit(about, part):
         told.append(f"{label} has one fit: what of its gain is the seed isn't known (`controls: seeds`).")
     if not permuted.empty and permuted["control_seeds"].max() < 2:
         told.append(f"{label}: one permutation of the labels, whose chance isn't in the interval (`controls: seeds`).")
