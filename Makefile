@@ -15,12 +15,13 @@ PIP_INSTALL := $(if $(UV),uv pip install --quiet,python -m pip install --quiet -
 demo: $(INSTALLED)
 	$(RUN) snakemake --cores $(CORES) --quiet rules host reason
 
+# one thread a process, since there is a process a core: linear algebra's threads spin while they wait
 test: $(INSTALLED)
-	$(RUN) python -m pytest --numprocesses $(CORES)
+	$(RUN) OMP_NUM_THREADS=1 python -m pytest --numprocesses $(CORES)
 
 # what a change should pass in under a minute, before the rest
 quick: $(INSTALLED)
-	$(RUN) python -m pytest --numprocesses $(CORES) -m "not slow"
+	$(RUN) OMP_NUM_THREADS=1 python -m pytest --numprocesses $(CORES) -m "not slow"
 
 check: $(INSTALLED)
 	$(RUN) ruff check .
