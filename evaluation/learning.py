@@ -28,18 +28,10 @@ from evaluation.arms.parts import REGION_COLUMNS, join
 from evaluation.measures import identity, rescans, volumes
 from evaluation.measures.interface import Measured, rescan_table
 from evaluation.measures.reliability import icc, volumes_of
-from evaluation.verdicts import (
-    KEPT,
-    UNKNOWN,
-    Endpoint,
-    Gain,
-    endpoints,
-    gain_of,
-    kept_of,
-    means_by_person,
-    rescan_floor,
-    volumes_of_endpoint,
-)
+from evaluation.verdicts.answers import KEPT, UNKNOWN
+from evaluation.verdicts.endpoints import Endpoint, endpoints, means_by_person, rescan_floor, volumes_of_endpoint
+from evaluation.verdicts.gains import Gain, gain_of
+from evaluation.verdicts.kept import kept_of
 
 NOT_WITHIN = "not within the people there are"
 """What is said of an arm whose gain isn't surely above 0, or that doesn't surely keep the person, with all of them."""

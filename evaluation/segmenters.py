@@ -26,7 +26,9 @@ from evaluation.runs.arms_table import Arm, read_arms
 from evaluation.runs.metrics import read_metric
 from evaluation.scan_pairs import with_first_scans
 from evaluation.sensitivity import kendall_tau
-from evaluation.verdicts import VOLUME_DIFFERENCES, Endpoint, gains, removed_by_arm
+from evaluation.verdicts.endpoints import VOLUME_DIFFERENCES, Endpoint
+from evaluation.verdicts.gains import gains
+from evaluation.verdicts.verdict import removed_by_arm
 
 OWN_RULE = "the run's rule"
 TISSUE = "GM"

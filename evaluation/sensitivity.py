@@ -23,7 +23,7 @@ from core.run_folder import RunFolder
 from evaluation.measures import registry
 from evaluation.measures.interface import Measure, rescan_table
 from evaluation.runs.arms_table import read_arms
-from evaluation.verdicts import VERDICT_COLUMNS
+from evaluation.verdicts.verdict import VERDICT_COLUMNS
 
 COLUMNS = ["run", "scanner_share", "method", "role", "score", "score_low", "score_high", "rank", "harmonizes"]
 SHARE_MEASURE = "ssim"

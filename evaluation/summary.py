@@ -34,7 +34,7 @@ from evaluation.measures import registry
 from evaluation.measures.interface import Measure, OverPeople, Summary, rescan_table
 from evaluation.runs.arms_table import read_arms
 from evaluation.runs.metrics import read_metric
-from evaluation.verdicts import STAND_INS
+from evaluation.verdicts.endpoints import STAND_INS
 
 ORACLE = "oracle"
 RESCAN = "rescan"

@@ -302,7 +302,7 @@ class Configuration:
         from baselines.harness.parameters import make_parameters
         from baselines.harness.registry import image_method, method
         from baselines.interface import Plan
-        from evaluation.verdicts import check_primary
+        from evaluation.verdicts.endpoints import check_primary
         from segmentation.interface import check_engine, gives_partial_volumes
         from segmentation.thresholds import check_rule
 

@@ -23,7 +23,7 @@ def main(arguments: argparse.Namespace) -> None:
     from evaluation.figures import sensitivity as drawing
     from evaluation.figures import style
     from evaluation.sensitivity import agreement_of_order, scores, sentence
-    from evaluation.verdicts import endpoint_label
+    from evaluation.verdicts.endpoints import endpoint_label
 
     table = scores(arguments.runs)
     agreement = agreement_of_order(table)

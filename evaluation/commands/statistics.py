@@ -12,7 +12,7 @@ from evaluation.equivalence import run_equivalence
 from evaluation.segmenters import run_segmenters
 from evaluation.statistics import run_statistics
 from evaluation.summary import run_summary
-from evaluation.verdicts import run_verdicts
+from evaluation.verdicts.verdict import run_verdicts
 
 HELP = "paired tests, gains beyond controls, verdicts, equivalence with rescans, and the summary"
 

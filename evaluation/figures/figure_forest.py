@@ -16,7 +16,8 @@ from evaluation.figures.media import medium
 from evaluation.figures.style import Look
 from evaluation.measures import registry
 from evaluation.runs.finished_run import FinishedRun
-from evaluation.verdicts import GAIN_COLUMNS, endpoint_label
+from evaluation.verdicts.endpoints import endpoint_label
+from evaluation.verdicts.gains import GAIN_COLUMNS
 
 ROLES = ("arm", "permuted", "blur")
 

@@ -12,7 +12,7 @@ from evaluation.figures import style
 from evaluation.figures.media import medium
 from evaluation.runs.finished_run import FinishedRun, is_yes
 from evaluation.segmenters import COLUMNS, OWN_RULE
-from evaluation.verdicts import BEYOND
+from evaluation.verdicts.answers import BEYOND
 from evaluation.volume_rules import NAMES
 
 TITLE = "What each segmenter says of the arms"

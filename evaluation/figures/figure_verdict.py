@@ -14,7 +14,10 @@ from evaluation.figures import style
 from evaluation.figures.media import medium
 from evaluation.figures.style import Look
 from evaluation.runs.finished_run import FinishedRun
-from evaluation.verdicts import GAIN_COLUMNS, KEPT_SHARE, NOT_COMPARED, VERDICT_COLUMNS, endpoint_label
+from evaluation.verdicts.answers import KEPT_SHARE, NOT_COMPARED
+from evaluation.verdicts.endpoints import endpoint_label
+from evaluation.verdicts.gains import GAIN_COLUMNS
+from evaluation.verdicts.verdict import VERDICT_COLUMNS
 
 TITLE = "Differences between scanners removed, and the person kept"
 TOPIC = "Verdict"
@@ -60,7 +63,7 @@ def plot(
     simulated: bool = False,
     notes: Sequence[str] = (),
 ) -> style.Page:
-    """Draw `verdicts` (`evaluation.verdicts.VERDICT_COLUMNS`), a point an arm."""
+    """Draw `verdicts` (`evaluation.verdicts.verdict.VERDICT_COLUMNS`), a point an arm."""
     shown = verdicts[verdicts["removed_share"].notna() & verdicts["kept_share"].notna()]
     on = medium()
     named = shown if len(shown) <= MOST_NAMES else shown[shown["removed"] != NOT_COMPARED].head(MOST_NAMES)

@@ -13,7 +13,8 @@ from matplotlib.axes import Axes
 from core.names import RAW
 from evaluation.figures import style
 from evaluation.figures.media import medium
-from evaluation.verdicts import KEPT_SHARE, Endpoint
+from evaluation.verdicts.answers import KEPT_SHARE
+from evaluation.verdicts.endpoints import Endpoint
 
 TITLE = "How many travelling people an arm needs"
 SPREAD = 0.07

@@ -44,16 +44,9 @@ from evaluation.merging.results import (
 from evaluation.report.page import without_folders
 from evaluation.runs.arms_table import Arm
 from evaluation.runs.wholeness import false_jobs, planned_jobs
-from evaluation.verdicts import (
-    NOT_SHOWN,
-    UNKNOWN,
-    VERDICT_COLUMNS,
-    Kept,
-    harmonizes,
-    removed_by_arm,
-    removed_shares,
-    why_of,
-)
+from evaluation.verdicts.answers import NOT_SHOWN, UNKNOWN
+from evaluation.verdicts.kept import Kept
+from evaluation.verdicts.verdict import VERDICT_COLUMNS, harmonizes, removed_by_arm, removed_shares, why_of
 
 RESULTS, CHECKSUMS = "results.json", "checksums.json"
 SCHEMA_FILE = Path(__file__).resolve().parents[1] / "schemas" / "results.schema.yaml"
@@ -72,7 +65,7 @@ OF_THE_MACHINE = ("config", "inputs", "machine")
 """What of a provenance isn't sent: the configuration is, by itself; inputs are, as fingerprints."""
 
 KEPT_NUMBERS = ("kept_share", "kept_share_low", "kept_share_high", "kept_volume_share")
-"""Of a verdict the numbers of `evaluation.verdicts.Kept`, in its order."""
+"""Of a verdict the numbers of `evaluation.verdicts.kept.Kept`, in its order."""
 
 NEW_BUNDLE = "ask for it again, made by `python -m evaluation bundle RUN`"
 

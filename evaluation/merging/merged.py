@@ -19,7 +19,7 @@ from core.names import MISSING, RAW
 from evaluation.merging.random_effects import mean_share, random_effects
 from evaluation.merging.results import VERDICT_NUMBERS, VERDICT_WORDS, Results
 from evaluation.runs.arms_table import Arm
-from evaluation.verdicts import gain_of
+from evaluation.verdicts.gains import gain_of
 
 FEWEST_STUDIES = 2
 

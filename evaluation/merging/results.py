@@ -32,17 +32,9 @@ from evaluation.runs.arms_table import Arm, read_arms
 from evaluation.runs.finished_run import FinishedRun, read_run
 from evaluation.runs.metrics import read_metric
 from evaluation.runs.study_card import study_card
-from evaluation.verdicts import (
-    GAIN_COLUMNS,
-    VERDICT_COLUMNS,
-    Endpoint,
-    candidates,
-    check_primary,
-    gains,
-    means_by_person,
-    smallest_gain,
-    with_seeds,
-)
+from evaluation.verdicts.endpoints import Endpoint, candidates, check_primary, means_by_person
+from evaluation.verdicts.gains import GAIN_COLUMNS, gains, smallest_gain, with_seeds
+from evaluation.verdicts.verdict import VERDICT_COLUMNS
 
 SCHEMA = 1
 """The version of `results.json`; a change of what it holds or means is another."""
@@ -106,7 +98,7 @@ class Results:
 
     @cached_property
     def gains(self) -> pd.DataFrame:
-        """The endpoint's gains, computed from the people's numbers: `evaluation.verdicts.GAIN_COLUMNS`."""
+        """The endpoint's gains, computed from the people's numbers: `evaluation.verdicts.gains.GAIN_COLUMNS`."""
         return gains(self.table, self.rescans, self.endpoint, self.arms)
 
     @cached_property

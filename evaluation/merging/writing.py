@@ -22,7 +22,8 @@ from evaluation.report.templates import FOLDER, as_written, template
 from evaluation.sensitivity import agreement_of_order, sentence
 from evaluation.tables.layout import Panel, Table
 from evaluation.tables.writing import to_markdown
-from evaluation.verdicts import HARMONIZES, endpoint_label
+from evaluation.verdicts.answers import HARMONIZES
+from evaluation.verdicts.endpoints import endpoint_label
 
 PAGE, MACHINE = "README.md", "merged.json"
 FIGURE = "pairwise"

@@ -16,21 +16,11 @@ from evaluation.runs.finished_run import ENDED, FinishedRun, is_yes
 from evaluation.segmenters import COLUMNS as SEGMENTER_COLUMNS
 from evaluation.segmenters import sentence as segmenters_sentence
 from evaluation.tables.notes import rules_note
-from evaluation.verdicts import (
-    BEYOND,
-    GAIN_COLUMNS,
-    KEPT,
-    LOST,
-    NOT_COMPARED,
-    OVER,
-    SMOOTHER,
-    UNKNOWN,
-    VERDICT_COLUMNS,
-    WORSE,
-    endpoint_label,
-    has_one_fit,
-    kept_answer,
-)
+from evaluation.verdicts.answers import BEYOND, KEPT, LOST, NOT_COMPARED, SMOOTHER, UNKNOWN, WORSE
+from evaluation.verdicts.endpoints import endpoint_label
+from evaluation.verdicts.gains import GAIN_COLUMNS
+from evaluation.verdicts.kept import kept_answer
+from evaluation.verdicts.verdict import OVER, VERDICT_COLUMNS, has_one_fit
 
 FEW_PEOPLE = 12
 """Below it an interval of people is so wide that only large gains show."""

@@ -10,7 +10,8 @@ from evaluation.runs.finished_run import FinishedRun
 from evaluation.tables.cells import number
 from evaluation.tables.layout import Entry, Panel, Table
 from evaluation.tables.notes import all_notes
-from evaluation.verdicts import GAIN_COLUMNS, endpoint_label
+from evaluation.verdicts.endpoints import endpoint_label
+from evaluation.verdicts.gains import GAIN_COLUMNS
 
 CONTROLS = {"raw": "RAW", "permuted": "permuted labels", "blur": "matched blur"}
 

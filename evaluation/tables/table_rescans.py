@@ -10,7 +10,7 @@ from evaluation.runs.finished_run import FinishedRun
 from evaluation.tables.cells import number
 from evaluation.tables.layout import Entry, Panel, Table
 from evaluation.tables.notes import all_notes
-from evaluation.verdicts import candidates
+from evaluation.verdicts.endpoints import candidates
 
 
 def make(run: FinishedRun) -> Table | None:

@@ -12,7 +12,7 @@ from evaluation.segmenters import COLUMNS, name_of
 from evaluation.tables.cells import number
 from evaluation.tables.layout import Entry, Panel, Table
 from evaluation.tables.notes import all_notes
-from evaluation.verdicts import BEYOND
+from evaluation.verdicts.answers import BEYOND
 
 KEYS = ["subject", "scanner", "tissue"]
 

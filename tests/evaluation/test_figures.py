@@ -24,7 +24,7 @@ from evaluation import figures
 from evaluation.figures import figure_verdict, panels, slices, style
 from evaluation.figures.media import REPORT
 from evaluation.runs.finished_run import read_run
-from evaluation.verdicts import VERDICT_COLUMNS
+from evaluation.verdicts.verdict import VERDICT_COLUMNS
 from tests.support.drawn_figures import axes_of, drawn, overlaps, texts
 from tests.support.example_run import PAPER_SCANNERS, write_example_run
 from tests.support.paths import ROOT

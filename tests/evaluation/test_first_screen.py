@@ -8,7 +8,7 @@ from evaluation.report.first_screen import MARKS, first_screen
 from evaluation.report.methods_text import stand_in
 from evaluation.report.templates import FOLDER
 from evaluation.runs.finished_run import read_run
-from evaluation.verdicts import endpoint_label
+from evaluation.verdicts.endpoints import endpoint_label
 from tests.support.example_run import write_example_run
 
 CSS = (FOLDER / "report.css").read_text(encoding="utf-8")

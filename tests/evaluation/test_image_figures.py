@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from core.files import read_table, write_table
 from evaluation.figures import figure_forest, figure_histograms, figure_residuals, style
 from evaluation.runs.finished_run import read_run
-from evaluation.verdicts import GAIN_COLUMNS
+from evaluation.verdicts.gains import GAIN_COLUMNS
 from tests.support.example_run import write_example_run
 
 

@@ -15,7 +15,7 @@ from core.names import RAW
 from evaluation.figures.learning import plot
 from evaluation.learning import Curve, Trial, answers, enough_people, summary_table, trial_table
 from evaluation.measures.volumes import volume_differences
-from evaluation.verdicts import Endpoint, candidates
+from evaluation.verdicts.endpoints import Endpoint, candidates
 
 PAIRS = [("A", "B")]
 SIZES = {"01": 500.0, "02": 540.0, "03": 590.0, "04": 620.0}

@@ -16,7 +16,7 @@ from evaluation.arms.segmenting import resegment_arm, segment_arm
 from evaluation.figures import figure_segmenters
 from evaluation.runs.arms_table import Arm
 from evaluation.segmenters import COLUMNS, Segmented, by_segmenter, order_agreement, sentence
-from evaluation.verdicts import BEYOND, UNCLEAR, WORSE
+from evaluation.verdicts.answers import BEYOND, UNCLEAR, WORSE
 from tests.support.made_up_study import write_study
 
 

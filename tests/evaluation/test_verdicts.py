@@ -6,25 +6,13 @@ import pytest
 
 from core.errors import InputError
 from core.files import write_table
-from evaluation import verdicts
 from evaluation.measures.volumes import volume_differences
 from evaluation.runs.arms_table import Arm
-from evaluation.verdicts import (
-    BEYOND,
-    KEPT,
-    LOST,
-    SMOOTHER,
-    UNCLEAR,
-    UNKNOWN,
-    WORSE,
-    Endpoint,
-    candidates,
-    gain_of,
-    gains,
-    kept_answer,
-    removed_answer,
-    share_interval,
-)
+from evaluation.verdicts.answers import BEYOND, KEPT, LOST, NOT_SHOWN, ONE_FIT, SMOOTHER, UNCLEAR, UNKNOWN, WORSE
+from evaluation.verdicts.endpoints import Endpoint, candidates, check_primary, endpoints
+from evaluation.verdicts.gains import gain_of, gains, smallest_gain
+from evaluation.verdicts.kept import kept_answer, mean_covariance, share_interval, volume_share
+from evaluation.verdicts.verdict import harmonizes, lacking_seeds, removed_answer, removed_by_arm, run_verdicts
 
 PAIRS = [("A", "B"), ("A", "C"), ("B", "C")]
 SSIM = candidates()["ssim"]
@@ -133,7 +121,7 @@ def test_without_partial_volumes_the_hard_label_stands_in():
         .rename(columns={"ssim": "absolute_difference_ml_hard"})
         .assign(tissue="GM", absolute_difference_ml_pve=np.nan)
     )
-    first = verdicts.endpoints({"volume_differences": table}, "volume_difference_pve", "GM")[0]
+    first = endpoints({"volume_differences": table}, "volume_difference_pve", "GM")[0]
     assert (first.measure.name, first.tissue, first.primary) == ("volume_difference_hard", "GM", True)
 
 
@@ -179,7 +167,7 @@ def test_mixing_in_everyones_mean_is_no_harmonization(rescan):
     """What keeps a share of the person's variance takes no more of the differences than that allows."""
     for mixed in np.linspace(0.001, 0.9, 200):
         kept, value = (1 - mixed) ** 2, (1 - mixed) * 16.0
-        counts = 16.0 - value > verdicts.smallest_gain(candidates()["volume_difference_pve"], 16.0, rescan) + 1e-9
+        counts = 16.0 - value > smallest_gain(candidates()["volume_difference_pve"], 16.0, rescan) + 1e-9
         assert not (counts and kept_answer(kept, kept) == KEPT)
 
 
@@ -206,7 +194,7 @@ def test_an_arm_that_is_worse_than_raw_is_so_without_its_controls_too():
 def test_seeds_that_failed_are_missed():
     levels = {"raw": 0.8, "mine": 0.9, "mine_permuted": 0.8, "mine_permuted_seed1": 0.8, "mine_blur": 0.8}
     found = gains(study(levels), None, Endpoint(SSIM, primary=True), CONTROLLED)
-    lacking = verdicts.lacking_seeds(found[found["method"] == "mine"], CONTROLLED)
+    lacking = lacking_seeds(found[found["method"] == "mine"], CONTROLLED)
     assert lacking == "1 of 2 fits of mine gave no numbers"
     assert removed_answer(found[found["method"] == "mine"], SSIM.better, lacking=lacking) == (UNKNOWN, lacking)
 
@@ -220,14 +208,14 @@ def test_what_a_random_training_gains_under_one_seed_is_not_shown():
     def removed(arms: dict[str, Arm]) -> tuple[str, str]:
         table = study({name: level for name, level in levels.items() if name in arms})
         found = gains(table, None, Endpoint(SSIM, primary=True), arms)
-        return verdicts.removed_by_arm(arms["mine"], found[found["method"] == "mine"], SSIM.better, arms)
+        return removed_by_arm(arms["mine"], found[found["method"] == "mine"], SSIM.better, arms)
 
     beyond = (BEYOND, "better than RAW and the blur as smooth as it is")
     assert removed(arms) == beyond
     alone = {name: arm for name, arm in arms.items() if name != "mine_seed1"}
     answer, why = removed(alone)
-    assert (answer, why) == (verdicts.ONE_FIT, f"{beyond[1]}, by one fit: what another seed gives isn't known")
-    assert verdicts.harmonizes(answer, verdicts.KEPT) == verdicts.NOT_SHOWN
+    assert (answer, why) == (ONE_FIT, f"{beyond[1]}, by one fit: what another seed gives isn't known")
+    assert harmonizes(answer, KEPT) == NOT_SHOWN
     # a fit that is the same every time has no seeds to lack
     assert removed(alone | described(mine={})) == beyond
 
@@ -249,13 +237,13 @@ def test_volumes_shrunk_to_their_mean_are_not_kept():
         for scanner in "ABC"
     ]
     tables = {"volumes": pd.DataFrame(rows)}
-    assert verdicts.volume_share(tables, ["mine"], Endpoint(volume, "GM")) == pytest.approx((0.81, 0.81, 0.81))
-    assert np.isnan(verdicts.volume_share(tables, ["mine"], Endpoint(SSIM))).all()
+    assert volume_share(tables, ["mine"], Endpoint(volume, "GM")) == pytest.approx((0.81, 0.81, 0.81))
+    assert np.isnan(volume_share(tables, ["mine"], Endpoint(SSIM))).all()
 
 
 def test_the_mean_covariance_is_the_tables():
     values = np.random.default_rng(0).normal(size=(2, 7, 4))
-    for own, found in zip(values, verdicts.mean_covariance(values), strict=True):
+    for own, found in zip(values, mean_covariance(values), strict=True):
         assert found == pytest.approx(np.cov(own.T)[np.triu_indices(4, 1)].mean())
 
 
@@ -265,7 +253,7 @@ def test_the_interval_of_the_share_of_volumes_holds_the_true_one(people, kept):
     for _ in range(300):
         own, noise = random.normal(0, 20, (people, 1)), random.normal(0, 6, (people, 4))
         arm = np.sqrt(kept) * own + 0.5 * noise + random.normal(0, 4, (people, 4))
-        _, low, high = share_interval(verdicts.mean_covariance, arm, own + noise)
+        _, low, high = share_interval(mean_covariance, arm, own + noise)
         holds += low <= kept <= high
     assert 0.89 <= holds / 300 <= 0.99
 
@@ -298,20 +286,20 @@ def test_an_arm_of_volumes_keeps_the_person_by_its_volumes(tmp_path):
     write_table(tmp_path / "arms.tsv", arms)
     write_table(tmp_path / "metrics" / "volumes.tsv", volumes)
     write_table(tmp_path / "metrics" / "volume_differences.tsv", volume_differences(volumes, pairs))
-    found = verdicts.run_verdicts(tmp_path, primary="volume_difference_pve", tissue="GM")[1].set_index("method")
+    found = run_verdicts(tmp_path, primary="volume_difference_pve", tissue="GM")[1].set_index("method")
     row = found.loc["mine"]
     assert (row["removed"], row["kept"], row["harmonizes"]) == (BEYOND, KEPT, "yes")
     assert 0.9 < row["kept_share_low"] <= row["kept_share"] <= row["kept_share_high"]
     assert row["kept_share"] == row["kept_volume_share"]
     write_table(tmp_path / "metrics" / "ssim.tsv", study({"raw": 0.8}))
-    found = verdicts.run_verdicts(tmp_path, primary="ssim", tissue="")[1].set_index("method")
+    found = run_verdicts(tmp_path, primary="ssim", tissue="")[1].set_index("method")
     assert found.loc["mine", "why"] == "it gives volumes, and the primary endpoint is of images"
 
 
 def test_a_primary_endpoint_must_be_measured():
     with pytest.raises(InputError, match="'ssym' is no measure of pairs of scanners.*did you mean 'ssim'"):
-        verdicts.check_primary("ssym", "")
+        check_primary("ssym", "")
     tables = {"ssim": study({"raw": 0.8})}
-    assert next(endpoint.label for endpoint in verdicts.endpoints(tables, "ssim", "")) == "SSIM"
+    assert next(endpoint.label for endpoint in endpoints(tables, "ssim", "")) == "SSIM"
     with pytest.raises(InputError, match="'GM' for ssim; give null"):
-        verdicts.endpoints(tables, "ssim", "GM")
+        endpoints(tables, "ssim", "GM")
