@@ -7,8 +7,8 @@ LITTLE_BETTER, LITTLE_WORSE = "better by little", "worse by little"
 """The interval leaves out 0, but not what counts."""
 
 ONE_FIT = "beyond in one fit"
-"""Beyond, by the one fit of a method whose training is random: of MISPEL's gain on real brains nine tenths of the
-uncertainty were the seed's (docs/results/real-seeds)."""
+"""Beyond, by the one fit of a method whose training is random: of the variance of MISPEL's gains on real brains eight
+to nine tenths were the seeds' (docs/results/real-seeds)."""
 
 SMOOTHER = "smoother than a rescan"
 NOT_COMPARED = "not compared"

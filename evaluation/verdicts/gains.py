@@ -52,7 +52,10 @@ GAIN_COLUMNS = [
 
 @dataclass(frozen=True)
 class Gain:
-    """The mean gain over people and seeds with its 95 % interval; `seed_share` is the seeds' part of its variance."""
+    """The mean gain over people and seeds with its 95 % interval.
+
+    `seed_share` is the seeds' part of its variance; NaN where neither side has several seeds, or nothing varies.
+    """
 
     gain: float
     low: float
@@ -92,7 +95,7 @@ def gain_of(arm: np.ndarray, control: np.ndarray) -> Gain:
         return Gain(mean, low, high, math.nan, 0.0 if people > 1 else math.nan)
     freedom = variance**2 / sum(part**2 / free for part, free in parts if part > 0)
     half = intervals.student(freedom) * math.sqrt(variance)
-    seeds = sum(part for part, _ in parts[1:]) / variance
+    seeds = sum(part for part, _ in parts[1:]) / variance if len(parts) > 1 else math.nan
     return Gain(mean, mean - half, mean + half, seeds, math.sqrt(variance))
 
 
