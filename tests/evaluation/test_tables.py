@@ -12,6 +12,7 @@ from core.files import read_table, write_table
 from evaluation.__main__ import main
 from evaluation.measures.registry import find
 from evaluation.runs.finished_run import read_run
+from evaluation.tables import table_claims
 from evaluation.tables.cells import summarize
 from evaluation.tables.latex import latex, to_latex
 from evaluation.tables.layout import Entry, Panel, Table
@@ -233,6 +234,19 @@ def test_the_papers_best_are_the_ones_it_prints_bold():
     assert ("CSF", "Philips-Trio") in set(
         best[best.method == "RAVEL"][["tissue", "pair"]].itertuples(index=False, name=None)
     )
+
+
+def test_claims_hold_mispel_against_the_papers_arms_alone(tmp_path):
+    write_example_run(tmp_path, subjects=3, methods=("raw", "whitestripe", "mispel", "mine"))
+    path = tmp_path / "metrics/volume_differences.tsv"
+    table = read_table(path)
+    column = "absolute_difference_ml"
+    write_table(path, table.assign(**{column: table[column].where(table["method"] != "mine", 0.0)}))
+    means = table.pivot_table(index=["tissue", "scanner_a", "scanner_b"], columns="method", values=column)
+    wins = (means["mispel"] <= means[["raw", "whitestripe", "mispel"]].min(axis=1)).sum()
+    found = {claim.claim: claim.here for claim in table_claims.claims(read_run(tmp_path).only("arm"))}
+    assert wins > 0
+    assert found["MISPEL has the smallest volume differences (the run's rule)"] == f"{wins} of 18 cases, beside RAW, WS"
 
 
 def test_a_run_is_read_once(run):
