@@ -29,9 +29,9 @@ def shuffled(study: Study, generator: np.random.Generator) -> Study:
 
     Everyone still has at most one scan a scanner, so that paired methods can be fitted too. Of people with a scan on
     every scanner, in random order, each one's labels are turned one scanner further than the last one's: so every
-    label holds scans of every scanner alike often, and what is learned of a label is learned of all scanners. Those
-    of others are permuted by chance. A follow-up has the label that the person's scan of that scanner has, or one by
-    chance where there is none.
+    label holds scans of every scanner alike often, but for one person where scanners don't divide them, and what is
+    learned of a label is learned of all scanners. Those of others are permuted by chance. A follow-up has the label
+    that the person's scan of that scanner has, or one by chance where there is none.
     """
     scanners = study.scanners
     mixed = [str(subject) for subject in generator.permutation(study.subjects)]
