@@ -10,6 +10,7 @@ import pandas as pd
 
 from baselines.harness.parameters import make_parameters
 from baselines.harness.registry import method
+from baselines.interface import Harmonizer, VolumeMethod
 
 COLUMNS = [
     "arm",
@@ -45,8 +46,8 @@ def describe(arms: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
     rows: list[dict[str, str]] = []
     labels: dict[str, str] = {}
     for arm, planned in arms.items():
-        chosen = method(planned["method"])
-        made = chosen(make_parameters(chosen, planned["parameters"]))
+        made = _made(planned)
+        chosen = type(made)
         own = arm == planned["method"]
         pattern = ROLE_LABELS.get(planned["role"], chosen.label if own else arm)
         label = pattern.format(labels.get(planned["of"], ""), arm.rpartition("seed")[2])
@@ -65,13 +66,25 @@ def describe(arms: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
                 "of": planned["of"],
                 "uses_other_scans": _yes(made.uses_other_scans),
                 "learns_scanners": _yes(made.learns_scanners and made.fits_on == "study"),
-                "random_fit": _yes(made.random_fit),
+                "random_fit": _yes(_is_random(made, arms)),
                 "maps_intensities": _yes(made.maps_intensities),
                 "parameters": json.dumps(made.describe_parameters(), sort_keys=True, default=str),
                 **chosen.card(),
             }
         )
     return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def _made(planned: Mapping[str, Any]) -> Harmonizer:
+    chosen = method(planned["method"])
+    return chosen(make_parameters(chosen, planned["parameters"]))
+
+
+def _is_random(made: Harmonizer, arms: Mapping[str, Mapping[str, Any]]) -> bool:
+    """Whether its fit depends on the seed, or that of the arm whose volumes it harmonizes."""
+    if made.random_fit or not isinstance(made, VolumeMethod) or made.of not in arms:
+        return made.random_fit
+    return _is_random(_made(arms[made.of]), arms)
 
 
 def _yes(value: bool) -> str:

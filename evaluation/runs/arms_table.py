@@ -28,7 +28,8 @@ class Arm:
     variant : what sets it apart from the published method, after its label.
     role : what it is there for (`core.names.Role`); of : the arm that it is a control or a further fit of.
     gives : images, or volumes alone.
-    uses_other_scans, learns_scanners, random_fit, maps_intensities : see `baselines.interface.Harmonizer`.
+    uses_other_scans, learns_scanners, random_fit, maps_intensities : see `baselines.interface.Harmonizer`. Volumes
+    harmonized of an arm whose fit is random have a random fit, too.
     parameters : in use, as JSON; empty where the run doesn't say.
     license, year, trained_on, needs, unseen_subjects, unseen_scanners : its method's card, in words.
     """

@@ -31,3 +31,14 @@ def test_arms_have_their_methods_card_and_every_parameter_in_use():
     assert row["license"] == "GPL-2"
     assert json.loads(row["parameters"])["probability"] == 0.7
     assert len(json.loads(row["parameters"])) > 1
+
+
+def test_an_arm_that_stands_on_a_random_fit_is_random_too():
+    arms = {
+        "mispel": {"method": "mispel", "parameters": {}},
+        "combat_volumes": {"method": "combat_volumes", "parameters": {}},
+        "stacked": {"method": "combat_volumes", "parameters": {"of": "mispel"}},
+        "twice": {"method": "covbat", "parameters": {"of": "stacked"}},
+    }
+    table = describe({name: arm | {"role": "arm", "of": ""} for name, arm in arms.items()}).set_index("arm")
+    assert table["random_fit"].to_dict() == {"mispel": "yes", "combat_volumes": "no", "stacked": "yes", "twice": "yes"}
