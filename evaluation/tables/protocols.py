@@ -83,26 +83,34 @@ def _scans(run: FinishedRun) -> zip:
 def _overview(runs: Sequence[FinishedRun]) -> Panel:
     """Rows of methods and protocols by measures and tissues."""
     header = ["Method", "Protocol", "n"]
-    cells: dict[tuple[int, str], list[Entry | str]] = {}
+    people: dict[tuple[int, str], str] = {}
+    cells: dict[tuple[int, str, str], Entry] = {}
     for name, (file, column, by_tissue, decimals) in MEASURES.items():
         measure = registry.find(name)
         for tissue in PAPER_TISSUES if by_tissue else (None,):
             header.append(f"{_name(measure)}, {tissue}" if tissue else _name(measure))
             for place, run in enumerate(runs):
-                table = run.table(f"metrics/{file}.tsv", ["method", "subject", column])
+                tissues = ["tissue"] if by_tissue else []
+                table = run.table(f"metrics/{file}.tsv", ["method", "subject", *tissues, column])
                 if table is None:
                     continue
                 part = table if tissue is None else table[table["tissue"] == tissue]
                 means = part.groupby(["method", "subject"], sort=False)[column].mean().rename("value").reset_index()
                 found = summarize(means.assign(tissue=MISSING, column=column), {column: measure})
                 for cell in found.to_dict("records"):
-                    row = cells.setdefault((place, cell["method"]), [str(cell["n"])])
-                    row.append(entry(cell, decimals))
+                    people.setdefault((place, cell["method"]), str(cell["n"]))
+                    cells[place, cell["method"], header[-1]] = entry(cell, decimals)
+    # an arm of volumes has no number of images
     rows = [
-        [run.label(arm), run.protocol, *cells[place, arm]]
+        [
+            run.label(arm),
+            run.protocol,
+            people[place, arm],
+            *(cells.get((place, arm, title), Entry(MISSING)) for title in header[3:]),
+        ]
         for arm in _arms(runs)
         for place, run in enumerate(runs)
-        if (place, arm) in cells
+        if (place, arm) in people
     ]
     return Panel("Means over pairs of scanners", header, rows)
 

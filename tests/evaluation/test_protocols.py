@@ -10,7 +10,9 @@ import pytest
 from core.errors import InputError
 from core.files import read_table, write_table
 from core.left_out import marks
-from evaluation.tables.protocols import write_protocols
+from core.names import MISSING
+from evaluation.runs.finished_run import read_run
+from evaluation.tables.protocols import table_protocols, write_protocols
 from tests.support.example_run import write_example_run
 
 
@@ -84,3 +86,30 @@ def test_runs_that_cannot_stand_side_by_side(tmp_path):
     other = hold_out(write_example_run(tmp_path / "three", subjects=3))
     with pytest.raises(InputError, match="other subjects or scanners"):
         write_protocols([one, other])
+
+
+def test_an_arm_without_numbers_of_images_has_gaps_and_no_number_under_anothers_head(tmp_path):
+    together = write_example_run(tmp_path / "together", subjects=4, methods=("raw", "ravel"))
+    apart = hold_out(write_example_run(tmp_path / "apart", subjects=4, methods=("raw", "ravel"), seed=1))
+    for run in (together, apart):
+        table = read_table(run / "metrics" / "ssim.tsv")
+        write_table(run / "metrics" / "ssim.tsv", table[table["method"] != "ravel"])
+    overview = table_protocols([read_run(together), read_run(apart)]).panels[0]
+    assert {len(row) for row in overview.rows} == {len(overview.header)}
+    by_name = [dict(zip(overview.header, row, strict=True)) for row in overview.rows]
+    ravel = [row for row in by_name if row["Method"] == "RAVEL"]
+    assert [row["SSIM"].mean for row in ravel] == [MISSING] * 2
+    whole = read_table(together / "metrics" / "volume_differences.tsv")
+    chosen = whole[(whole["method"] == "ravel") & (whole["tissue"] == "GM")]
+    mean = chosen.groupby("subject")["absolute_difference_ml_pve"].mean().mean()
+    head = next(name for name in overview.header if name.endswith("mL, GM"))
+    assert ravel[0][head].mean == f"{mean:.2f}"
+
+
+def test_a_table_of_another_version_is_named(tmp_path):
+    together = write_example_run(tmp_path / "together", subjects=4)
+    apart = hold_out(write_example_run(tmp_path / "apart", subjects=4))
+    path = together / "metrics" / "volume_differences.tsv"
+    write_table(path, read_table(path).drop(columns="tissue"))
+    with pytest.raises(InputError, match="volume_differences.tsv: no column 'tissue'"):
+        write_protocols([together, apart])
