@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from core.errors import InputError, nearest
 from core.names import MISSING, SCAN_IDS
-from core.paths import check_is_file
+from core.paths import check_is_file, check_writable
 
 if TYPE_CHECKING:
     import pandas as pd  # loaded where a table is read: it takes 35 MB, which segmenting an image can't spare
@@ -41,12 +41,14 @@ def write_beside(path: Path | str) -> Iterator[Path]:
 
     The suffix is kept, since libraries choose a format by it. On any error the temporary file is
     removed and whatever stood under `path` stays as it was. Raises `InputError` for a device or a pipe, in whose place
-    a file would come to lie.
+    a file would come to lie, for a folder, and where no folder can be made for the file.
     """
     path = Path(path)
-    if path.exists() and not path.is_file() and not path.is_dir():
+    if path.is_dir():
+        raise InputError(f"{path}: a folder; give the path of a file")
+    if path.exists() and not path.is_file():
         raise InputError(f"{path}: no file but a device or a pipe; give the path of a file")
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     temporary = beside(path)
     try:
         yield temporary
@@ -63,17 +65,32 @@ def write_beside(path: Path | str) -> Iterator[Path]:
 def write_folder_beside(folder: Path) -> Iterator[Path]:
     """A new folder beside `folder`, which takes its place when the block succeeds.
 
-    On any error it is removed and whatever stood under `folder` stays as it was.
+    On any error it is removed and whatever stood under `folder` stays as it was. Raises `InputError` where a file
+    stands there, and where no folder can be made.
     """
     unfinished = beside(folder)
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"{folder}: a file; give the path of a folder")
     shutil.rmtree(unfinished, ignore_errors=True)
-    unfinished.mkdir(parents=True)
+    make_folder(unfinished)
     try:
         yield unfinished
         shutil.rmtree(folder, ignore_errors=True)
         unfinished.rename(folder)
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder, and those that it is in. Raises `InputError` where a file is in the way, or may nothing be made.
+
+    A full or read-only disk is another matter, which what was given isn't at fault for: see `is_place_trouble`.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError, PermissionError):
+        check_writable(folder)
+        raise
 
 
 def remove_unfinished(folder: Path | str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from core.errors import InputError
@@ -25,3 +26,14 @@ def check_is_file(path: Path) -> None:
     if not regular:
         what = "a folder; name a file in it" if path.is_dir() else "not a regular file"
         raise InputError(f"{path}: {what}")
+
+
+def check_writable(folder: Path | str) -> None:
+    """Refuse a folder that cannot be written, or made; raises `InputError`."""
+    there = Path(folder).absolute()
+    while not there.exists():
+        there = there.parent
+    if not there.is_dir():
+        raise InputError(f"{there}: not a folder, so {folder} cannot be written; move it away")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise InputError(f"{there}: cannot be written (read-only, or another's), so {folder} can't; change that first")

@@ -22,17 +22,6 @@ LONGEST_END_S = 15.0
 NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)
 
 
-def check_writable(folder: Path | str) -> None:
-    """Refuse a folder that cannot be written, or made; raises `InputError`."""
-    there = Path(folder).absolute()
-    while not there.exists():
-        there = there.parent
-    if not there.is_dir():
-        raise InputError(f"{there}: not a folder, so {folder} cannot be written; move it away")
-    if not os.access(there, os.W_OK | os.X_OK):
-        raise InputError(f"{there}: cannot be written (read-only, or another's), so {folder} can't; change that first")
-
-
 def claim(folder: Path | str) -> int | None:
     """Claim a run's folder for this process until it ends.
 

@@ -39,7 +39,7 @@ def write_merged(merged: Merged, out: Path) -> list[Path]:
     from evaluation.figures import pairwise as drawing
     from evaluation.figures import style
 
-    if out.exists() and any(out.iterdir()) and not (out / MACHINE).is_file():
+    if out.is_dir() and any(out.iterdir()) and not (out / MACHINE).is_file():
         raise InputError(f"{out}: holds something else than merged studies; give a folder of its own")
     arms, pairs, ranked = merging.by_study(merged), merging.pairwise(merged), merging.ranks(merged)
     spread, order = merging.spread_of_ranks(ranked), agreement_of_order(ranked)

@@ -11,8 +11,8 @@ from typing import get_args
 
 from core.errors import InputError
 from core.files import read_json, read_table, write_json
-from core.jobs.run_lock import check_writable
 from core.names import Scale
+from core.paths import check_writable
 from core.run_folder import StudyFolder
 from core.scan_quality import PRESENT, sentences
 from studies.commands._dataset import add_dataset_options, dataset_options, preview

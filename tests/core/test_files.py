@@ -7,7 +7,7 @@ import os
 import pytest
 
 from core.errors import InputError
-from core.files import write_beside, write_text
+from core.files import write_beside, write_folder_beside, write_text
 
 
 def test_a_pipe_is_not_replaced_by_a_file(tmp_path):
@@ -32,3 +32,29 @@ def test_what_stood_there_stays_where_writing_fails(tmp_path):
         fail()
     assert path.read_text() == "before"
     assert os.listdir(tmp_path) == ["table.tsv"]
+
+
+@pytest.mark.parametrize("place", ["file/table.tsv", "file/deep/table.tsv"])
+def test_a_file_where_a_folder_is_wanted_is_named(place, tmp_path):
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(InputError, match="file: not a folder, so .* cannot be written; move it away"):
+        write_text(tmp_path / place, "text")
+    with (
+        pytest.raises(InputError, match="file: not a folder, so .* cannot be written; move it away"),
+        write_folder_beside(tmp_path / place),
+    ):
+        pytest.fail("began the work")
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_a_file_and_a_folder_do_not_take_each_others_place(tmp_path):
+    (tmp_path / "file").write_text("mine")
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(InputError, match="folder: a folder; give the path of a file"):
+        write_text(tmp_path / "folder", "text")
+    with (
+        pytest.raises(InputError, match="file: a file; give the path of a folder"),
+        write_folder_beside(tmp_path / "file"),
+    ):
+        pytest.fail("began the work")
+    assert sorted(os.listdir(tmp_path)) == ["file", "folder"]

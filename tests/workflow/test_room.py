@@ -17,7 +17,8 @@ from core.images import save_image
 from core.jobs.command import run
 from core.jobs.disk_space import TRUTH, bytes_to_write, check_room
 from core.jobs.record import run_step
-from core.jobs.run_lock import check_writable, claim
+from core.jobs.run_lock import claim
+from core.paths import check_writable
 from studies.sources import source
 from tests.support.made_up_study import AFFINE, SHAPE
 from tests.support.paths import ROOT

@@ -8,8 +8,9 @@ from pathlib import Path
 from core.errors import InputError
 from core.files import read_table, remove_unfinished, write_text
 from core.jobs.disk_space import check_room
-from core.jobs.run_lock import check_writable, claim
+from core.jobs.run_lock import claim
 from core.names import RAW
+from core.paths import check_writable
 from core.run_folder import RunFolder, draw_name
 from core.scan_quality import sentences
 from core.travelling import JUDGED
