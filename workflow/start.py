@@ -18,6 +18,11 @@ def asks_for(target: str) -> bool:
     return target in _given().targets
 
 
+def says_cores() -> bool:
+    """Whether the command line says how many cores there are; a dry run is told 1 where it doesn't."""
+    return _given().cores is not None
+
+
 @cache
 def _given() -> argparse.Namespace:
     from snakemake.cli import get_argument_parser

@@ -22,7 +22,7 @@ from workflow.leftovers import forget_failures, take_out
 from workflow.progress import tell_progress
 from workflow.slurm import asked_first, end_earlier_jobs
 from workflow.source_hash import configured_modules, method_hash, verb_hash
-from workflow.start import asks_for, command_line, is_dry_run
+from workflow.start import asks_for, command_line, is_dry_run, says_cores
 
 DRY_RUN = is_dry_run()
 
@@ -38,7 +38,7 @@ try:
         STUDY.check_other_blocks()
         STUDY.check_files()
         # a number of jobs is given where they go elsewhere, and a dry run takes 1 core where none is
-        if workflow.resource_settings.nodes is None and not DRY_RUN:
+        if workflow.resource_settings.nodes is None and (not DRY_RUN or says_cores()):
             STUDY.check_cores(workflow.resource_settings.cores)
         check_writable(STUDY.run)
         if not DRY_RUN:
