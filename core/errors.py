@@ -63,6 +63,28 @@ def is_place_trouble(error: BaseException | None) -> bool:
     return False
 
 
+@contextlib.contextmanager
+def saying_where(where: str) -> Iterator[None]:
+    """Have an exception from the block, of code that isn't ours or failed on one image, say where it came from.
+
+    It stays what it was, with a note (PEP 678): `in_words` and its traceback end with that. What was given and can't
+    be used says its place itself.
+    """
+    try:
+        yield
+    except (InputError, NotApplicable):
+        raise
+    except Exception as error:
+        error.add_note(where)
+        raise
+
+
+def in_words(error: BaseException) -> str:
+    """An exception in a line: its type, what it says, and the notes on where it came from."""
+    notes = "; ".join(getattr(error, "__notes__", ()))
+    return f"{type(error).__name__}: {error}" + (f" ({notes})" if notes else "")
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """A hint " (did you mean 'x'?)" for a misspelt `name`, or the list of what is known."""
     known = sorted(known)

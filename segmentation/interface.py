@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from core.errors import InputError, nearest
+from core.errors import InputError, nearest, saying_where
 from core.names import TISSUES
 
 ENGINES = "segmentation.engines"
@@ -184,14 +184,15 @@ def segment(
     module = importlib.import_module(f"{ENGINES}.{engine}")
     placed = {"affine": np.diag([*sizes, 1.0]) if affine is None else affine}
     try:
-        found = module.segment(
-            np.asarray(image, dtype=np.float32),
-            check_segmentable(image, mask, voxel_sizes),
-            sizes,
-            threads,
-            partial_volumes,
-            **(placed if getattr(module, "ON_ATLAS", False) else {}),
-        )
+        with saying_where(f"in engine {engine}, {name}"):
+            found = module.segment(
+                np.asarray(image, dtype=np.float32),
+                check_segmentable(image, mask, voxel_sizes),
+                sizes,
+                threads,
+                partial_volumes,
+                **(placed if getattr(module, "ON_ATLAS", False) else {}),
+            )
         _check_found(found)
     except InputError as error:
         raise InputError(f"{name}: {error}") from None

@@ -12,7 +12,7 @@ from baselines.harness.registry import image_method
 from baselines.harness.saved import Description, load_method, read_description
 from baselines.interface import Context, Harmonizer
 from core import folds
-from core.errors import InputError
+from core.errors import InputError, saying_where
 from core.images import check_grid, save_image
 from core.jobs.command import progress
 from core.run_folder import image_name
@@ -44,9 +44,11 @@ def apply_method(
         for scan in study.every:
             check_grid(scan.opened, *grid, f"the scans that '{name}' was fitted on")
     for shown in shown_parts(arm, study):
-        arm.prepare(shown)
+        with saying_where(f"in {name}.prepare, {shown.scans[0].name}"):
+            arm.prepare(shown)
         for scan in progress(shown.scans, what=f"{name}: harmonize"):
-            harmonized = arm.transform(scan)
+            with saying_where(f"in {name}.transform, {scan.name}"):
+                harmonized = arm.transform(scan)
             check_output(harmonized, scan, name)
             save_image(out / image_name(scan.name), harmonized, scan.affine)
     return arm.used_device

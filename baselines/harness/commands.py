@@ -20,6 +20,7 @@ from core import folds
 from core.errors import InputError
 from core.jobs.made import reads
 from core.jobs.record import run_step
+from core.paths import check_writable
 from core.run_folder import image_name, scan_name
 from core.sheet import read_sheet
 
@@ -124,6 +125,7 @@ def fit_from(given: argparse.Namespace, name: str) -> None:
     if given.labels is not None and made.labels_by is None:
         raise InputError(f"--labels: the fit of '{name}' with these parameters looks at none; leave it out")
     check_processes(made, given.processes)
+    check_writable(given.model)
     reads(made.reads(read_sheet(given.scans, check=False)))
     run_step(
         partial(_fit, name, parameters, context, given),
@@ -149,6 +151,7 @@ def harmonize_from(given: argparse.Namespace, name: str) -> None:
     """Apply the saved model of method `name` as the command line says."""
     context = Context(threads=given.threads, device=given.device)
     again = named(given.param)
+    check_writable(given.out)
 
     def work() -> str:
         study = read_sheet(given.scans, scale=model_scale(given.model))

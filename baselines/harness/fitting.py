@@ -10,7 +10,7 @@ from baselines.harness.registry import image_method
 from baselines.harness.saved import MODEL_FILE, write_checksums
 from baselines.harness.withheld import Withheld
 from baselines.interface import Context, Harmonizer
-from core.errors import InputError, NotApplicable
+from core.errors import InputError, NotApplicable, saying_where
 from core.files import write_folder_beside, write_json
 from core.jobs.ranks import rank, ranks
 from core.libraries import check_libraries
@@ -36,11 +36,13 @@ def fit_method(
     arm = chosen(parameters, context)
     with (withheld or Withheld()).training(arm, study) as seen:
         check_applicable(arm, seen)
-        arm.fit(seen)
+        with saying_where(f"in {name}.fit, {len(seen.scans)} scans"):
+            arm.fit(seen)
         if rank() > 0:
             return arm.used_device
         with write_folder_beside(folder) as unfinished:
-            arm.save(unfinished)
+            with saying_where(f"in {name}.save"):
+                arm.save(unfinished)
             write_description(arm, seen, unfinished)
     return arm.used_device
 

@@ -17,6 +17,7 @@ from core import folds
 from core.errors import InputError
 from core.files import write_table
 from core.jobs.record import run_step
+from core.paths import check_writable
 from core.sheet import read_sheet
 
 
@@ -50,6 +51,7 @@ def fit_volumes_from(given: argparse.Namespace, name: str) -> None:
     """Fit the method of volumes `name` as the command line says."""
     parameters = parse_parameters(volume_method(name), given.param)
     check_processes(volume_method(name)(parameters), given.processes)
+    check_writable(given.model)
     context = Context(given.seed, given.threads)
     files = _files(given, name)
 
@@ -66,6 +68,7 @@ def apply_volumes_from(given: argparse.Namespace, name: str) -> None:
     """Apply the saved model of the method of volumes `name`: tables of the names of those given, in another folder."""
     files = _files(given, name)
     again = named(given.param)
+    check_writable(given.out)
     written = [given.out / path.name for path in files.tissues]
     by_region = [given.out / path.name for path in files.regions]
     if set(written + by_region) & set(files.tissues + files.regions):

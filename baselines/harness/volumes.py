@@ -17,7 +17,7 @@ from baselines.harness.saved import load_into, make_saved, read_description
 from baselines.harness.withheld import Withheld
 from baselines.interface import Context, VolumeMethod
 from core import folds
-from core.errors import Caution, InputError
+from core.errors import Caution, InputError, saying_where
 from core.files import write_folder_beside
 from core.study import Scan, Study
 from core.volume_tables import REGION, by_scan, of_scans, read_volumes, rules_of, whole_tissues
@@ -66,9 +66,12 @@ def fit_volumes(
         with write_folder_beside(folder) as unfinished:
             for rule in _known(table):
                 of_rule = made(parameters, context)
-                of_rule.fit(seen, of_scans(by_scan(table, rule), (*seen.scans, *seen.follow_ups)))
+                volumes = of_scans(by_scan(table, rule), (*seen.scans, *seen.follow_ups))
+                with saying_where(f"in {name}.fit, volumes by {rule} of {len(seen.scans)} scans"):
+                    of_rule.fit(seen, volumes)
                 (unfinished / rule).mkdir()
-                of_rule.save(unfinished / rule)
+                with saying_where(f"in {name}.save"):
+                    of_rule.save(unfinished / rule)
             write_description(arm, seen, unfinished)
 
 
@@ -116,9 +119,11 @@ def apply_volumes(
         harmonized = {}
         for shown in shown_parts(arm, study):
             volumes = of_scans(wide, shown.scans)
-            of_rule.prepare(shown, volumes)
+            with saying_where(f"in {name}.prepare, {shown.scans[0].name}"):
+                of_rule.prepare(shown, volumes)
             for scan, own in zip(shown.scans, volumes, strict=True):
-                harmonized[scan.name] = of_rule.transform(scan, own)
+                with saying_where(f"in {name}.transform, {scan.name}"):
+                    harmonized[scan.name] = of_rule.transform(scan, own)
                 check_volumes(harmonized[scan.name], own, scan, name)
         parts = pd.DataFrame.from_dict(harmonized, orient="index").set_axis(wide.columns, axis=1)
         tissues = whole_tissues(parts)

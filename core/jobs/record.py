@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-from core.errors import Caution, InputError, NotApplicable, is_place_trouble
+from core.errors import Caution, InputError, NotApplicable, in_words, is_place_trouble
 from core.files import read_json, write_json
 from core.jobs.child import Ended, in_child
 from core.jobs.cost import peak_mb
@@ -47,14 +47,14 @@ def run_step(
     `placeholders` are the files that the workflow expects: where the work made none, they are empty.
     Several `processes` do the work together (`core.jobs.ranks`), which then can be pickled: the step ends as they do.
     Without a `status_file`, and in a process that torchrun has started beside another, only the work is done, here
-    and without a limit, as by hand, and raises what it raises; several processes of it `InputError`,
-    `NotApplicable` or `SystemExit`.
+    and without a limit, as by hand: it raises `InputError`, `NotApplicable`, what a full or read-only disk raises, or,
+    after the traceback of any other failure, which its author needs, `SystemExit` with the sentence of a run.
     """
     attempt = partial(_attempt, work)
     if processes > 1:
         attempt = partial(in_ranks, attempt, processes)
     elif status_file is None or rank() > 0:
-        work()
+        _do_by_hand(work, method, step)
         return "ok"
     begun = time.monotonic()
     record: dict[str, Any] = {"method": method, "step": step, "status": "ok", "reason": ""}
@@ -71,7 +71,7 @@ def run_step(
         if record["status"] == "failed" and (on_failure == "stop" or status_file is None):
             if at_fault:
                 raise InputError(record["reason"])
-            sys.exit(f"error: {method} failed at step {step}: {record['reason']}")
+            sys.exit(_failed(method, step, record["reason"]))
     if status_file is None:
         if record["status"] == "not_applicable":
             raise NotApplicable(record["reason"])
@@ -83,6 +83,24 @@ def run_step(
     write_json(status_file, record)
     status: str = record["status"]
     return status
+
+
+def _do_by_hand(work: Callable[[], str | None], method: str, step: str) -> None:
+    """Do the work here; a failure is told with its traceback, and ends with the sentence of a run."""
+    try:
+        work()
+    except (InputError, NotApplicable):
+        raise
+    except Exception as error:
+        if is_place_trouble(error):
+            raise
+        traceback.print_exc()
+        sys.exit(_failed(method, step, in_words(error)))
+
+
+def _failed(method: str, step: str, reason: str) -> str:
+    """The sentence that a failure ends with."""
+    return f"error: {method} failed at step {step}: {reason}"
 
 
 def _touch(placeholders: Iterable[Path | str]) -> None:
@@ -107,7 +125,7 @@ def _attempt(work: Callable[[], str | None]) -> dict[str, Any]:
         if is_place_trouble(error):
             return {"status": "failed", "reason": _kept(str(error)), "place_trouble": True}
         traceback.print_exc()
-        ended = {"status": "failed", "reason": _kept(f"{type(error).__name__}: {error}")}
+        ended = {"status": "failed", "reason": _kept(in_words(error))}
     return ended | {"peak_mb": peak_mb()}
 
 

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.errors import InputError
+from core.errors import InputError, in_words
 from segmentation import Segmentation, check_segmentable, labels_at, segment, volumes_ml
 from segmentation.interface import engines
 from tests.support.made_up_study import AFFINE, made_up_brain, scanned
@@ -265,3 +265,15 @@ def test_compiles_without_a_folder_to_keep_the_code_in():
     namespace = {}
     exec(compile("def double(x):\n    return 2 * x\n", "<nowhere>", "exec"), namespace)
     assert kernel(namespace["double"])(3) == 6
+
+
+def test_what_an_engine_raises_names_engine_and_image(brain, monkeypatch):
+    def broken(*_: object) -> None:
+        raise np.linalg.LinAlgError("Singular matrix")
+
+    monkeypatch.setattr("segmentation.engines.gmm.segment", broken)
+    image, mask, _ = brain
+    with pytest.raises(np.linalg.LinAlgError, match="Singular matrix") as raised:
+        segment(image, mask, SIZES, engine="gmm", name="images/raw/sub-02.nii.gz")
+    told = "LinAlgError: Singular matrix (in engine gmm, images/raw/sub-02.nii.gz)"
+    assert in_words(raised.value) == told
