@@ -25,7 +25,7 @@ from jsonschema import Draft202012Validator
 
 from core.documents import read_document
 from core.errors import InputError
-from core.files import checksum, read_json, read_table, write_beside, write_json, write_table, write_text
+from core.files import checksum, read_table, write_beside, write_json, write_table, write_text
 from core.names import RAW
 from core.paths import check_is_file
 from core.run_folder import RunFolder
@@ -43,6 +43,7 @@ from evaluation.merging.results import (
 )
 from evaluation.report.page import without_folders
 from evaluation.runs.arms_table import Arm
+from evaluation.runs.provenance import read_provenance
 from evaluation.runs.wholeness import false_jobs, planned_jobs
 from evaluation.verdicts.answers import NOT_SHOWN, UNKNOWN
 from evaluation.verdicts.kept import Kept
@@ -79,7 +80,7 @@ def write_bundle(run: Path, out: Path) -> Path:
         raise InputError(f"{out}: a bundle is a zip; give a name that ends in .zip")
     check_complete(run)
     results = results_of_run(run)
-    provenance = read_json(RunFolder(run).provenance)
+    provenance = read_provenance(run, "config")
     with tempfile.TemporaryDirectory() as made:
         folder = Path(made)
         write_json(folder / RESULTS, results.told)

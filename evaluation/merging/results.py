@@ -31,6 +31,7 @@ from evaluation.report.page import without_folders
 from evaluation.runs.arms_table import Arm, read_arms
 from evaluation.runs.finished_run import FinishedRun, read_run
 from evaluation.runs.metrics import read_metric
+from evaluation.runs.provenance import read_provenance
 from evaluation.runs.study_card import study_card
 from evaluation.verdicts.endpoints import Endpoint, candidates, check_primary, means_by_person
 from evaluation.verdicts.gains import GAIN_COLUMNS, gains, smallest_gain, with_seeds
@@ -136,6 +137,11 @@ def results_of_run(folder: Path) -> Results:
     primary = found[found["endpoint"] == "primary"]
     if primary.empty:
         raise InputError(f"{run.files.statistic('gains')}: nothing of the primary endpoint; no arm gave numbers in it")
+    unsaid = [arm for arm in primary["method"].unique() if arm not in set(verdicts["method"])]
+    if unsaid:
+        raise InputError(
+            f"{run.files.statistic('verdicts')}: no verdict on '{unsaid[0]}', which has gains; start the run again"
+        )
     first = primary.iloc[0]
     endpoint = Endpoint(registry.find(first["measure"]), "" if pd.isna(first["tissue"]) else str(first["tissue"]), True)
     table, rescans = tables_of(run.folder, endpoint)
@@ -303,7 +309,7 @@ def _what_was_run(run: FinishedRun) -> dict[str, Any]:
     """Name, date, versions and fingerprints: `configuration` without what changes no result, `inputs` of the user's
     files, `people` of these and, where people are made up, their seed, `scans` of the images as they entered the study.
     """
-    told = read_json(run.files.provenance)
+    told = read_provenance(run.folder, "config", "inputs", "machine.date", "project_version")
     own = run.files.study.inputs
     inputs = read_json(own) if own.is_file() else {}
     config = told["config"]

@@ -20,7 +20,7 @@ from evaluation import scan_outliers
 from evaluation.measures.registry import measures
 from evaluation.runs.arms_table import Arm
 from evaluation.runs.finished_run import FinishedRun, is_yes, text
-from evaluation.runs.provenance import step_costs
+from evaluation.runs.provenance import read_provenance, step_costs
 from evaluation.runs.study_card import study_card, voxel_size
 
 STATUS_WORDS = {"ok": "ok", "failed": "failed", "not_applicable": "not applicable"}
@@ -462,5 +462,4 @@ def _shown(value: object) -> str:
 
 
 def _provenance(run: FinishedRun) -> dict[str, Any]:
-    path = run.files.provenance
-    return read_json(path) if path.is_file() else {}
+    return read_provenance(run.folder) if run.files.provenance.is_file() else {}

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from core.brain_edge import LARGEST_EDGE_BIAS
+from core.errors import InputError
 from evaluation.label_trust import ON_LABELS, doubt_note
 from evaluation.measures import registry
 from evaluation.runs.finished_run import ENDED, FinishedRun, is_yes
@@ -51,6 +52,12 @@ def first_screen(run: FinishedRun) -> dict[str, Any]:
         return {}
     verdicts = verdicts[verdicts["removed"] != NOT_COMPARED]
     primary = gains[(gains["endpoint"] == "primary") & gains["method"].isin(verdicts["method"])]
+    for method in verdicts["method"]:
+        if method not in run.described:
+            raise InputError(
+                f"{run.files.arms}: names no '{method}', of which statistics/verdicts.tsv has a verdict; start the run "
+                "again to have both made anew"
+            )
     rows = verdicts.to_dict("records")
     # where every arm failed there is nothing to answer; the failures stand above
     if primary.empty:

@@ -6,15 +6,19 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from core.files import read_json, write_text
+from core.files import write_text
 from evaluation.report import content
 from evaluation.report.templates import FOLDER, template
 from evaluation.runs.finished_run import FinishedRun
+from evaluation.runs.provenance import read_provenance
 
 REFERENCES = FOLDER / "references.bib"
 ENTRY = re.compile(r"^@\w+\{(?P<key>\w+),$.*?^\}$", re.DOTALL | re.MULTILINE)
 CITED_AS = re.compile(r"^  cited_as = \{(.*)\},\n", re.MULTILINE)
 KEY = re.compile(r"@(\w+)")
+SAYS = ("config", "project_version", "git.commit", "machine.python", "versions")
+"""What the text says of a run by its provenance."""
+
 OF_A_STUDY = {"raw": "as they entered the study"}
 """What stands for a citation of methods that are none."""
 
@@ -60,7 +64,7 @@ def methods_text(run: FinishedRun, keys: Mapping[str, str]) -> str:
 
     keys: of the references, by how methods cite them. Raises `InputError` where the run has no provenance.
     """
-    told = read_json(run.files.provenance)
+    told = read_provenance(run.folder, *SAYS)
     config = told["config"]
     competing = [about for about in run.described.values() if about.competes]
     source = config["study"]["source"]

@@ -10,10 +10,11 @@ import yaml
 from PIL import Image
 
 from core.errors import InputError
-from core.files import read_json, write_beside, write_folder_beside, write_json, write_text
+from core.files import write_beside, write_folder_beside, write_json, write_text
 from evaluation.report import content, first_screen
 from evaluation.report.templates import template
 from evaluation.runs.finished_run import FinishedRun, read_run
+from evaluation.runs.provenance import read_provenance
 
 PAGE = "README.md"
 FIGURES = (
@@ -48,7 +49,7 @@ def publish(folder: Path | str, out: Path) -> Path:
         raise InputError(f"{run.folder}: no report with verdicts; finish the run first")
     if out.exists() and not (out / "provenance.json").is_file():
         raise InputError(f"{out}: holds something else than a page of a run; give a folder of its own")
-    told = read_json(run.files.provenance)
+    told = read_provenance(run.folder, "config", "machine.date", "project_version", "git.commit")
     with write_folder_beside(out) as made:
         page = template("page.md.j2").render(
             run=content.overview(run),

@@ -13,10 +13,11 @@ import numpy as np
 import pandas as pd
 
 from core.errors import InputError
-from core.files import checksum, read_json, read_table
+from core.files import checksum, read_table
 from core.images import load_image
 from core.run_folder import RunFolder
 from core.sheet import read_rows
+from evaluation.runs.provenance import read_provenance
 
 KEYS = (
     "measure",
@@ -134,8 +135,8 @@ def _result(run: Path, name: Path) -> object:
 
 def _provenance(run: Path) -> dict[str, Any]:
     """What was run, but for the machine's part."""
-    path = RunFolder(run).provenance
-    return {name: value for name, value in read_json(path).items() if name != "machine"} if path.is_file() else {}
+    told = read_provenance(run) if RunFolder(run).provenance.is_file() else {}
+    return {name: value for name, value in told.items() if name != "machine"}
 
 
 def compare_provenance(a: Mapping[str, Any], b: Mapping[str, Any]) -> Iterator[Difference]:

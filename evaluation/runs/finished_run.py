@@ -18,11 +18,12 @@ import pandas as pd
 
 from core import folds, left_out
 from core.errors import InputError
-from core.files import read_json, read_table
+from core.files import read_table
 from core.names import Role
 from core.run_folder import RunFolder, image_name, scan_name
 from core.sheet import followed_up, read_rows, rescanned
 from evaluation.runs.arms_table import Arm, read_arms
+from evaluation.runs.provenance import read_provenance
 from evaluation.volume_rules import runs_rule
 
 WITHOUT_SEEDS: tuple[Role, ...] = tuple(role for role in get_args(Role) if role != "seed")
@@ -127,8 +128,7 @@ class FinishedRun:
     @cached_property
     def primary_measure(self) -> str:
         """The measure that the configuration names as the primary endpoint; empty where the run doesn't say."""
-        path = self.files.provenance
-        config = read_json(path)["config"] if path.is_file() else {}
+        config = read_provenance(self.folder, "config")["config"] if self.files.provenance.is_file() else {}
         return str(config["evaluation"]["primary"]["measure"]) if "evaluation" in config else ""
 
     @cached_property

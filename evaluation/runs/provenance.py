@@ -9,10 +9,12 @@ import subprocess
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
+import msgspec
 import pandas as pd
 
+from core.errors import InputError
 from core.files import checksum, read_json
 from core.jobs.cost import read_cost
 from core.names import ARM_STEPS
@@ -35,6 +37,53 @@ LIBRARIES = (
     "statsmodels",
     "torch",
 )
+
+
+class _Primary(TypedDict):
+    measure: str
+
+
+class _Evaluation(TypedDict, total=False):
+    primary: _Primary
+
+
+class _Config(TypedDict, total=False):
+    study: dict[str, Any]
+    methods: dict[str, Any]
+    evaluation: _Evaluation
+
+
+class _Provenance(TypedDict, total=False):
+    """What whoever reads a provenance takes for granted of its parts, where they are there."""
+
+    config: _Config
+    inputs: dict[str, str]
+    machine: dict[str, Any]
+    versions: dict[str, str]
+    git: dict[str, Any]
+    project_version: str
+
+
+def read_provenance(run: Path, *needed: str) -> dict[str, Any]:
+    """What `RUN/provenance.json` says, which must have the fields `needed`, such as `machine.date`.
+
+    Raises `InputError` where there is none, or what another version or somebody else wrote.
+    """
+    path = RunFolder(run).provenance
+    told: dict[str, Any] = read_json(path)
+    try:
+        msgspec.convert(told, _Provenance)
+    except msgspec.ValidationError as error:
+        raise InputError(f"{path}: not what a run writes ({error}); start the run again to have it made anew") from None
+    for name in needed:
+        inner: Any = told
+        for part in name.split("."):
+            if not isinstance(inner, dict) or part not in inner:
+                raise InputError(
+                    f"{path}: no '{name}', so another version wrote it; start the run again to have it made anew"
+                )
+            inner = inner[part]
+    return told
 
 
 def describe(study: Study, sheet: Path, config: dict[str, Any]) -> dict[str, Any]:

@@ -178,6 +178,21 @@ def test_statistics_that_do_not_follow_from_the_metrics_are_refused(tmp_path):
         results_of_run(run)
 
 
+def test_an_arm_with_gains_and_without_a_verdict_is_refused(tmp_path):
+    run = finished(tmp_path / "run", seed=14, methods=("raw", "whitestripe", "ravel"))
+    path = run / "statistics" / "verdicts.tsv"
+    write_table(path, read_table(path).head(1))
+    with pytest.raises(InputError, match="verdicts.tsv: no verdict on '.*', which has gains; start the run again"):
+        results_of_run(run)
+
+
+def test_merging_into_a_file_is_refused(runs, bundle, tmp_path):
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(InputError, match="file: a file; give the path of a folder"):
+        main(["merge", str(runs[0]), str(bundle), "--out", str(tmp_path / "file")])
+    assert (tmp_path / "file").read_text() == "mine"
+
+
 def test_a_configuration_counts_by_what_changes_results():
     one = {"run": "a", "study": {"source": "phantom", "phantom": {"n": 4}, "sheet": {"scans": None}}, "methods": {}}
     other = {"run": "b", "study": {"source": "phantom", "phantom": {"n": "4"}}, "methods": {"ravel": None}}

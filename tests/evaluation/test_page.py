@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -63,3 +64,12 @@ def test_a_page_is_replaced_and_anything_else_is_left(run, tmp_path):
     with pytest.raises(InputError, match="something else than a page"):
         publish(run, other)
     assert (other / "thesis.md").exists()
+
+
+def test_a_run_that_no_longer_says_what_its_arms_are_is_refused(run, tmp_path):
+    changed = tmp_path / "run"
+    shutil.copytree(run, changed)
+    (changed / "arms.tsv").unlink()
+    with pytest.raises(InputError, match=r"arms\.tsv: names no '.*', of which .* has a verdict; start the run again"):
+        publish(changed, tmp_path / "page")
+    assert not (tmp_path / "page").exists()
