@@ -101,7 +101,7 @@ def _overview(runs: Sequence[FinishedRun]) -> Panel:
                     people.setdefault((place, cell["method"]), str(cell["n"]))
                     cells[place, cell["method"], header[-1]] = entry(cell, decimals)
     # an arm of volumes has no number of images
-    rows = [
+    rows: list[list[str | Entry]] = [
         [
             run.label(arm),
             run.protocol,

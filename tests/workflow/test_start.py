@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from tests.support.made_up_study import write_study
 from tests.support.runs import snakemake, write_config
 from workflow import start
 
@@ -25,6 +26,7 @@ def test_whether_cores_are_said(words, said, monkeypatch):
 
 @pytest.mark.slow
 def test_a_dry_run_with_fewer_cores_than_a_fit_has_processes_is_refused(tmp_path):
+    write_study(tmp_path / "own")
     config = write_config(tmp_path, fit_processes=3)
     done = snakemake(tmp_path, "-n", "--configfile", config)
     assert done.returncode != 0
