@@ -14,7 +14,7 @@ import sys
 import tempfile
 import uuid
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from core.jobs.command import in_words
 from core.jobs.cost import peak_mb
 
 WORK = "work.pickle"
+OK = "ok"
 
 
 def rank() -> int:
@@ -66,25 +67,29 @@ def in_ranks(work: Callable[[], dict[str, Any]], count: int) -> dict[str, Any]:
             elastic_launch(config, sys.executable)("-m", __name__, name)
         except ChildFailedError as error:
             failures = error.failures
-        answers = {int(path.stem): path for path in sorted(folder.glob("*.json"), key=_written)}
-        chosen = at_fault({number: failure.exitcode for number, failure in failures.items()}, list(answers))
-        if chosen not in answers:
-            reason = f"process {chosen + 1} of {count} {_how(failures[chosen].exitcode)}"
-            return {"status": "failed", "reason": reason, "peak_mb": peak_mb()}
-        answer: dict[str, Any] = read_json(answers[chosen])
+        answers: dict[int, dict[str, Any]] = {
+            int(path.stem): read_json(path) for path in sorted(folder.glob("*.json"), key=_written)
+        }
+    ends = {number: answer.get("status", OK) for number, answer in answers.items()}
+    chosen = at_fault({number: failure.exitcode for number, failure in failures.items()}, ends)
+    if chosen not in answers:
+        reason = f"process {chosen + 1} of {count} {_how(failures[chosen].exitcode)}"
+        return {"status": "failed", "reason": reason, "peak_mb": peak_mb()}
+    answer = answers[chosen]
     return answer | {"peak_mb": max(answer["peak_mb"], peak_mb())}
 
 
-def at_fault(codes: Mapping[int, int], answered: Sequence[int]) -> int:
+def at_fault(codes: Mapping[int, int], answered: Mapping[int, str]) -> int:
     """Which process made all end: the first, 0, where none of them failed.
 
     codes : by number the exit codes of those that didn't end well, the negative signal of one that was killed.
-    answered : those that gave an answer, in their order: where one ends, the others soon fail at talking to it.
+    answered : how those ended that gave an answer, in their order: where one fails, the others soon fail at talking
+    to it. One whose work was done may still be ended by the launcher because another failed: it is no cause.
     """
     silent = [number for number in codes if number not in answered]
     # by SIGTERM the launcher ends whoever is left
     killed = [number for number in silent if codes[number] != -signal.SIGTERM]
-    failed = [number for number in answered if number in codes]
+    failed = [number for number, status in answered.items() if status != OK]
     return [*killed, *failed, *silent, 0][0]
 
 
@@ -106,7 +111,7 @@ def _be_rank(folder: Path) -> int:
     work = pickle.loads((folder / WORK).read_bytes())
     answer = work()
     write_json(folder / f"{rank()}.json", answer)
-    return int(answer.get("status", "ok") != "ok")
+    return int(answer.get("status", OK) != OK)
 
 
 if __name__ == "__main__":

@@ -23,16 +23,20 @@ TERMINATED, KILLED = -signal.SIGTERM, -signal.SIGKILL
 @pytest.mark.parametrize(
     ("codes", "answered", "cause"),
     [
-        ({}, [1, 0], 0),
+        ({}, {1: "ok", 0: "ok"}, 0),
         # the first to say what is wrong; the launcher ended the third
-        ({0: 1, 1: 1, 2: TERMINATED}, [1, 0], 1),
+        ({0: 1, 1: 1, 2: TERMINATED}, {1: "failed", 0: "failed"}, 1),
+        # even where the launcher ended it before it had left
+        ({0: 1, 1: TERMINATED}, {1: "failed", 0: "failed"}, 1),
         # whoever talked to the one that was killed said that it was gone
-        ({0: 1, 1: KILLED}, [0], 1),
-        ({0: TERMINATED, 1: KILLED}, [], 1),
-        ({0: 1, 1: 7, 2: TERMINATED}, [0], 1),
-        # one that ended well is no cause
-        ({0: 1}, [1, 0], 0),
-        ({0: TERMINATED}, [], 0),
+        ({0: 1, 1: KILLED}, {0: "failed"}, 1),
+        ({0: TERMINATED, 1: KILLED}, {}, 1),
+        ({0: 1, 1: 7, 2: TERMINATED}, {0: "failed"}, 1),
+        # one that ended well is no cause, and the launcher may end it before it has left
+        ({0: 1}, {1: "ok", 0: "failed"}, 0),
+        ({0: 1, 1: TERMINATED}, {1: "ok", 0: "failed"}, 0),
+        ({0: 1, 1: TERMINATED}, {1: "ok", 0: "not_applicable"}, 0),
+        ({0: TERMINATED}, {}, 0),
     ],
 )
 def test_which_process_made_all_end(codes, answered, cause):
