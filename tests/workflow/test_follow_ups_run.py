@@ -63,7 +63,7 @@ def runs(tmp_path_factory) -> tuple[Path, Path]:
     for follow_ups in (False, True):
         folder = tmp_path_factory.mktemp("followed" if follow_ups else "plain")
         write_own(folder, follow_ups=follow_ups)
-        config = configured(folder, protocol="kfold", folds={"count": 2, "stratify": "age"})
+        config = configured(folder, protocol="kfold", folds={"count": 2, "stratify": "age"}, people_per_job=4)
         done = snakemake(folder, *([] if follow_ups else ["tables"]), "--configfile", config)
         assert done.returncode == 0, done.stderr[-3000:]
         found.append(folder / "results" / "small")
