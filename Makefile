@@ -9,19 +9,20 @@ RUN := . $(VENV)/bin/activate &&
 UV := $(shell command -v uv 2>/dev/null)
 MAKE_VENV := $(if $(UV),uv venv --quiet --clear --python $(PYTHON),$(PYTHON) -m venv)
 PIP_INSTALL := $(if $(UV),uv pip install --quiet,python -m pip install --quiet --disable-pip-version-check)
+# one thread a process, since there is a process a core: linear algebra's threads spin while they wait
+PYTEST := OMP_NUM_THREADS=1 python -m pytest --numprocesses $(CORES)
 
 .PHONY: demo test quick check docs install clean
 
 demo: $(INSTALLED)
 	$(RUN) snakemake --cores $(CORES) --quiet rules host reason
 
-# one thread a process, since there is a process a core: linear algebra's threads spin while they wait
 test: $(INSTALLED)
-	$(RUN) OMP_NUM_THREADS=1 python -m pytest --numprocesses $(CORES)
+	$(RUN) $(PYTEST)
 
 # what a change should pass in under a minute, before the rest
 quick: $(INSTALLED)
-	$(RUN) OMP_NUM_THREADS=1 python -m pytest --numprocesses $(CORES) -m "not slow"
+	$(RUN) $(PYTEST) -m "not slow"
 
 check: $(INSTALLED)
 	$(RUN) ruff check .

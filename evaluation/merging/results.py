@@ -137,10 +137,10 @@ def results_of_run(folder: Path) -> Results:
     primary = found[found["endpoint"] == "primary"]
     if primary.empty:
         raise InputError(f"{run.files.statistic('gains')}: nothing of the primary endpoint; no arm gave numbers in it")
-    unsaid = [arm for arm in primary["method"].unique() if arm not in set(verdicts["method"])]
-    if unsaid:
+    unsaid = primary.loc[~primary["method"].isin(verdicts["method"]), "method"]
+    if len(unsaid):
         raise InputError(
-            f"{run.files.statistic('verdicts')}: no verdict on '{unsaid[0]}', which has gains; start the run again"
+            f"{run.files.statistic('verdicts')}: no verdict on '{unsaid.iloc[0]}', which has gains; start the run again"
         )
     first = primary.iloc[0]
     endpoint = Endpoint(registry.find(first["measure"]), "" if pd.isna(first["tissue"]) else str(first["tissue"]), True)

@@ -20,7 +20,7 @@ from evaluation import scan_outliers
 from evaluation.measures.registry import measures
 from evaluation.runs.arms_table import Arm
 from evaluation.runs.finished_run import FinishedRun, is_yes, text
-from evaluation.runs.provenance import read_provenance, step_costs
+from evaluation.runs.provenance import step_costs
 from evaluation.runs.study_card import study_card, voxel_size
 
 STATUS_WORDS = {"ok": "ok", "failed": "failed", "not_applicable": "not applicable"}
@@ -82,7 +82,7 @@ def _lost_scans(run: FinishedRun) -> list[str]:
 
 
 def _facts(run: FinishedRun) -> dict[str, str]:
-    config = _provenance(run).get("config", {})
+    config = run.provenance.get("config", {})
     card = study_card(run)
     found = {
         "Scans from": card["name"],
@@ -174,7 +174,7 @@ def arms(run: FinishedRun) -> list[dict[str, str]]:
 
     The status is the worst of its steps', its reason what they cautioned of where all ended well.
     """
-    set_by_user = _provenance(run).get("config", {}).get("methods") or {}
+    set_by_user = run.provenance.get("config", {}).get("methods") or {}
     told = {setback.arm: setback for setback in run.setbacks}
     found = []
     for arm in run.arms:
@@ -217,7 +217,7 @@ def in_words(parameters: Mapping[str, Any] | None) -> str:
 
 def started(run: FinishedRun) -> dict[str, str]:
     """When the run was made and by which command, and how long its jobs took together."""
-    told = _provenance(run).get("machine", {})
+    told = run.provenance.get("machine", {})
     costs = step_costs(Path(run.folder))
     return {
         "date": told.get("date", ""),
@@ -434,7 +434,7 @@ def methods(run: FinishedRun) -> dict[str, Any] | None:
 
 def provenance(run: FinishedRun) -> list[dict[str, Any]]:
     """`provenance.json` in sections: the configuration as YAML, long lists apart, the rest as it is."""
-    content = _provenance(run)
+    content = run.provenance
     # they stand among the times
     content.get("machine", {}).pop("steps", None)
     sections = []
@@ -459,7 +459,3 @@ def _place(name: str) -> int:
 
 def _shown(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value)
-
-
-def _provenance(run: FinishedRun) -> dict[str, Any]:
-    return read_provenance(run.folder) if run.files.provenance.is_file() else {}

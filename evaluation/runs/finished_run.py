@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import numpy as np
 import pandas as pd
@@ -124,6 +124,11 @@ class FinishedRun:
     def folds(self) -> int:
         """How many folds people were divided into; 0 where all are judged by fits that saw them."""
         return self.scans[folds.COLUMN].nunique() if folds.COLUMN in self.scans else 0
+
+    @cached_property
+    def provenance(self) -> dict[str, Any]:
+        """What it says of itself (`read_provenance`); nothing where it doesn't."""
+        return read_provenance(self.folder) if self.files.provenance.is_file() else {}
 
     @cached_property
     def primary_measure(self) -> str:

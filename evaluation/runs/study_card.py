@@ -10,7 +10,6 @@ from core.images import voxel_sizes
 from core.names import MISSING
 from core.nifti import open_nifti
 from evaluation.runs.finished_run import FinishedRun
-from evaluation.runs.provenance import read_provenance
 
 NOT_SAID = "not said"
 
@@ -18,7 +17,7 @@ NOT_SAID = "not said"
 def study_card(run: FinishedRun) -> dict[str, Any]:
     """The card of a run's study: what its source and the user say of it, and what its sheet has."""
     of_source: Mapping[str, Any] = read_json(run.files.study.card) if run.files.study.card.is_file() else {}
-    config = read_provenance(run.folder).get("config", {}) if run.files.provenance.is_file() else {}
+    config = run.provenance.get("config", {})
     study = config.get("study") or {}
     source = str(study.get("source", NOT_SAID))
     # the user's word comes first

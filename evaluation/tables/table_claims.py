@@ -16,7 +16,8 @@ from evaluation.volume_rules import NAMES, RUN
 
 ROLES = ("arm",)
 MISPEL = "mispel"
-BESIDE = (RAW, "whitestripe", "ravel")
+NORMALIZED = ("whitestripe", "ravel")
+BESIDE = (RAW, *NORMALIZED)
 """What the paper holds MISPEL against; it makes no claim about a run's further arms."""
 
 RULES = {RUN: "the run's rule", **NAMES}
@@ -57,7 +58,7 @@ def claims(run: FinishedRun) -> Iterator[Claim]:
     pairs = len(run.pairs)
     ssim = _pair_means(run, "ssim", "ssim")
     if ssim is not None:
-        for arm in ("whitestripe", "ravel"):
+        for arm in NORMALIZED:
             if arm in ssim:
                 change = ssim[arm] - ssim[RAW]
                 yield Claim(
